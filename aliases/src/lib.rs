@@ -1,0 +1,1 @@
+//! aliases(5) files.
