@@ -1,0 +1,134 @@
+//! Users and groups by name, from /etc/passwd and /etc/group alone.
+//!
+//! A static program cannot load the modules that know LDAP or systemd's users, and a
+//! delivery must not wait for them. Who is not in these files is written as a number.
+//!
+//! **Invariants.** Reads, never writes; no environment; a name that is not found is an
+//! error of the caller's, never a default.
+
+use std::fmt;
+use std::fs;
+use std::io;
+
+const PASSWD: &str = "/etc/passwd";
+const GROUP: &str = "/etc/group";
+
+/// A user or a group as site.toml names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Account {
+    /// The id itself.
+    Number(u32),
+    /// A name, looked up when it is needed.
+    Name(String),
+}
+
+/// What a delivery needs to know of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The name, or the number where /etc/passwd has none.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// The primary group's id.
+    pub gid: u32,
+}
+
+impl Account {
+    /// A number if it is one, else a name.
+    pub fn new(text: &str) -> Account {
+        text.parse()
+            .map_or_else(|_| Account::Name(text.to_owned()), Account::Number)
+    }
+
+    /// The user of this name or number.
+    ///
+    /// A number that /etc/passwd does not know stands for itself, with the group of the
+    /// same number.
+    ///
+    /// # Errors
+    /// /etc/passwd cannot be read; `NotFound` if it has no such name.
+    pub fn user(&self) -> io::Result<User> {
+        let file = fs::read(PASSWD)?;
+        let number = |field: Option<&[u8]>| number(field?);
+        for line in file.split(|&b| b == b'\n') {
+            let mut fields = line.split(|&b| b == b':');
+            let Some(name) = fields.next() else { continue };
+            let (uid, gid) = (number(fields.nth(1)), number(fields.next()));
+            let (Some(uid), Some(gid)) = (uid, gid) else { continue };
+            if self.is(name, uid) {
+                let name = String::from_utf8_lossy(name).into_owned();
+                return Ok(User { name, uid, gid });
+            }
+        }
+        match *self {
+            Account::Number(uid) => Ok(User { name: uid.to_string(), uid, gid: uid }),
+            Account::Name(_) => Err(not_found(PASSWD)),
+        }
+    }
+
+    /// The id of the group of this name or number.
+    ///
+    /// # Errors
+    /// /etc/group cannot be read; `NotFound` if it has no such name.
+    pub fn gid(&self) -> io::Result<u32> {
+        if let Account::Number(gid) = *self {
+            return Ok(gid);
+        }
+        let file = fs::read(GROUP)?;
+        file.split(|&b| b == b'\n')
+            .find_map(|line| {
+                let mut fields = line.split(|&b| b == b':');
+                let name = fields.next()?;
+                let gid = number(fields.nth(1)?)?;
+                self.is(name, gid).then_some(gid)
+            })
+            .ok_or_else(|| not_found(GROUP))
+    }
+
+    fn is(&self, name: &[u8], id: u32) -> bool {
+        match self {
+            Account::Number(own) => *own == id,
+            Account::Name(own) => own.as_bytes() == name,
+        }
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Account::Number(id) => write!(f, "{id}"),
+            Account::Name(name) => f.pad(name),
+        }
+    }
+}
+
+fn number(field: &[u8]) -> Option<u32> {
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+fn not_found(file: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        format!("not in {file}; write its number instead"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn root_is_user_and_group_nought() {
+        assert_eq!(Account::new("root").user().unwrap().uid, 0);
+        assert_eq!(Account::new("root").gid().unwrap(), 0);
+        assert_eq!(Account::new("0").user().unwrap().name, "root");
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_and_an_unknown_number_is_not() {
+        let error = Account::new("no-such-user-here").user().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(Account::new("4000000000").user().unwrap().uid, 4_000_000_000);
+    }
+}

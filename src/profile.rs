@@ -1,0 +1,197 @@
+//! The part of a profile that a delivery needs: verbs and the argv for each.
+//!
+//! A shipped profile is a static table, made from its TOML at build time; an admin's own
+//! one is read from its file, and of that only what stands before the first table that is
+//! not a verb.
+//!
+//! **Invariants.** No regex is compiled here; no list manager's name stands in this code.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::list::{ListName, Verb};
+
+/// How a list manager wants its lists spelled in argv.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Case {
+    /// Always in lower case.
+    Lower,
+    /// As it stands in the alias.
+    AsWritten,
+}
+
+impl Case {
+    /// The list's name in this spelling.
+    pub fn spell(self, list: &ListName) -> &str {
+        match self {
+            Case::Lower => list.as_str(),
+            Case::AsWritten => list.spelling(),
+        }
+    }
+}
+
+/// What mm-deliver runs for one verb.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The verb that is served.
+    pub verb: Verb,
+    /// Program and arguments with `{tree}` and `{list}` still in them; never empty.
+    pub argv: Cow<'static, [Cow<'static, str>]>,
+}
+
+/// What a delivery knows of a list manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routing {
+    /// The spelling of lists in argv.
+    pub case: Case,
+    /// One row for each verb that the list manager knows.
+    pub routes: Cow<'static, [Route]>,
+}
+
+/// A profile that comes with mm-deliver.
+#[derive(Debug)]
+pub struct Shipped {
+    /// Its name in site.toml.
+    pub name: &'static str,
+    /// Its hot part.
+    pub routing: Routing,
+    /// The TOML that it was made from.
+    #[cfg(feature = "admin")]
+    pub text: &'static str,
+}
+
+include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
+
+impl Routing {
+    /// The shipped profile of this name.
+    pub fn shipped(name: &str) -> Option<&'static Shipped> {
+        SHIPPED.iter().find(|profile| profile.name == name)
+    }
+
+    /// What to run for `verb`, if the list manager knows it.
+    pub fn argv(&self, verb: Verb) -> Option<&[Cow<'static, str>]> {
+        self.routes
+            .iter()
+            .find(|route| route.verb == verb)
+            .map(|route| &*route.argv)
+    }
+
+    /// Reads the first part of a profile.
+    ///
+    /// # Errors
+    /// [`BadProfile`], with the byte offset where that is known.
+    pub fn parse(text: &str) -> Result<Routing, BadProfile> {
+        let raw: First = toml::from_str(first_part(text)).map_err(|error| BadProfile {
+            at: error.span().map(|span| span.start),
+            what: error.message().to_owned(),
+        })?;
+        raw.cook()
+    }
+}
+
+/// Why a profile cannot be used.
+#[derive(Debug)]
+pub struct BadProfile {
+    /// Byte offset in the file, if known.
+    pub at: Option<usize>,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl fmt::Display for BadProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for BadProfile {}
+
+/// Everything before the first table header that is not a verb's.
+fn first_part(text: &str) -> &str {
+    let mut end = 0;
+    for line in text.split_inclusive('\n') {
+        if line.starts_with('[') && !line.starts_with("[verbs.") {
+            break;
+        }
+        end += line.len();
+    }
+    &text[..end]
+}
+
+/// The first part as it is typed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct First {
+    format: toml::Spanned<u32>,
+    #[serde(rename = "about")]
+    _about: String,
+    case: Case,
+    verbs: BTreeMap<toml::Spanned<String>, Row>,
+}
+
+/// One `[verbs.VERB]` table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    #[serde(rename = "addresses")]
+    _addresses: Vec<String>,
+    argv: Vec<Cow<'static, str>>,
+}
+
+impl First {
+    fn cook(self) -> Result<Routing, BadProfile> {
+        let bad = |at: usize, what: String| BadProfile { at: Some(at), what };
+        if *self.format.get_ref() != 1 {
+            return Err(bad(self.format.span().start, "format is not 1".to_owned()));
+        }
+        let mut routes = Vec::new();
+        for (word, row) in self.verbs {
+            let at = word.span().start;
+            let verb = Verb::parse(word.get_ref().as_bytes())
+                .ok_or_else(|| bad(at, format!("not a verb: {:?}", word.get_ref())))?;
+            if !row.argv.first().is_some_and(|program| program.starts_with("{tree}/")) {
+                return Err(bad(at, format!("argv of verb {verb} does not begin with \"{{tree}}/\"")));
+            }
+            routes.push(Route { verb, argv: row.argv.into() });
+        }
+        routes.sort_by_key(|route| route.verb);
+        Ok(Routing { case: self.case, routes: routes.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    #[cfg(feature = "admin")]
+    fn the_static_tables_are_what_their_toml_says() {
+        assert!(SHIPPED.len() >= 2);
+        for shipped in SHIPPED {
+            assert_eq!(shipped.routing, Routing::parse(shipped.text).unwrap(), "{}", shipped.name);
+        }
+    }
+
+    #[test]
+    fn a_delivery_reads_no_further_than_the_verbs() {
+        let first = "format = 1\nabout = \"x\"\ncase = \"lower\"\n[verbs.post]\naddresses = [\"{list}\"]\n\
+                     argv = [\"{tree}/p\", \"{list}\"]\n";
+        let routing = Routing::parse(&format!("{first}[release]\nthis is not TOML")).unwrap();
+        assert_eq!(routing.argv(Verb::Post).unwrap(), ["{tree}/p", "{list}"]);
+        assert_eq!(routing.argv(Verb::Owner), None);
+        for (from, to, at) in [
+            ("format = 1", "format = 2", Some(9)),
+            ("verbs.post", "verbs.posts", Some(44)),
+            ("{tree}/p", "/bin/p", Some(44)),
+            ("case", "caze", Some(23)),
+        ] {
+            let error = Routing::parse(&first.replace(from, to)).unwrap_err();
+            assert_eq!(error.at, at, "{from}: {error}");
+        }
+    }
+}

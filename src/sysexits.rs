@@ -1,0 +1,168 @@
+//! How our programs end: the statuses, and the net below them.
+//!
+//! A mail program that dies of a panic (101), of a signal, or for want of memory makes
+//! three of four MTAs bounce the message. [`keep_mail_on_any_fault`] turns all of these
+//! into [`TEMPFAIL`], the one status that every MTA retries.
+//!
+//! **Invariants.** Nothing here allocates, locks or panics: it runs when those fail.
+
+#![expect(
+    unsafe_code,
+    reason = "signal handlers and _exit have no safe form in std; each block argues its case"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ffi::c_int;
+use std::io;
+use std::ptr;
+
+/// Done.
+pub const OK: c_int = 0;
+/// No such address: the only permanent answer of ours (sysexits.h EX_NOUSER).
+pub const NOUSER: c_int = 67;
+/// Try again later: every failure of ours (sysexits.h EX_TEMPFAIL).
+pub const TEMPFAIL: c_int = 75;
+
+/// What a stranger may read of a fault inside us. Postfix takes a leading `4.3.0` before the
+/// exit status, so the message is deferred even where a shell in between loses the 75.
+const FAULT: &[u8] = b"4.3.0 mm-deliver: internal error, message kept by the mail system\n";
+const NO_MEMORY: &[u8] = b"4.3.0 mm-deliver: out of memory, message kept by the mail system\n";
+
+/// The signals whose default is death, and which a program can catch.
+const FATAL: &[c_int] = &[
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGABRT,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGUSR1,
+    libc::SIGSEGV,
+    libc::SIGUSR2,
+    libc::SIGPIPE,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGSTKFLT,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGSYS,
+];
+
+/// The handlers' own stack: a stack that overflowed cannot carry one.
+const STACK_BYTES: usize = 16 * 1024;
+static mut STACK: [u8; STACK_BYTES] = [0; STACK_BYTES];
+
+/// From here on a panic or a fatal signal ends the process with [`TEMPFAIL`].
+///
+/// Signals that whoever started us ignores stay ignored, and a caught signal falls back to
+/// its default at exec: the tree's program finds the dispositions that the MTA gave to us.
+pub fn keep_mail_on_any_fault() {
+    std::panic::set_hook(Box::new(|_| end(FAULT)));
+    // SAFETY: STACK lives as long as the process and nothing else touches it; the structs
+    // are plain data for which all zeroes is a valid value.
+    unsafe {
+        let stack = libc::stack_t {
+            ss_sp: ptr::addr_of_mut!(STACK).cast(),
+            ss_flags: 0,
+            ss_size: STACK_BYTES,
+        };
+        libc::sigaltstack(&raw const stack, ptr::null_mut());
+        for &signal in FATAL {
+            let mut before: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, ptr::null(), &raw mut before);
+            if before.sa_sigaction != libc::SIG_DFL {
+                continue;
+            }
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_signal as *const () as usize;
+            action.sa_flags = libc::SA_ONSTACK;
+            libc::sigaction(signal, &raw const action, ptr::null_mut());
+        }
+    }
+}
+
+extern "C" fn on_signal(_signal: c_int) {
+    end(FAULT)
+}
+
+/// Writes one line to stderr, whatever becomes of it, and ends the process with [`TEMPFAIL`].
+fn end(line: &[u8]) -> ! {
+    // SAFETY: write and _exit are async-signal-safe, and `line` is valid for its length.
+    unsafe {
+        libc::write(2, line.as_ptr().cast(), line.len());
+        libc::_exit(TEMPFAIL)
+    }
+}
+
+/// Ends the process at once, without destructors and without flushing anything.
+pub fn exit(status: c_int) -> ! {
+    // SAFETY: _exit takes any status and does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// Writes `line` to stderr; a closed or full stderr changes nothing.
+pub fn say(line: &str) {
+    // SAFETY: the pointer is valid for the length given.
+    unsafe {
+        libc::write(2, line.as_ptr().cast(), line.len());
+    }
+}
+
+/// Whether descriptors 0, 1 and 2 are open: the first that is not, if any.
+///
+/// The first file that a program opens would else become its standard input.
+pub fn closed_standard_descriptor() -> Option<c_int> {
+    // SAFETY: F_GETFD touches no memory.
+    (0..3).find(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1)
+}
+
+/// Closes every descriptor above 2 that is not kept for the next program.
+///
+/// # Errors
+/// The kernel's, where it knows no `close_range`.
+pub fn close_others() -> io::Result<()> {
+    // SAFETY: closing descriptors touches no memory; std holds none at this point whose
+    // owner is used afterwards, since exec or exit follows.
+    match unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The system's allocator, which ends the process with [`TEMPFAIL`] where memory is exhausted;
+/// the standard answer would be SIGABRT.
+#[derive(Debug)]
+pub struct KeepMail;
+
+// SAFETY: every call goes to the system's allocator unchanged; null is never returned.
+unsafe impl GlobalAlloc for KeepMail {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise is passed on.
+        sound(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(place, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise is passed on.
+        sound(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's promise is passed on.
+        sound(unsafe { System.realloc(place, layout, size) })
+    }
+}
+
+fn sound(place: *mut u8) -> *mut u8 {
+    if place.is_null() { end(NO_MEMORY) } else { place }
+}
