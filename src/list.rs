@@ -43,18 +43,26 @@ impl ListName {
     /// [`BadName`] says which rule was broken; the bytes go nowhere else.
     pub fn parse(bytes: impl AsRef<[u8]>) -> Result<ListName, BadName> {
         let bytes = bytes.as_ref();
+        ListName::check(bytes)?;
+        let spelling: String = bytes.iter().map(|&b| char::from(b)).collect();
+        Ok(ListName {
+            folded: spelling.to_ascii_lowercase(),
+            spelling,
+        })
+    }
+
+    /// Judges what [`ListName::parse`] would read, without keeping it.
+    ///
+    /// # Errors
+    /// As [`ListName::parse`].
+    pub fn check(bytes: &[u8]) -> Result<(), BadName> {
         let at = bytes.iter().position(|&b| b == b'@');
         let (local, domain) = match at {
             Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
             None => (bytes, None),
         };
         check_local(local)?;
-        domain.map_or(Ok(()), check_domain)?;
-        let spelling: String = bytes.iter().map(|&b| char::from(b)).collect();
-        Ok(ListName {
-            folded: spelling.to_ascii_lowercase(),
-            spelling,
-        })
+        domain.map_or(Ok(()), check_domain)
     }
 
     /// The name by which lists are compared: lower case.

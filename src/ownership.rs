@@ -17,10 +17,18 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::accounts::Account;
 
+/// The user id by which the kernel judges this process.
+#[expect(unsafe_code, reason = "std has no geteuid")]
+pub fn runner() -> u32 {
+    // SAFETY: takes nothing, touches no memory, never fails.
+    unsafe { libc::geteuid() }
+}
+
 /// As many links as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
-const GROUP_WRITES: u32 = 0o020;
+/// The permission bit that lets a group write.
+pub const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
@@ -33,6 +41,15 @@ pub struct Trusted<'a> {
     pub owner: Option<&'a Account>,
     /// site.toml's `group`, whose write permission is tolerated.
     pub group: Option<&'a Account>,
+}
+
+/// What stands at a path that may be relied on.
+#[derive(Debug)]
+pub struct Checked {
+    /// The file, links followed.
+    pub file: Metadata,
+    /// The directory that holds it.
+    pub holder: Metadata,
 }
 
 /// Why a path is not to be relied on.
@@ -66,26 +83,25 @@ pub enum Fault {
 }
 
 impl Trusted<'_> {
-    /// Judges `path`, which must be a plain file, and every directory that leads to it;
-    /// returns what `stat` says of the file.
+    /// Judges `path`, which must be a plain file, and every directory that leads to it.
     ///
     /// Directories at or below `strict`, and the one that holds the file, get no
     /// tolerance for the sticky bit.
     ///
     /// # Errors
     /// The first path at fault.
-    pub fn check(&self, path: &Path, strict: Option<&Path>) -> Result<Metadata, Unsafe> {
+    pub fn check(&self, path: &Path, strict: Option<&Path>) -> Result<Checked, Unsafe> {
         if !path.is_absolute() {
             return Err(fault(path, Fault::Relative));
         }
         let mut at = PathBuf::from("/");
-        let mut holder = self.directory(&at, false)?;
+        let mut holder = self.directory(&at)?;
         let mut rest = parts(path);
         let mut links = 0;
         while let Some(part) = rest.pop_front() {
             if part == ".." {
                 at.pop();
-                holder = self.directory(&at, false)?;
+                holder = self.directory(&at)?;
                 continue;
             }
             let next = at.join(&part);
@@ -107,7 +123,8 @@ impl Trusted<'_> {
             }
             if rest.is_empty() {
                 self.judge(&at, &holder, false)?;
-                return self.file(&next, meta);
+                let file = self.file(&next, meta)?;
+                return Ok(Checked { file, holder });
             }
             let within = strict.is_some_and(|strict| next.starts_with(strict));
             self.judge_directory(&next, &meta, !within)?;
@@ -117,9 +134,9 @@ impl Trusted<'_> {
         Err(fault(path, Fault::NotFile))
     }
 
-    fn directory(&self, path: &Path, strict: bool) -> Result<Metadata, Unsafe> {
+    fn directory(&self, path: &Path) -> Result<Metadata, Unsafe> {
         let meta = fs::symlink_metadata(path).map_err(|e| fault(path, Fault::Stat(e)))?;
-        self.judge_directory(path, &meta, !strict)?;
+        self.judge_directory(path, &meta, true)?;
         Ok(meta)
     }
 

@@ -186,8 +186,8 @@ mod tests {
         assert_eq!(routing.argv(Verb::Owner), None);
         for (from, to, at) in [
             ("format = 1", "format = 2", Some(9)),
-            ("verbs.post", "verbs.posts", Some(44)),
-            ("{tree}/p", "/bin/p", Some(44)),
+            ("verbs.post", "verbs.posts", Some(45)),
+            ("{tree}/p", "/bin/p", Some(45)),
             ("case", "caze", Some(23)),
         ] {
             let error = Routing::parse(&first.replace(from, to)).unwrap_err();

@@ -1,0 +1,330 @@
+//! site.toml: what stands where on this host.
+//!
+//! Two steps: serde takes what was typed, [`Config::parse`] turns it into paths and names
+//! that are already sound. Every key is explained in `contrib/site.toml`.
+//!
+//! **Invariants.** No parity here; no environment; no I/O.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::accounts::Account;
+use crate::position::Position;
+use crate::tree::Tree;
+
+/// A site as described by a sound site.toml.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where parity.toml, the history and the locks live.
+    pub state: PathBuf,
+    /// Who, besides root, may own what is executed or decides it.
+    pub owner: Account,
+    /// Whose write permission is tolerated there.
+    pub group: Option<Account>,
+    /// One or two trees, by name.
+    pub trees: Vec<Tree>,
+    /// The alias files that the MTA reads, in its order; never empty.
+    pub alias_files: Vec<PathBuf>,
+    /// Which MTA reads them.
+    pub mta: Mta,
+    /// mm-deliver as it is written into aliases.
+    pub program: PathBuf,
+    /// Who the MTA runs mm-deliver as.
+    pub users: Vec<Account>,
+}
+
+/// The MTA that reads the alias files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mta {
+    /// Postfix, with the maps that `postconf` names.
+    Postfix,
+    /// None: the text is all there is (`mm-aliases deliver`).
+    None,
+}
+
+/// Why site.toml cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadConfig {
+    /// Where in the file.
+    pub at: Position,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl fmt::Display for BadConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.what)
+    }
+}
+
+impl std::error::Error for BadConfig {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default = "default_state")]
+    state: Spanned<String>,
+    #[serde(default = "root")]
+    owner: String,
+    group: Option<String>,
+    trees: Spanned<BTreeMap<Spanned<String>, RawTree>>,
+    data: Option<RawData>,
+    aliases: RawAliases,
+    deliver: RawDeliver,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTree {
+    root: Spanned<String>,
+    profile: Spanned<String>,
+    data: Option<Spanned<String>>,
+    domain: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawData {
+    root: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAliases {
+    files: Spanned<Vec<Spanned<String>>>,
+    mta: Mta,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDeliver {
+    program: Spanned<String>,
+    users: Spanned<Vec<String>>,
+}
+
+fn default_state() -> Spanned<String> {
+    Spanned::new(0..0, "/var/lib/mm-deliver".to_owned())
+}
+
+fn root() -> String {
+    "root".to_owned()
+}
+
+/// A byte offset and what is wrong there.
+type Wrong = (usize, String);
+
+impl Config {
+    /// Reads the text of site.toml.
+    ///
+    /// # Errors
+    /// [`BadConfig`]: the first thing that is wrong, with line and column.
+    pub fn parse(text: &str) -> Result<Config, BadConfig> {
+        let place = |(at, what): Wrong| BadConfig { at: Position::of(text, at), what };
+        let raw: Raw = toml::from_str(text).map_err(|error| {
+            place((error.span().map_or(0, |span| span.start), error.message().to_owned()))
+        })?;
+        cook(raw).map_err(place)
+    }
+
+    /// The tree of this name.
+    pub fn tree(&self, name: &str) -> Option<&Tree> {
+        self.trees.iter().find(|tree| tree.name == name)
+    }
+
+    /// The tree that is not the one of this name.
+    pub fn other_tree(&self, name: &str) -> Option<&Tree> {
+        self.trees.iter().find(|tree| tree.name != name)
+    }
+
+    /// The file that says who is on what.
+    pub fn parity_file(&self) -> PathBuf {
+        self.state.join("parity.toml")
+    }
+}
+
+fn cook(raw: Raw) -> Result<Config, Wrong> {
+    let shared = raw.data.map(|data| absolute(&data.root)).transpose()?;
+    let count = raw.trees.get_ref().len();
+    if !(1..=2).contains(&count) {
+        return Err((raw.trees.span().start, format!("one or two trees are expected, not {count}")));
+    }
+    let mut trees = Vec::new();
+    for (name, tree) in raw.trees.into_inner() {
+        trees.push(cook_tree(&name, &tree, shared.as_deref(), &trees)?);
+    }
+    let files = raw.aliases.files;
+    if files.get_ref().is_empty() {
+        return Err((files.span().start, "no alias file is named".to_owned()));
+    }
+    let alias_files = files.get_ref().iter().map(absolute).collect::<Result<_, _>>()?;
+    if raw.deliver.users.get_ref().is_empty() {
+        return Err((raw.deliver.users.span().start, "no user is named".to_owned()));
+    }
+    Ok(Config {
+        state: absolute(&raw.state)?,
+        owner: Account::new(&raw.owner),
+        group: raw.group.as_deref().map(Account::new),
+        trees,
+        alias_files,
+        mta: raw.aliases.mta,
+        program: program(&raw.deliver.program)?,
+        users: raw.deliver.users.get_ref().iter().map(|user| Account::new(user)).collect(),
+    })
+}
+
+fn cook_tree(
+    name: &Spanned<String>,
+    raw: &RawTree,
+    shared: Option<&Path>,
+    others: &[Tree],
+) -> Result<Tree, Wrong> {
+    word(name, "the name of a tree")?;
+    word(&raw.profile, "the name of a profile")?;
+    let root = absolute(&raw.root)?;
+    for other in others {
+        if root.starts_with(&other.root) || other.root.starts_with(&root) {
+            let what = format!("trees {:?} and {:?} lie in one another", other.name, name.get_ref());
+            return Err((raw.root.span().start, what));
+        }
+    }
+    let data = match (&raw.data, shared) {
+        (Some(own), _) => absolute(own)?,
+        (None, Some(shared)) => shared.to_owned(),
+        (None, None) => {
+            let what = "where are its data? neither `data` here nor [data] root says";
+            return Err((raw.root.span().start, what.to_owned()));
+        }
+    };
+    let domain = raw.domain.as_ref().map(domain).transpose()?;
+    Ok(Tree {
+        name: name.get_ref().clone(),
+        root,
+        profile: raw.profile.get_ref().clone(),
+        data,
+        domain,
+    })
+}
+
+/// A path from `/`, without `.` and `..`.
+fn absolute(text: &Spanned<String>) -> Result<PathBuf, Wrong> {
+    let path = PathBuf::from(text.get_ref());
+    let wrong = |what: &str| Err((text.span().start, format!("{:?} {what}", text.get_ref())));
+    if !path.is_absolute() {
+        return wrong("does not begin with /");
+    }
+    if text.get_ref().split('/').any(|part| part == "." || part == "..") {
+        return wrong("has a part . or ..");
+    }
+    if text.get_ref().bytes().any(|b| b.is_ascii_control()) {
+        return wrong("has a control character");
+    }
+    Ok(path)
+}
+
+/// A path that four MTAs take as it stands, without a shell.
+fn program(text: &Spanned<String>) -> Result<PathBuf, Wrong> {
+    let path = absolute(text)?;
+    match text.get_ref().bytes().find(|&b| !is_plain(b)) {
+        Some(b) => Err((
+            text.span().start,
+            format!("{:?} has \"{}\", which not every MTA passes on; use a link", text.get_ref(), b.escape_ascii()),
+        )),
+        None => Ok(path),
+    }
+}
+
+/// Whether Postfix runs a command with this byte without a shell, and no MTA's alias
+/// grammar knows it (facts: pipe_command, aliases(5)).
+pub fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"@%-_=+:./".contains(&byte)
+}
+
+fn word(text: &Spanned<String>, what: &str) -> Result<(), Wrong> {
+    let sound = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    let value = text.get_ref();
+    if (1..=32).contains(&value.len()) && value.bytes().all(sound) {
+        return Ok(());
+    }
+    Err((text.span().start, format!("{value:?} is not {what}: 1 to 32 of a-z 0-9 - _")))
+}
+
+fn domain(text: &Spanned<String>) -> Result<String, Wrong> {
+    let value = text.get_ref().to_ascii_lowercase();
+    crate::list::ListName::parse(format!("x@{value}"))
+        .map_err(|_| (text.span().start, format!("{:?} is not a domain", text.get_ref())))?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    const SITE: &str = r#"state = "/var/lib/mm-deliver"
+owner = "root"
+group = "mailman"
+
+[trees.a]
+root = "/srv/mailman/a"
+profile = "mailman2"
+[trees.b]
+root = "/srv/mailman/b"
+profile = "mailman2"
+domain = "Lists.example.org"
+
+[data]
+root = "/srv/mailman/var"
+
+[aliases]
+files = ["/etc/aliases"]
+mta = "postfix"
+
+[deliver]
+program = "/usr/lib/mm-deliver/mm-deliver"
+users = ["nobody", "38"]
+"#;
+
+    #[test]
+    fn a_sound_site_is_read_whole() {
+        let config = Config::parse(SITE).unwrap();
+        assert_eq!(config.trees.len(), 2);
+        assert_eq!(config.tree("b").unwrap().domain.as_deref(), Some("lists.example.org"));
+        assert_eq!(config.other_tree("a").unwrap().name, "b");
+        assert_eq!(config.tree("a").unwrap().data, Path::new("/srv/mailman/var"));
+        assert_eq!(config.users[1], Account::Number(38));
+        assert_eq!(config.parity_file(), Path::new("/var/lib/mm-deliver/parity.toml"));
+    }
+
+    #[test]
+    fn each_mistake_is_named_with_its_place() {
+        for (from, to, at, what) in [
+            ("owner", "ovner", "2:1", "unknown field `ovner`"),
+            ("\"postfix\"", "\"qmail\"", "18:7", "unknown variant `qmail`"),
+            ("\"/srv/mailman/b\"", "\"srv\"", "9:8", "does not begin with /"),
+            ("\"/srv/mailman/b\"", "\"/srv/../b\"", "9:8", "has a part . or .."),
+            ("\"/srv/mailman/b\"", "\"/srv/mailman/a/b\"", "9:8", "lie in one another"),
+            ("[trees.b]", "[trees.B]", "8:8", "is not the name of a tree"),
+            ("lib/mm-deliver/mm-deliver\"", "lib/mm deliver\"", "21:11", "not every MTA"),
+            ("[\"/etc/aliases\"]", "[]", "17:9", "no alias file"),
+            ("[\"nobody\", \"38\"]", "[]", "22:9", "no user"),
+            ("Lists.example.org", "a/b", "11:10", "is not a domain"),
+            ("[data]\nroot = \"/srv/mailman/var\"\n", "", "6:8", "where are its data"),
+            ("[data]", "[data", "13:6", ""),
+        ] {
+            let error = Config::parse(&SITE.replace(from, to)).unwrap_err();
+            assert_eq!(error.at.to_string(), at, "{from} -> {to}: {error}");
+            assert!(error.what.contains(what), "{from} -> {to}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_third_tree_is_refused() {
+        let three = SITE.replace("[data]", "[trees.c]\nroot = \"/c\"\nprofile = \"x\"\n[data]");
+        assert!(Config::parse(&three).unwrap_err().what.contains("not 3"));
+    }
+}

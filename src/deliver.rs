@@ -1,0 +1,375 @@
+//! One message's whole story: `mm-deliver VERB LIST`.
+//!
+//! Read the command line; open the site; find the tree that serves the list; look up what it
+//! runs for the verb; become that. With `--explain` the story is told instead.
+//!
+//! **Invariants.** Reads no stdin, writes no file, spawns nothing. Every failure of ours is
+//! [`sysexits::TEMPFAIL`] and one line on stderr without a path, since an MTA may mail that
+//! line to the sender; the path is in the system's log and in `--explain`.
+
+use std::ffi::{OsStr, OsString, c_int};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::accounts::Account;
+use crate::handover::{Command, HandoverError};
+use crate::list::{BadName, ListName, Verb};
+use crate::ownership;
+use crate::parity::{FutureState, Role};
+use crate::site::{DEFAULT_SITE, Placement, Site, SiteError};
+use crate::state::Reading;
+use crate::{sysexits, syslog};
+
+const USAGE: &str = "\
+usage: mm-deliver [--site FILE] VERB LIST
+       mm-deliver [--site FILE] --explain [--as USER] [--tree TREE] VERB LIST
+       mm-deliver --help | --version
+
+Hands the message on standard input to the tree that serves LIST. An MTA runs it from
+an alias:
+
+    toylist-request: \"|/usr/lib/mm-deliver/mm-deliver request toylist\"
+
+  --site FILE    the site (default /etc/mm-deliver/site.toml)
+  --explain      print tree, release, rule, argv and environment; run nothing
+  --as USER      as this user, name or number (needs root)
+  --tree TREE    as though the list were on this tree
+
+VERB is one of: post admin bounces confirm join leave owner request subscribe
+unsubscribe editor; the tree's profile says which it knows.
+
+Exit status: 67 if the list's tree has no such address but the other one has;
+75 for every failure of mm-deliver's own (the MTA keeps the message and tries
+again); else that of the tree's program. --explain: 0, or what a delivery
+would end with.
+";
+
+/// What was typed.
+#[derive(Debug, PartialEq, Eq)]
+enum Call {
+    Help,
+    Version,
+    Deliver(Words),
+    Explain { words: Words, user: Option<OsString>, tree: Option<OsString> },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Words {
+    site: PathBuf,
+    verb: OsString,
+    list: OsString,
+}
+
+/// Why a message is not handed over.
+#[derive(Debug)]
+enum Failure {
+    /// This standard descriptor is closed.
+    Closed(c_int),
+    Usage(String),
+    Name(OsString, BadName),
+    NotVerb(OsString),
+    Site(SiteError),
+    Paused(String),
+    /// Neither tree knows the verb.
+    UnknownVerb(Verb),
+    /// The other tree has the address, this one has not: the one permanent answer.
+    NoAddress(Verb, ListName),
+    Handover(HandoverError),
+    As(OsString, std::io::Error),
+    NoTree(OsString),
+}
+
+impl Failure {
+    fn status(&self) -> c_int {
+        match self {
+            Failure::NoAddress(..) => sysexits::NOUSER,
+            _ => sysexits::TEMPFAIL,
+        }
+    }
+
+    /// What a stranger may read: no path, no name that he did not send.
+    fn public(&self) -> &'static str {
+        match self {
+            Failure::Closed(_) => "a standard descriptor is closed",
+            Failure::Usage(_) | Failure::NotVerb(_) | Failure::UnknownVerb(_) => {
+                "the alias of this address is broken"
+            }
+            Failure::Name(..) => "the alias of this address names no list",
+            Failure::Site(_) | Failure::NoTree(_) => "the site's files cannot be used at the moment",
+            Failure::Paused(_) => "the list is paused",
+            Failure::NoAddress(..) => "no such address",
+            Failure::Handover(_) => "the list manager cannot be run at the moment",
+            Failure::As(..) => "cannot become that user",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Closed(fd) => write!(f, "descriptor {fd} is closed"),
+            Failure::Usage(what) => write!(f, "{what}; see mm-deliver --help"),
+            Failure::Name(name, bad) => write!(f, "not a list name: {name:?}: {bad}"),
+            Failure::NotVerb(word) => write!(f, "not a verb: {word:?}"),
+            Failure::Site(error) => error.fmt(f),
+            Failure::Paused(since) => write!(f, "the list is paused since {since}"),
+            Failure::UnknownVerb(verb) => write!(f, "no tree of this site knows the verb {verb}"),
+            Failure::NoAddress(verb, list) => {
+                write!(f, "the tree of {list} has no address for {verb}, the other tree has")
+            }
+            Failure::Handover(error) => error.fmt(f),
+            Failure::As(user, error) => write!(f, "cannot become user {user:?}: {error}"),
+            Failure::NoTree(name) => write!(f, "site.toml has no tree {name:?}"),
+        }
+    }
+}
+
+/// Runs the program; returns its status if it did not become another one.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> c_int {
+    sysexits::keep_mail_on_any_fault();
+    let call = parse(arguments);
+    let telling = matches!(call, Ok(Call::Explain { .. }));
+    match call.and_then(run) {
+        Ok(text) => {
+            use std::io::Write;
+            match std::io::stdout().write_all(text.as_bytes()) {
+                Ok(()) => sysexits::OK,
+                Err(_) => sysexits::TEMPFAIL,
+            }
+        }
+        Err(failure) => report(&failure, telling),
+    }
+}
+
+fn report(failure: &Failure, telling: bool) -> c_int {
+    let status = failure.status();
+    if telling {
+        let line = syslog::printable(&failure.to_string());
+        sysexits::say(&format!("mm-deliver: {line}\nmm-deliver: a delivery would end with {status}\n"));
+        return status;
+    }
+    if status == sysexits::TEMPFAIL {
+        syslog::warn("mm-deliver", failure);
+        let text = failure.public();
+        sysexits::say(&format!("4.3.0 mm-deliver: {text}, message kept by the mail system\n"));
+    } else {
+        sysexits::say(&format!("5.1.1 mm-deliver: {}\n", failure.public()));
+    }
+    status
+}
+
+/// Reads the command line.
+fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Call, Failure> {
+    let usage = |what: &str| Failure::Usage(what.to_owned());
+    let mut site = None;
+    let mut explain = false;
+    let (mut user, mut tree) = (None, None);
+    let mut words = Vec::new();
+    while let Some(word) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| usage("an option lacks its value"));
+        match word.as_bytes() {
+            b"--help" => return Ok(Call::Help),
+            b"--version" => return Ok(Call::Version),
+            // First, or not at all: what follows a verb came from an alias.
+            b"--site" if site.is_none() && !explain && words.is_empty() => site = Some(value()?),
+            b"--explain" if words.is_empty() => explain = true,
+            b"--as" if explain && words.is_empty() => user = Some(value()?),
+            b"--tree" if explain && words.is_empty() => tree = Some(value()?),
+            [b'-', ..] if words.is_empty() => return Err(usage("unknown option")),
+            _ => words.push(word),
+        }
+    }
+    let [verb, list] = <[OsString; 2]>::try_from(words).map_err(|_| usage("VERB and LIST are expected"))?;
+    let site = site.map_or_else(|| PathBuf::from(DEFAULT_SITE), PathBuf::from);
+    let words = Words { site, verb, list };
+    Ok(if explain { Call::Explain { words, user, tree } } else { Call::Deliver(words) })
+}
+
+fn run(call: Call) -> Result<String, Failure> {
+    match call {
+        Call::Help => Ok(USAGE.to_owned()),
+        Call::Version => Ok(concat!("mm-deliver ", env!("CARGO_PKG_VERSION"), "\n").to_owned()),
+        Call::Deliver(words) => Err(deliver(&words)),
+        Call::Explain { words, user, tree } => {
+            if let Some(user) = user {
+                assume(&user)?;
+            }
+            explain(&words, tree.as_deref())
+        }
+    }
+}
+
+/// Hands the message over. Returns only why that failed.
+fn deliver(words: &Words) -> Failure {
+    // Before any file is opened: it would take the place of the one that is closed.
+    if let Some(fd) = sysexits::closed_standard_descriptor() {
+        return Failure::Closed(fd);
+    }
+    match decide(words) {
+        Ok(command) => Failure::Handover(command.exec()),
+        Err(failure) => failure,
+    }
+}
+
+fn decide(words: &Words) -> Result<Command, Failure> {
+    let verb = parse_verb(&words.verb)?;
+    let site = Site::open(&words.site).map_err(Failure::Site)?;
+    let list = parse_list(&site, &words.list)?;
+    let place = place(&site, &list)?;
+    let command = command(&site, &place, verb, &list)?;
+    command.check(&site.trusted(), &place.tree.root).map_err(Failure::Handover)?;
+    Ok(command)
+}
+
+fn parse_verb(word: &OsStr) -> Result<Verb, Failure> {
+    Verb::parse(word.as_bytes()).ok_or_else(|| Failure::NotVerb(word.to_owned()))
+}
+
+fn parse_list(site: &Site, name: &OsStr) -> Result<ListName, Failure> {
+    site.list(name.as_bytes()).map_err(|bad| Failure::Name(name.to_owned(), bad))
+}
+
+fn place<'a>(site: &'a Site, list: &ListName) -> Result<Placement<'a>, Failure> {
+    let place = site.place(list).map_err(Failure::Site)?;
+    match place.standing.paused {
+        Some(since) => Err(Failure::Paused(since.to_string())),
+        None => Ok(place),
+    }
+}
+
+/// What `verb` means in the tree that was chosen.
+fn command(site: &Site, place: &Placement<'_>, verb: Verb, list: &ListName) -> Result<Command, Failure> {
+    let routing = site.routing(place.tree).map_err(Failure::Site)?;
+    let Some(argv) = routing.argv(verb) else {
+        let known_there = match site.config.other_tree(&place.tree.name) {
+            Some(other) => site.routing(other).map_err(Failure::Site)?.argv(verb).is_some(),
+            None => false,
+        };
+        return Err(match known_there {
+            true => Failure::NoAddress(verb, list.clone()),
+            false => Failure::UnknownVerb(verb),
+        });
+    };
+    let argv = argv.iter().map(|word| place.tree.expand(word, Some((list, routing.case))));
+    Ok(Command::new(argv, std::env::vars_os()))
+}
+
+fn assume(name: &OsStr) -> Result<(), Failure> {
+    let user = Account::new(&name.to_string_lossy()).user();
+    user.and_then(|user| user.assume()).map_err(|error| Failure::As(name.to_owned(), error))
+}
+
+/// Tells what a delivery would do, as the user that this process is.
+fn explain(words: &Words, tree: Option<&OsStr>) -> Result<String, Failure> {
+    let verb = parse_verb(&words.verb)?;
+    let site = Site::open(&words.site).map_err(Failure::Site)?;
+    let list = parse_list(&site, &words.list)?;
+    let mut place = site.place(&list).map_err(Failure::Site)?;
+    let rule = match tree {
+        Some(name) => {
+            suppose(&site, &mut place, name)?;
+            format!("--tree {}", place.tree.name)
+        }
+        None => rule(&site, &place),
+    };
+    if let (Some(since), None) = (place.standing.paused, tree) {
+        return Err(Failure::Paused(since.to_string()));
+    }
+    let command = command(&site, &place, verb, &list)?;
+    command.check(&site.trusted(), &place.tree.root).map_err(Failure::Handover)?;
+    Ok(tell(&place, &rule, &command))
+}
+
+/// Puts the list on the tree of this name, whatever parity.toml says.
+fn suppose<'a>(site: &'a Site, place: &mut Placement<'a>, name: &OsStr) -> Result<(), Failure> {
+    let no_tree = || Failure::NoTree(name.to_owned());
+    let tree = site.config.tree(name.to_str().ok_or_else(no_tree)?).ok_or_else(no_tree)?;
+    let roles = &place.standing.roles;
+    (place.role, place.release) = if tree.name == roles.current {
+        (Role::Current, roles.current_release.clone())
+    } else {
+        (Role::Future, roles.future_release.clone())
+    };
+    place.tree = tree;
+    Ok(())
+}
+
+fn rule(site: &Site, place: &Placement<'_>) -> String {
+    let reason = match place.role {
+        Role::Future => "it is in on_future",
+        Role::Current if place.standing.roles.future_state == FutureState::Retired => {
+            "it is not in on_future; the system was committed"
+        }
+        Role::Current => "it is not in on_future",
+    };
+    let reading = match place.standing.reading {
+        Reading::Sealed => "sealed",
+        Reading::Stream => "edited by hand, read line by line",
+        Reading::Toml => "edited by hand, read as TOML",
+    };
+    let generation = place.standing.roles.generation;
+    format!("{reason}: {:?}, generation {generation}, {reading}", site.config.parity_file())
+}
+
+fn tell(place: &Placement<'_>, rule: &str, command: &Command) -> String {
+    let role = match place.role {
+        Role::Current => "current",
+        Role::Future => "future",
+    };
+    let mut text = format!(
+        "tree         {} ({role})\nrelease      {}\nrule         {rule}\nuser         {}\nargv         {:?}",
+        place.tree.name,
+        place.release.escape_debug(),
+        ownership::runner(),
+        command.program,
+    );
+    for word in &command.arguments {
+        text += &format!(" {word:?}");
+    }
+    text += "\nenvironment ";
+    for (name, value) in &command.environment {
+        text += &format!(" {}={value:?}", name.to_string_lossy());
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn read(line: &str) -> Result<Call, Failure> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn options_stand_before_the_verb_or_not_at_all() {
+        for bad in [
+            "", "post", "post l m", "-x post l", "--site", "--site f", "--as u post l", "--explain --as",
+            "--explain --site f post l", "--site f --site g post l", "--tree a post l", "-- post l",
+        ] {
+            assert!(matches!(read(bad), Err(Failure::Usage(_))), "{bad:?} was accepted");
+        }
+        // After the verb a word is a word: the list's name, which will be refused.
+        assert!(matches!(read("post --site"), Ok(Call::Deliver(_))));
+        assert!(matches!(read("post l --site f"), Err(Failure::Usage(_))));
+    }
+
+    #[test]
+    fn the_site_is_a_constant_unless_it_is_named() {
+        let Ok(Call::Deliver(words)) = read("post l") else { panic!() };
+        assert_eq!(words.site, PathBuf::from("/etc/mm-deliver/site.toml"));
+        let Ok(Call::Explain { words, .. }) = read("--site /s --explain post l") else { panic!() };
+        assert_eq!(words.site, PathBuf::from("/s"));
+    }
+
+    #[test]
+    fn nothing_but_an_address_of_the_other_tree_is_permanent() {
+        let list = ListName::parse("l").unwrap();
+        assert_eq!(Failure::NoAddress(Verb::Post, list).status(), 67);
+        assert_eq!(Failure::UnknownVerb(Verb::Post).status(), 75);
+        assert_eq!(Failure::Usage(String::new()).status(), 75);
+    }
+}

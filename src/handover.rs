@@ -1,0 +1,195 @@
+//! The handover: the only exec of the hot path.
+//!
+//! The program gets the argv that the profile says, the MTA's standard descriptors, its
+//! user and groups and signal dispositions unchanged, no other descriptor, and of the
+//! environment what a list manager needs.
+//!
+//! **Invariants.** Never chooses a tree, never spawns, never returns after success. No shell.
+
+#![expect(
+    unsafe_code,
+    reason = "std's exec resets SIGPIPE and the signal mask, which the MTA's program would have kept"
+)]
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::ownership::{Trusted, Unsafe};
+use crate::sysexits;
+
+/// Our own: an MTA's may be empty, missing, or somebody else's.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// What passes of the environment: what Postfix, Sendmail, Exim, OpenSMTPD and qmail tell a
+/// program about the message (local(8), exim's pipe transport, smtpd.conf(5), qmail-command(8)).
+const PASSED: &[&str] = &[
+    "AGENT",
+    "CLIENT_ADDRESS",
+    "CLIENT_HELO",
+    "CLIENT_HOSTNAME",
+    "CLIENT_PROTOCOL",
+    "DEFAULT",
+    "DOMAIN",
+    "EXT",
+    "EXT2",
+    "EXT3",
+    "EXT4",
+    "EXTENSION",
+    "HOME",
+    "HOST",
+    "LANG",
+    "LC_ALL",
+    "LOCAL",
+    "LOCAL_PART",
+    "LOCAL_PART_PREFIX",
+    "LOCAL_PART_SUFFIX",
+    "LOGNAME",
+    "MAIL_CONFIG",
+    "MESSAGE_ID",
+    "NEWSENDER",
+    "ORIGINAL_RECIPIENT",
+    "QUALIFY_DOMAIN",
+    "RECIPIENT",
+    "SENDER",
+    "SHELL",
+    "TZ",
+    "USER",
+];
+
+/// A program that is ready to be run.
+#[derive(Debug)]
+pub struct Command {
+    /// The file, and argv[0].
+    pub program: PathBuf,
+    /// argv[1] and on.
+    pub arguments: Vec<String>,
+    /// The whole environment, sorted by name.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// Why a message could not be handed to its tree. Every variant defers the mail.
+#[derive(Debug)]
+pub enum HandoverError {
+    /// Somebody who is not trusted could change the program, or it is no plain file.
+    Unsafe(PathBuf, Unsafe),
+    /// The user who delivers may not execute it.
+    NotExecutable(PathBuf, io::Error),
+    /// The kernel refused. Returning from exec is always failure.
+    Exec(PathBuf, io::Error),
+}
+
+impl fmt::Display for HandoverError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HandoverError::Unsafe(program, fault) if *program == fault.path => {
+                write!(f, "cannot run {fault}")
+            }
+            HandoverError::Unsafe(program, fault) => write!(f, "cannot run {program:?}: {fault}"),
+            HandoverError::NotExecutable(program, error) | HandoverError::Exec(program, error) => {
+                write!(f, "cannot run {program:?}: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for HandoverError {}
+
+impl Command {
+    /// The program and arguments `argv`, and of `environment` what may pass.
+    pub fn new(
+        argv: impl IntoIterator<Item = String>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Command {
+        let mut argv = argv.into_iter();
+        let mut passed: Vec<(OsString, OsString)> = environment
+            .into_iter()
+            .filter(|(name, _)| PASSED.iter().any(|&known| OsStr::new(known) == name))
+            .collect();
+        passed.push(("PATH".into(), PATH.into()));
+        passed.sort();
+        passed.dedup_by(|a, b| a.0 == b.0);
+        Command {
+            program: argv.next().unwrap_or_default().into(),
+            arguments: argv.collect(),
+            environment: passed,
+        }
+    }
+
+    /// Judges the program: only trusted users can change it, and we may execute it.
+    ///
+    /// # Errors
+    /// `Unsafe`, `NotExecutable`.
+    pub fn check(&self, trusted: &Trusted<'_>, tree: &Path) -> Result<(), HandoverError> {
+        trusted
+            .check(&self.program, Some(tree))
+            .map_err(|fault| HandoverError::Unsafe(self.program.clone(), fault))?;
+        let path = c_string(self.program.as_os_str());
+        // SAFETY: `path` is NUL-terminated and lives through the call.
+        let answer =
+            unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) };
+        if answer != 0 {
+            let error = io::Error::last_os_error();
+            return Err(HandoverError::NotExecutable(self.program.clone(), error));
+        }
+        Ok(())
+    }
+
+    /// Becomes the program. Returns only why that failed.
+    pub fn exec(&self) -> HandoverError {
+        let failed = |error| HandoverError::Exec(self.program.clone(), error);
+        if let Err(error) = sysexits::close_others() {
+            return failed(error);
+        }
+        let path = c_string(self.program.as_os_str());
+        let arguments: Vec<CString> = self.arguments.iter().map(|word| c_string(word.as_ref())).collect();
+        let environment: Vec<CString> = self
+            .environment
+            .iter()
+            .map(|(name, value)| {
+                let mut pair = name.clone();
+                pair.push("=");
+                pair.push(value);
+                c_string(&pair)
+            })
+            .collect();
+        let argv = pointers(std::iter::once(&path).chain(&arguments));
+        let envp = pointers(&environment);
+        // SAFETY: both arrays end in null and point at NUL-terminated strings that outlive
+        // the call.
+        unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+        failed(io::Error::last_os_error())
+    }
+}
+
+fn pointers<'a>(strings: impl IntoIterator<Item = &'a CString>) -> Vec<*const libc::c_char> {
+    strings.into_iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// Nothing that comes here can hold a NUL: argv is made of parsed words, and the kernel
+/// ends an environment's strings at the first. Were there one, the text ends before it.
+fn c_string(text: &OsStr) -> CString {
+    let bytes = text.as_bytes().split(|&b| b == 0).next().unwrap_or_default();
+    CString::new(OsString::from_vec(bytes.to_vec()).into_vec()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_list_manager_needs_passes() {
+        let hostile = [
+            ("SENDER", "x@y"), ("LD_PRELOAD", "/tmp/x.so"), ("PATH", "/tmp"), ("PYTHONPATH", "/tmp"),
+            ("BASH_FUNC_x%%", "() { :; }"), ("IFS", "/"), ("SENDER", "second"), ("EXTENSION", "a b;c"),
+        ];
+        let environment = hostile.map(|(name, value)| (name.into(), value.into()));
+        let command = Command::new(["/p".to_owned(), "post".to_owned()], environment);
+        let names: Vec<_> = command.environment.iter().map(|(name, _)| name.to_string_lossy()).collect();
+        assert_eq!(names, ["EXTENSION", "PATH", "SENDER"]);
+        assert_eq!(command.environment[1].1, PATH);
+        assert_eq!(command.arguments, ["post"]);
+    }
+}

@@ -1,0 +1,28 @@
+//! mm-deliver: two trees of a mailing-list manager side by side, and each list's mail
+//! handed to the one that it is on.
+//!
+//! The modules, from the ground up. A file in `src/` may be linked by the programs that run
+//! once a message; a folder may not, and stands behind the feature `admin`.
+
+// Floor 1: words and numbers from outside.
+pub mod accounts;
+pub mod clock;
+pub mod list;
+pub mod ownership;
+pub mod parity;
+pub mod position;
+pub mod sysexits;
+pub mod syslog;
+
+// Floor 2: what stands in the files.
+pub mod config;
+pub mod state;
+pub mod profile;
+pub mod tree;
+
+// Floor 3: the site as a whole, and the way out.
+pub mod handover;
+pub mod site;
+
+// Floor 4: the stories.
+pub mod deliver;
