@@ -54,14 +54,20 @@ impl Account {
             let mut fields = line.split(|&b| b == b':');
             let Some(name) = fields.next() else { continue };
             let (uid, gid) = (number(fields.nth(1)), number(fields.next()));
-            let (Some(uid), Some(gid)) = (uid, gid) else { continue };
+            let (Some(uid), Some(gid)) = (uid, gid) else {
+                continue;
+            };
             if self.is(name, uid) {
                 let name = String::from_utf8_lossy(name).into_owned();
                 return Ok(User { name, uid, gid });
             }
         }
         match *self {
-            Account::Number(uid) => Ok(User { name: uid.to_string(), uid, gid: uid }),
+            Account::Number(uid) => Ok(User {
+                name: uid.to_string(),
+                uid,
+                gid: uid,
+            }),
             Account::Name(_) => Err(not_found(PASSWD)),
         }
     }
@@ -110,7 +116,11 @@ impl User {
                 && libc::setgid(self.gid) == 0
                 && libc::setuid(self.uid) == 0
         };
-        if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+        if done {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 }
 
@@ -150,6 +160,9 @@ mod tests {
     fn an_unknown_name_is_an_error_and_an_unknown_number_is_not() {
         let error = Account::new("no-such-user-here").user().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        assert_eq!(Account::new("4000000000").user().unwrap().uid, 4_000_000_000);
+        assert_eq!(
+            Account::new("4000000000").user().unwrap().uid,
+            4_000_000_000
+        );
     }
 }

@@ -30,7 +30,9 @@ impl Timestamp {
             return None;
         }
         let number = |from: usize, to: usize| {
-            bytes[from..to].iter().fold(0i64, |n, &b| n * 10 + i64::from(b - b'0'))
+            bytes[from..to]
+                .iter()
+                .fold(0i64, |n, &b| n * 10 + i64::from(b - b'0'))
         };
         let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
         let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19));
@@ -106,8 +108,15 @@ mod tests {
     #[test]
     fn what_is_no_date_is_not_read() {
         for bad in [
-            "", "2026-11-22", "2026-11-22T10:02:11", "2026-11-22T10:02:11+01:00", "2026-02-29T00:00:00Z",
-            "2026-13-01T00:00:00Z", "2026-11-22T24:00:00Z", "2026-11-22 10:02:11Z", "x026-11-22T10:02:11Z",
+            "",
+            "2026-11-22",
+            "2026-11-22T10:02:11",
+            "2026-11-22T10:02:11+01:00",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22 10:02:11Z",
+            "x026-11-22T10:02:11Z",
         ] {
             assert_eq!(Timestamp::parse(bad), None, "{bad}");
         }

@@ -124,9 +124,15 @@ impl Config {
     /// # Errors
     /// [`BadConfig`]: the first thing that is wrong, with line and column.
     pub fn parse(text: &str) -> Result<Config, BadConfig> {
-        let place = |(at, what): Wrong| BadConfig { at: Position::of(text, at), what };
+        let place = |(at, what): Wrong| BadConfig {
+            at: Position::of(text, at),
+            what,
+        };
         let raw: Raw = toml::from_str(text).map_err(|error| {
-            place((error.span().map_or(0, |span| span.start), error.message().to_owned()))
+            place((
+                error.span().map_or(0, |span| span.start),
+                error.message().to_owned(),
+            ))
         })?;
         cook(raw).map_err(place)
     }
@@ -151,7 +157,10 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
     let shared = raw.data.map(|data| absolute(&data.root)).transpose()?;
     let count = raw.trees.get_ref().len();
     if !(1..=2).contains(&count) {
-        return Err((raw.trees.span().start, format!("one or two trees are expected, not {count}")));
+        return Err((
+            raw.trees.span().start,
+            format!("one or two trees are expected, not {count}"),
+        ));
     }
     let mut trees = Vec::new();
     for (name, tree) in raw.trees.into_inner() {
@@ -161,9 +170,16 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
     if files.get_ref().is_empty() {
         return Err((files.span().start, "no alias file is named".to_owned()));
     }
-    let alias_files = files.get_ref().iter().map(absolute).collect::<Result<_, _>>()?;
+    let alias_files = files
+        .get_ref()
+        .iter()
+        .map(absolute)
+        .collect::<Result<_, _>>()?;
     if raw.deliver.users.get_ref().is_empty() {
-        return Err((raw.deliver.users.span().start, "no user is named".to_owned()));
+        return Err((
+            raw.deliver.users.span().start,
+            "no user is named".to_owned(),
+        ));
     }
     Ok(Config {
         state: absolute(&raw.state)?,
@@ -173,7 +189,13 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
         alias_files,
         mta: raw.aliases.mta,
         program: program(&raw.deliver.program)?,
-        users: raw.deliver.users.get_ref().iter().map(|user| Account::new(user)).collect(),
+        users: raw
+            .deliver
+            .users
+            .get_ref()
+            .iter()
+            .map(|user| Account::new(user))
+            .collect(),
     })
 }
 
@@ -188,7 +210,11 @@ fn cook_tree(
     let root = absolute(&raw.root)?;
     for other in others {
         if root.starts_with(&other.root) || other.root.starts_with(&root) {
-            let what = format!("trees {:?} and {:?} lie in one another", other.name, name.get_ref());
+            let what = format!(
+                "trees {:?} and {:?} lie in one another",
+                other.name,
+                name.get_ref()
+            );
             return Err((raw.root.span().start, what));
         }
     }
@@ -217,7 +243,11 @@ fn absolute(text: &Spanned<String>) -> Result<PathBuf, Wrong> {
     if !path.is_absolute() {
         return wrong("does not begin with /");
     }
-    if text.get_ref().split('/').any(|part| part == "." || part == "..") {
+    if text
+        .get_ref()
+        .split('/')
+        .any(|part| part == "." || part == "..")
+    {
         return wrong("has a part . or ..");
     }
     if text.get_ref().bytes().any(|b| b.is_ascii_control()) {
@@ -232,7 +262,11 @@ fn program(text: &Spanned<String>) -> Result<PathBuf, Wrong> {
     match text.get_ref().bytes().find(|&b| !is_plain(b)) {
         Some(b) => Err((
             text.span().start,
-            format!("{:?} has \"{}\", which not every MTA passes on; use a link", text.get_ref(), b.escape_ascii()),
+            format!(
+                "{:?} has \"{}\", which not every MTA passes on; use a link",
+                text.get_ref(),
+                b.escape_ascii()
+            ),
         )),
         None => Ok(path),
     }
@@ -250,13 +284,20 @@ fn word(text: &Spanned<String>, what: &str) -> Result<(), Wrong> {
     if (1..=32).contains(&value.len()) && value.bytes().all(sound) {
         return Ok(());
     }
-    Err((text.span().start, format!("{value:?} is not {what}: 1 to 32 of a-z 0-9 - _")))
+    Err((
+        text.span().start,
+        format!("{value:?} is not {what}: 1 to 32 of a-z 0-9 - _"),
+    ))
 }
 
 fn domain(text: &Spanned<String>) -> Result<String, Wrong> {
     let value = text.get_ref().to_ascii_lowercase();
-    crate::list::ListName::parse(format!("x@{value}"))
-        .map_err(|_| (text.span().start, format!("{:?} is not a domain", text.get_ref())))?;
+    crate::list::ListName::parse(format!("x@{value}")).map_err(|_| {
+        (
+            text.span().start,
+            format!("{:?} is not a domain", text.get_ref()),
+        )
+    })?;
     Ok(value)
 }
 
@@ -293,27 +334,66 @@ users = ["nobody", "38"]
     fn a_sound_site_is_read_whole() {
         let config = Config::parse(SITE).unwrap();
         assert_eq!(config.trees.len(), 2);
-        assert_eq!(config.tree("b").unwrap().domain.as_deref(), Some("lists.example.org"));
+        assert_eq!(
+            config.tree("b").unwrap().domain.as_deref(),
+            Some("lists.example.org")
+        );
         assert_eq!(config.other_tree("a").unwrap().name, "b");
-        assert_eq!(config.tree("a").unwrap().data, Path::new("/srv/mailman/var"));
+        assert_eq!(
+            config.tree("a").unwrap().data,
+            Path::new("/srv/mailman/var")
+        );
         assert_eq!(config.users[1], Account::Number(38));
-        assert_eq!(config.parity_file(), Path::new("/var/lib/mm-deliver/parity.toml"));
+        assert_eq!(
+            config.parity_file(),
+            Path::new("/var/lib/mm-deliver/parity.toml")
+        );
     }
 
     #[test]
     fn each_mistake_is_named_with_its_place() {
         for (from, to, at, what) in [
             ("owner", "ovner", "2:1", "unknown field `ovner`"),
-            ("\"postfix\"", "\"qmail\"", "18:7", "unknown variant `qmail`"),
-            ("\"/srv/mailman/b\"", "\"srv\"", "9:8", "does not begin with /"),
-            ("\"/srv/mailman/b\"", "\"/srv/../b\"", "9:8", "has a part . or .."),
-            ("\"/srv/mailman/b\"", "\"/srv/mailman/a/b\"", "9:8", "lie in one another"),
+            (
+                "\"postfix\"",
+                "\"qmail\"",
+                "18:7",
+                "unknown variant `qmail`",
+            ),
+            (
+                "\"/srv/mailman/b\"",
+                "\"srv\"",
+                "9:8",
+                "does not begin with /",
+            ),
+            (
+                "\"/srv/mailman/b\"",
+                "\"/srv/../b\"",
+                "9:8",
+                "has a part . or ..",
+            ),
+            (
+                "\"/srv/mailman/b\"",
+                "\"/srv/mailman/a/b\"",
+                "9:8",
+                "lie in one another",
+            ),
             ("[trees.b]", "[trees.B]", "8:8", "is not the name of a tree"),
-            ("lib/mm-deliver/mm-deliver\"", "lib/mm deliver\"", "21:11", "not every MTA"),
+            (
+                "lib/mm-deliver/mm-deliver\"",
+                "lib/mm deliver\"",
+                "21:11",
+                "not every MTA",
+            ),
             ("[\"/etc/aliases\"]", "[]", "17:9", "no alias file"),
             ("[\"nobody\", \"38\"]", "[]", "22:9", "no user"),
             ("Lists.example.org", "a/b", "11:10", "is not a domain"),
-            ("[data]\nroot = \"/srv/mailman/var\"\n", "", "6:8", "where are its data"),
+            (
+                "[data]\nroot = \"/srv/mailman/var\"\n",
+                "",
+                "6:8",
+                "where are its data",
+            ),
             ("[data]", "[data", "13:6", ""),
         ] {
             let error = Config::parse(&SITE.replace(from, to)).unwrap_err();
@@ -324,7 +404,10 @@ users = ["nobody", "38"]
 
     #[test]
     fn a_third_tree_is_refused() {
-        let three = SITE.replace("[data]", "[trees.c]\nroot = \"/c\"\nprofile = \"x\"\n[data]");
+        let three = SITE.replace(
+            "[data]",
+            "[trees.c]\nroot = \"/c\"\nprofile = \"x\"\n[data]",
+        );
         assert!(Config::parse(&three).unwrap_err().what.contains("not 3"));
     }
 }

@@ -51,7 +51,11 @@ enum Call {
     Help,
     Version,
     Deliver(Words),
-    Explain { words: Words, user: Option<OsString>, tree: Option<OsString> },
+    Explain {
+        words: Words,
+        user: Option<OsString>,
+        tree: Option<OsString>,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -96,7 +100,9 @@ impl Failure {
                 "the alias of this address is broken"
             }
             Failure::Name(..) => "the alias of this address names no list",
-            Failure::Site(_) | Failure::NoTree(_) => "the site's files cannot be used at the moment",
+            Failure::Site(_) | Failure::NoTree(_) => {
+                "the site's files cannot be used at the moment"
+            }
             Failure::Paused(_) => "the list is paused",
             Failure::NoAddress(..) => "no such address",
             Failure::Handover(_) => "the list manager cannot be run at the moment",
@@ -116,7 +122,10 @@ impl fmt::Display for Failure {
             Failure::Paused(since) => write!(f, "the list is paused since {since}"),
             Failure::UnknownVerb(verb) => write!(f, "no tree of this site knows the verb {verb}"),
             Failure::NoAddress(verb, list) => {
-                write!(f, "the tree of {list} has no address for {verb}, the other tree has")
+                write!(
+                    f,
+                    "the tree of {list} has no address for {verb}, the other tree has"
+                )
             }
             Failure::Handover(error) => error.fmt(f),
             Failure::As(user, error) => write!(f, "cannot become user {user:?}: {error}"),
@@ -146,13 +155,17 @@ fn report(failure: &Failure, telling: bool) -> c_int {
     let status = failure.status();
     if telling {
         let line = syslog::printable(&failure.to_string());
-        sysexits::say(&format!("mm-deliver: {line}\nmm-deliver: a delivery would end with {status}\n"));
+        sysexits::say(&format!(
+            "mm-deliver: {line}\nmm-deliver: a delivery would end with {status}\n"
+        ));
         return status;
     }
     if status == sysexits::TEMPFAIL {
         syslog::warn("mm-deliver", failure);
         let text = failure.public();
-        sysexits::say(&format!("4.3.0 mm-deliver: {text}, message kept by the mail system\n"));
+        sysexits::say(&format!(
+            "4.3.0 mm-deliver: {text}, message kept by the mail system\n"
+        ));
     } else {
         sysexits::say(&format!("5.1.1 mm-deliver: {}\n", failure.public()));
     }
@@ -167,7 +180,11 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Call, Failure>
     let (mut user, mut tree) = (None, None);
     let mut words = Vec::new();
     while let Some(word) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| usage("an option lacks its value"));
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or_else(|| usage("an option lacks its value"))
+        };
         match word.as_bytes() {
             b"--help" => return Ok(Call::Help),
             b"--version" => return Ok(Call::Version),
@@ -180,10 +197,15 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Call, Failure>
             _ => words.push(word),
         }
     }
-    let [verb, list] = <[OsString; 2]>::try_from(words).map_err(|_| usage("VERB and LIST are expected"))?;
+    let [verb, list] =
+        <[OsString; 2]>::try_from(words).map_err(|_| usage("VERB and LIST are expected"))?;
     let site = site.map_or_else(|| PathBuf::from(DEFAULT_SITE), PathBuf::from);
     let words = Words { site, verb, list };
-    Ok(if explain { Call::Explain { words, user, tree } } else { Call::Deliver(words) })
+    Ok(if explain {
+        Call::Explain { words, user, tree }
+    } else {
+        Call::Deliver(words)
+    })
 }
 
 fn run(call: Call) -> Result<String, Failure> {
@@ -218,7 +240,9 @@ fn decide(words: &Words) -> Result<Command, Failure> {
     let list = parse_list(&site, &words.list)?;
     let place = place(&site, &list)?;
     let command = command(&site, &place, verb, &list)?;
-    command.check(&site.trusted(), &place.tree.root).map_err(Failure::Handover)?;
+    command
+        .check(&site.trusted(), &place.tree.root)
+        .map_err(Failure::Handover)?;
     Ok(command)
 }
 
@@ -227,7 +251,8 @@ fn parse_verb(word: &OsStr) -> Result<Verb, Failure> {
 }
 
 fn parse_list(site: &Site, name: &OsStr) -> Result<ListName, Failure> {
-    site.list(name.as_bytes()).map_err(|bad| Failure::Name(name.to_owned(), bad))
+    site.list(name.as_bytes())
+        .map_err(|bad| Failure::Name(name.to_owned(), bad))
 }
 
 fn place<'a>(site: &'a Site, list: &ListName) -> Result<Placement<'a>, Failure> {
@@ -239,11 +264,20 @@ fn place<'a>(site: &'a Site, list: &ListName) -> Result<Placement<'a>, Failure> 
 }
 
 /// What `verb` means in the tree that was chosen.
-fn command(site: &Site, place: &Placement<'_>, verb: Verb, list: &ListName) -> Result<Command, Failure> {
+fn command(
+    site: &Site,
+    place: &Placement<'_>,
+    verb: Verb,
+    list: &ListName,
+) -> Result<Command, Failure> {
     let routing = site.routing(place.tree).map_err(Failure::Site)?;
     let Some(argv) = routing.argv(verb) else {
         let known_there = match site.config.other_tree(&place.tree.name) {
-            Some(other) => site.routing(other).map_err(Failure::Site)?.argv(verb).is_some(),
+            Some(other) => site
+                .routing(other)
+                .map_err(Failure::Site)?
+                .argv(verb)
+                .is_some(),
             None => false,
         };
         return Err(match known_there {
@@ -251,13 +285,16 @@ fn command(site: &Site, place: &Placement<'_>, verb: Verb, list: &ListName) -> R
             false => Failure::UnknownVerb(verb),
         });
     };
-    let argv = argv.iter().map(|word| place.tree.expand(word, Some((list, routing.case))));
+    let argv = argv
+        .iter()
+        .map(|word| place.tree.expand(word, Some((list, routing.case))));
     Ok(Command::new(argv, std::env::vars_os()))
 }
 
 fn assume(name: &OsStr) -> Result<(), Failure> {
     let user = Account::new(&name.to_string_lossy()).user();
-    user.and_then(|user| user.assume()).map_err(|error| Failure::As(name.to_owned(), error))
+    user.and_then(|user| user.assume())
+        .map_err(|error| Failure::As(name.to_owned(), error))
 }
 
 /// Tells what a delivery would do, as the user that this process is.
@@ -277,14 +314,19 @@ fn explain(words: &Words, tree: Option<&OsStr>) -> Result<String, Failure> {
         return Err(Failure::Paused(since.to_string()));
     }
     let command = command(&site, &place, verb, &list)?;
-    command.check(&site.trusted(), &place.tree.root).map_err(Failure::Handover)?;
+    command
+        .check(&site.trusted(), &place.tree.root)
+        .map_err(Failure::Handover)?;
     Ok(tell(&place, &rule, &command))
 }
 
 /// Puts the list on the tree of this name, whatever parity.toml says.
 fn suppose<'a>(site: &'a Site, place: &mut Placement<'a>, name: &OsStr) -> Result<(), Failure> {
     let no_tree = || Failure::NoTree(name.to_owned());
-    let tree = site.config.tree(name.to_str().ok_or_else(no_tree)?).ok_or_else(no_tree)?;
+    let tree = site
+        .config
+        .tree(name.to_str().ok_or_else(no_tree)?)
+        .ok_or_else(no_tree)?;
     let roles = &place.standing.roles;
     (place.role, place.release) = if tree.name == roles.current {
         (Role::Current, roles.current_release.clone())
@@ -309,7 +351,10 @@ fn rule(site: &Site, place: &Placement<'_>) -> String {
         Reading::Toml => "edited by hand, read as TOML",
     };
     let generation = place.standing.roles.generation;
-    format!("{reason}: {:?}, generation {generation}, {reading}", site.config.parity_file())
+    format!(
+        "{reason}: {:?}, generation {generation}, {reading}",
+        site.config.parity_file()
+    )
 }
 
 fn tell(place: &Placement<'_>, rule: &str, command: &Command) -> String {
@@ -347,10 +392,23 @@ mod tests {
     #[test]
     fn options_stand_before_the_verb_or_not_at_all() {
         for bad in [
-            "", "post", "post l m", "-x post l", "--site", "--site f", "--as u post l", "--explain --as",
-            "--explain --site f post l", "--site f --site g post l", "--tree a post l", "-- post l",
+            "",
+            "post",
+            "post l m",
+            "-x post l",
+            "--site",
+            "--site f",
+            "--as u post l",
+            "--explain --as",
+            "--explain --site f post l",
+            "--site f --site g post l",
+            "--tree a post l",
+            "-- post l",
         ] {
-            assert!(matches!(read(bad), Err(Failure::Usage(_))), "{bad:?} was accepted");
+            assert!(
+                matches!(read(bad), Err(Failure::Usage(_))),
+                "{bad:?} was accepted"
+            );
         }
         // After the verb a word is a word: the list's name, which will be refused.
         assert!(matches!(read("post --site"), Ok(Call::Deliver(_))));
@@ -359,9 +417,13 @@ mod tests {
 
     #[test]
     fn the_site_is_a_constant_unless_it_is_named() {
-        let Ok(Call::Deliver(words)) = read("post l") else { panic!() };
+        let Ok(Call::Deliver(words)) = read("post l") else {
+            panic!()
+        };
         assert_eq!(words.site, PathBuf::from("/etc/mm-deliver/site.toml"));
-        let Ok(Call::Explain { words, .. }) = read("--site /s --explain post l") else { panic!() };
+        let Ok(Call::Explain { words, .. }) = read("--site /s --explain post l") else {
+            panic!()
+        };
         assert_eq!(words.site, PathBuf::from("/s"));
     }
 

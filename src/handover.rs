@@ -144,7 +144,11 @@ impl Command {
             return failed(error);
         }
         let path = c_string(self.program.as_os_str());
-        let arguments: Vec<CString> = self.arguments.iter().map(|word| c_string(word.as_ref())).collect();
+        let arguments: Vec<CString> = self
+            .arguments
+            .iter()
+            .map(|word| c_string(word.as_ref()))
+            .collect();
         let environment: Vec<CString> = self
             .environment
             .iter()
@@ -165,13 +169,21 @@ impl Command {
 }
 
 fn pointers<'a>(strings: impl IntoIterator<Item = &'a CString>) -> Vec<*const libc::c_char> {
-    strings.into_iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    strings
+        .into_iter()
+        .map(|text| text.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
 }
 
 /// Nothing that comes here can hold a NUL: argv is made of parsed words, and the kernel
 /// ends an environment's strings at the first. Were there one, the text ends before it.
 fn c_string(text: &OsStr) -> CString {
-    let bytes = text.as_bytes().split(|&b| b == 0).next().unwrap_or_default();
+    let bytes = text
+        .as_bytes()
+        .split(|&b| b == 0)
+        .next()
+        .unwrap_or_default();
     CString::new(OsString::from_vec(bytes.to_vec()).into_vec()).unwrap_or_default()
 }
 
@@ -182,12 +194,22 @@ mod tests {
     #[test]
     fn only_what_a_list_manager_needs_passes() {
         let hostile = [
-            ("SENDER", "x@y"), ("LD_PRELOAD", "/tmp/x.so"), ("PATH", "/tmp"), ("PYTHONPATH", "/tmp"),
-            ("BASH_FUNC_x%%", "() { :; }"), ("IFS", "/"), ("SENDER", "second"), ("EXTENSION", "a b;c"),
+            ("SENDER", "x@y"),
+            ("LD_PRELOAD", "/tmp/x.so"),
+            ("PATH", "/tmp"),
+            ("PYTHONPATH", "/tmp"),
+            ("BASH_FUNC_x%%", "() { :; }"),
+            ("IFS", "/"),
+            ("SENDER", "second"),
+            ("EXTENSION", "a b;c"),
         ];
         let environment = hostile.map(|(name, value)| (name.into(), value.into()));
         let command = Command::new(["/p".to_owned(), "post".to_owned()], environment);
-        let names: Vec<_> = command.environment.iter().map(|(name, _)| name.to_string_lossy()).collect();
+        let names: Vec<_> = command
+            .environment
+            .iter()
+            .map(|(name, _)| name.to_string_lossy())
+            .collect();
         assert_eq!(names, ["EXTENSION", "PATH", "SENDER"]);
         assert_eq!(command.environment[1].1, PATH);
         assert_eq!(command.arguments, ["post"]);

@@ -16,8 +16,8 @@ pub mod syslog;
 
 // Floor 2: what stands in the files.
 pub mod config;
-pub mod state;
 pub mod profile;
+pub mod state;
 pub mod tree;
 
 // Floor 3: the site as a whole, and the way out.
@@ -26,3 +26,7 @@ pub mod site;
 
 // Floor 4: the stories.
 pub mod deliver;
+
+// Behind the wall: the admin's side.
+#[cfg(feature = "admin")]
+pub mod profiles;

@@ -165,7 +165,10 @@ impl Trusted<'_> {
             return Err(fault(path, Fault::Everybody));
         }
         // The group's name is looked up only here: most files never ask for it.
-        let tolerated = |gid| self.group.is_some_and(|group| group.gid().is_ok_and(|own| own == gid));
+        let tolerated = |gid| {
+            self.group
+                .is_some_and(|group| group.gid().is_ok_and(|own| own == gid))
+        };
         if mode & GROUP_WRITES != 0 && !tolerated(meta.gid()) {
             return Err(fault(path, Fault::Group(meta.gid())));
         }
@@ -174,7 +177,10 @@ impl Trusted<'_> {
 
     fn owner(&self, path: &Path, meta: &Metadata) -> Result<(), Unsafe> {
         let uid = meta.uid();
-        let named = || self.owner.is_some_and(|owner| owner.user().is_ok_and(|user| user.uid == uid));
+        let named = || {
+            self.owner
+                .is_some_and(|owner| owner.user().is_ok_and(|user| user.uid == uid))
+        };
         if uid == 0 || uid == self.runner || named() {
             return Ok(());
         }
@@ -193,7 +199,10 @@ fn parts(path: &Path) -> VecDeque<OsString> {
 }
 
 fn fault(path: &Path, fault: Fault) -> Unsafe {
-    Unsafe { path: path.to_owned(), fault }
+    Unsafe {
+        path: path.to_owned(),
+        fault,
+    }
 }
 
 impl fmt::Display for Unsafe {
@@ -255,7 +264,11 @@ mod tests {
 
     fn check(path: &Path) -> Result<(), Fault> {
         let runner = fs::metadata("/proc/self").unwrap().uid();
-        let trusted = Trusted { runner, owner: None, group: None };
+        let trusted = Trusted {
+            runner,
+            owner: None,
+            group: None,
+        };
         trusted.check(path, None).map(drop).map_err(|e| e.fault)
     }
 
@@ -285,7 +298,11 @@ mod tests {
         mode(&file, 0o664);
         let meta = fs::metadata(&file).unwrap();
         let group = Account::Number(meta.gid());
-        let trusted = Trusted { runner: meta.uid(), owner: None, group: Some(&group) };
+        let trusted = Trusted {
+            runner: meta.uid(),
+            owner: None,
+            group: Some(&group),
+        };
         assert!(trusted.check(&file, None).is_ok());
     }
 
@@ -295,7 +312,10 @@ mod tests {
         fs::create_dir(place.0.join("open")).unwrap();
         symlink("../d/f", place.0.join("open/link")).unwrap();
         mode(&place.0.join("open"), 0o777);
-        assert!(matches!(check(&place.0.join("open/link")), Err(Fault::Everybody)));
+        assert!(matches!(
+            check(&place.0.join("open/link")),
+            Err(Fault::Everybody)
+        ));
         mode(&place.0.join("open"), 0o755);
         assert!(check(&place.0.join("open/link")).is_ok());
         symlink("loop", place.0.join("loop")).unwrap();
@@ -307,7 +327,10 @@ mod tests {
         let place = Place::new("kind");
         assert!(matches!(check(&place.0.join("d")), Err(Fault::NotFile)));
         assert!(matches!(check(Path::new("d/f")), Err(Fault::Relative)));
-        assert!(matches!(check(&place.0.join("d/f/g")), Err(Fault::Stat(_) | Fault::NotDirectory)));
+        assert!(matches!(
+            check(&place.0.join("d/f/g")),
+            Err(Fault::Stat(_) | Fault::NotDirectory)
+        ));
         assert!(matches!(check(&place.0.join("none")), Err(Fault::Stat(_))));
     }
 }

@@ -58,7 +58,10 @@ impl FutureState {
 
     /// Reads the word in parity.toml.
     pub fn parse(word: &str) -> Option<FutureState> {
-        FutureState::ALL.iter().copied().find(|state| state.as_str() == word)
+        FutureState::ALL
+            .iter()
+            .copied()
+            .find(|state| state.as_str() == word)
     }
 }
 
@@ -112,7 +115,11 @@ pub enum Refusal {
 impl Parity {
     /// The parity of one list.
     pub fn of(&self, list: &ListName) -> Role {
-        if self.on_future.contains(list) { Role::Future } else { Role::Current }
+        if self.on_future.contains(list) {
+            Role::Future
+        } else {
+            Role::Current
+        }
     }
 
     /// Moves `lists` to the future tree.
@@ -145,8 +152,11 @@ impl Parity {
         if self.roles.future_state != FutureState::Ready {
             return Err(Refusal::NotReady(self.roles.future_state));
         }
-        let behind: Vec<ListName> =
-            known.into_iter().filter(|list| self.of(list) == Role::Current).cloned().collect();
+        let behind: Vec<ListName> = known
+            .into_iter()
+            .filter(|list| self.of(list) == Role::Current)
+            .cloned()
+            .collect();
         if !behind.is_empty() {
             return Err(Refusal::StillOnCurrent(behind));
         }
@@ -204,7 +214,11 @@ impl Parity {
 
     /// Every name that stands in it.
     pub fn names(&self) -> BTreeSet<&ListName> {
-        self.on_future.iter().chain(&self.pinned).chain(self.paused.keys()).collect()
+        self.on_future
+            .iter()
+            .chain(&self.pinned)
+            .chain(self.paused.keys())
+            .collect()
     }
 
     fn next(&self, change: impl FnOnce(&mut Parity)) -> Parity {
@@ -217,8 +231,12 @@ impl Parity {
     fn swapped(&self, other: &str, state: FutureState, on_future: BTreeSet<ListName>) -> Parity {
         self.next(|next| {
             next.roles.current = other.to_owned();
-            next.roles.current_release.clone_from(&self.roles.future_release);
-            next.roles.future_release.clone_from(&self.roles.current_release);
+            next.roles
+                .current_release
+                .clone_from(&self.roles.future_release);
+            next.roles
+                .future_release
+                .clone_from(&self.roles.current_release);
             next.roles.future_state = state;
             next.on_future = on_future;
         })
@@ -260,7 +278,10 @@ mod tests {
         assert_eq!(moved.of(&list("toylist")), Role::Future);
         assert_eq!(moved.of(&list("reallist1")), Role::Current);
         assert_eq!(moved.roles.generation, 2);
-        assert_eq!(moved.downgrade(&set(&["toylist"])).on_future, BTreeSet::new());
+        assert_eq!(
+            moved.downgrade(&set(&["toylist"])).on_future,
+            BTreeSet::new()
+        );
     }
 
     #[test]
@@ -280,22 +301,48 @@ mod tests {
         let half = fresh().upgrade([list("toylist")]).unwrap();
         let behind = Refusal::StillOnCurrent(vec![list("reallist1")]);
         assert_eq!(half.commit("b", &lists), Err(behind));
-        assert_eq!(half.revert("b", lists.clone()), Err(Refusal::NothingToRevert));
+        assert_eq!(
+            half.revert("b", lists.clone()),
+            Err(Refusal::NothingToRevert)
+        );
 
         let all = half.upgrade(lists.clone()).unwrap();
         let done = all.commit("b", &lists).unwrap();
-        assert_eq!((done.roles.current.as_str(), done.roles.current_release.as_str()), ("b", "2.1.40"));
-        assert_eq!((done.roles.future_state, done.roles.future_release.as_str()), (FutureState::Retired, "2.1.39"));
+        assert_eq!(
+            (
+                done.roles.current.as_str(),
+                done.roles.current_release.as_str()
+            ),
+            ("b", "2.1.40")
+        );
+        assert_eq!(
+            (done.roles.future_state, done.roles.future_release.as_str()),
+            (FutureState::Retired, "2.1.39")
+        );
         assert!(done.on_future.is_empty());
-        assert_eq!(done.upgrade([list("x")]), Err(Refusal::NotReady(FutureState::Retired)));
+        assert_eq!(
+            done.upgrade([list("x")]),
+            Err(Refusal::NotReady(FutureState::Retired))
+        );
 
         let back = done.revert("a", lists.clone()).unwrap();
-        assert_eq!(Parity { roles: Roles { generation: all.roles.generation, ..back.roles.clone() }, ..back }, all);
+        assert_eq!(
+            Parity {
+                roles: Roles {
+                    generation: all.roles.generation,
+                    ..back.roles.clone()
+                },
+                ..back
+            },
+            all
+        );
     }
 
     #[test]
     fn a_paused_list_moves_and_stays_paused_since_the_same_time() {
-        let paused = fresh().pause([list("toylist")], Timestamp(10)).pause([list("toylist")], Timestamp(20));
+        let paused = fresh()
+            .pause([list("toylist")], Timestamp(10))
+            .pause([list("toylist")], Timestamp(20));
         assert_eq!(paused.paused[&list("toylist")], Timestamp(10));
         let moved = paused.upgrade([list("toylist")]).unwrap();
         assert!(moved.paused.contains_key(&list("toylist")));
@@ -304,7 +351,11 @@ mod tests {
 
     #[test]
     fn a_forgotten_list_stands_nowhere() {
-        let parity = fresh().upgrade([list("x")]).unwrap().pin([list("x")]).pause([list("x")], Timestamp(1));
+        let parity = fresh()
+            .upgrade([list("x")])
+            .unwrap()
+            .pin([list("x")])
+            .pause([list("x")], Timestamp(1));
         assert!(parity.forget(&set(&["x"])).names().is_empty());
     }
 }

@@ -42,7 +42,10 @@ mod tests {
     #[test]
     fn places_are_counted_from_one_and_in_characters() {
         let place = |at| Position::of("ab\ncé d\n", at).to_string();
-        assert_eq!((place(0), place(2), place(3)), ("1:1".into(), "1:3".into(), "2:1".into()));
+        assert_eq!(
+            (place(0), place(2), place(3)),
+            ("1:1".into(), "1:3".into(), "2:1".into())
+        );
         assert_eq!((place(6), place(99)), ("2:3".into(), "3:1".into()));
     }
 }

@@ -153,13 +153,26 @@ impl First {
             let at = word.span().start;
             let verb = Verb::parse(word.get_ref().as_bytes())
                 .ok_or_else(|| bad(at, format!("not a verb: {:?}", word.get_ref())))?;
-            if !row.argv.first().is_some_and(|program| program.starts_with("{tree}/")) {
-                return Err(bad(at, format!("argv of verb {verb} does not begin with \"{{tree}}/\"")));
+            if !row
+                .argv
+                .first()
+                .is_some_and(|program| program.starts_with("{tree}/"))
+            {
+                return Err(bad(
+                    at,
+                    format!("argv of verb {verb} does not begin with \"{{tree}}/\""),
+                ));
             }
-            routes.push(Route { verb, argv: row.argv.into() });
+            routes.push(Route {
+                verb,
+                argv: row.argv.into(),
+            });
         }
         routes.sort_by_key(|route| route.verb);
-        Ok(Routing { case: self.case, routes: routes.into() })
+        Ok(Routing {
+            case: self.case,
+            routes: routes.into(),
+        })
     }
 }
 
@@ -173,7 +186,12 @@ mod tests {
     fn the_static_tables_are_what_their_toml_says() {
         assert!(SHIPPED.len() >= 2);
         for shipped in SHIPPED {
-            assert_eq!(shipped.routing, Routing::parse(shipped.text).unwrap(), "{}", shipped.name);
+            assert_eq!(
+                shipped.routing,
+                Routing::parse(shipped.text).unwrap(),
+                "{}",
+                shipped.name
+            );
         }
     }
 

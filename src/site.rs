@@ -85,33 +85,60 @@ impl fmt::Display for SiteError {
         match self {
             SiteError::Read(path, error) => write!(f, "cannot read {path:?}: {error}"),
             SiteError::Size(path, size) => {
-                write!(f, "cannot use {path:?}: it has {size} bytes, more than {LARGEST}")
+                write!(
+                    f,
+                    "cannot use {path:?}: it has {size} bytes, more than {LARGEST}"
+                )
             }
-            SiteError::Unsafe(path, fault) if *path == fault.path => write!(f, "cannot trust {fault}"),
+            SiteError::Unsafe(path, fault) if *path == fault.path => {
+                write!(f, "cannot trust {fault}")
+            }
             SiteError::Unsafe(path, fault) => write!(f, "cannot trust {path:?}: {fault}"),
             SiteError::Swapped(path) => write!(f, "cannot use {path:?}: it is being replaced"),
             SiteError::Config(path, bad) => write!(f, "{}:{bad}", path.display()),
             SiteError::NoProfile(name, path) => {
-                write!(f, "no profile {name:?}: it is not shipped, and {path:?} does not exist")
+                write!(
+                    f,
+                    "no profile {name:?}: it is not shipped, and {path:?} does not exist"
+                )
             }
-            SiteError::Profile(path, Some(at), what) => write!(f, "{}:{at}: {what}", path.display()),
+            SiteError::Profile(path, Some(at), what) => {
+                write!(f, "{}:{at}: {what}", path.display())
+            }
             SiteError::Profile(path, None, what) => write!(f, "{}: {what}", path.display()),
-            SiteError::State(path, StateError::Read(error)) => write!(f, "cannot read {path:?}: {error}"),
+            SiteError::State(path, StateError::Read(error)) => {
+                write!(f, "cannot read {path:?}: {error}")
+            }
             SiteError::State(path, StateError::Changing) => {
-                write!(f, "cannot read {path:?}: it is being changed at this moment")
+                write!(
+                    f,
+                    "cannot read {path:?}: it is being changed at this moment"
+                )
             }
             SiteError::State(path, error) => write!(f, "{}:{error}", path.display()),
             SiteError::UnknownTree(path, name) => {
                 write!(f, "{}: site.toml has no tree {name:?}", path.display())
             }
             SiteError::FutureNot(path, state) => {
-                write!(f, "{}: the list is on the future tree, which is {state}", path.display())
+                write!(
+                    f,
+                    "{}: the list is on the future tree, which is {state}",
+                    path.display()
+                )
             }
             SiteError::NoFuture(path) => {
-                write!(f, "{}: the list is on the future tree, and site.toml has one tree", path.display())
+                write!(
+                    f,
+                    "{}: the list is on the future tree, and site.toml has one tree",
+                    path.display()
+                )
             }
             SiteError::Guarded(path, tree) => {
-                write!(f, "{}: tree {tree:?} is guarded, and mm-guard is not installed", path.display())
+                write!(
+                    f,
+                    "{}: tree {tree:?} is guarded, and mm-guard is not installed",
+                    path.display()
+                )
             }
         }
     }
@@ -132,15 +159,26 @@ impl Site {
         let text = utf8(path, &bytes)?;
         let config = Config::parse(text).map_err(|bad| SiteError::Config(path.to_owned(), bad))?;
         let runner = ownership::runner();
-        let trusted = Trusted { runner, owner: None, group: config.group.as_ref() };
+        let trusted = Trusted {
+            runner,
+            owner: None,
+            group: config.group.as_ref(),
+        };
         let checked = check(path, &trusted, &file)?;
         for meta in [&checked.file, &checked.holder] {
             if meta.mode() & GROUP_WRITES != 0 {
-                let fault = Unsafe { path: path.to_owned(), fault: Fault::Group(meta.gid()) };
+                let fault = Unsafe {
+                    path: path.to_owned(),
+                    fault: Fault::Group(meta.gid()),
+                };
                 return Err(SiteError::Unsafe(path.to_owned(), fault));
             }
         }
-        Ok(Site { path: path.to_owned(), config, runner })
+        Ok(Site {
+            path: path.to_owned(),
+            config,
+            runner,
+        })
     }
 
     /// Whether this is the site that programs use when they are not told which.
@@ -254,7 +292,12 @@ impl Site {
         if roles.guarded.contains(&tree.name) {
             return Err(SiteError::Guarded(path, tree.name.clone()));
         }
-        Ok(Placement { tree, role, release, standing })
+        Ok(Placement {
+            tree,
+            role,
+            release,
+            standing,
+        })
     }
 }
 
@@ -268,7 +311,10 @@ fn open_plain(path: &Path) -> Result<File, SiteError> {
         .open(path)
         .map_err(read)?;
     if !file.metadata().map_err(read)?.is_file() {
-        let fault = Unsafe { path: path.to_owned(), fault: Fault::NotFile };
+        let fault = Unsafe {
+            path: path.to_owned(),
+            fault: Fault::NotFile,
+        };
         return Err(SiteError::Unsafe(path.to_owned(), fault));
     }
     Ok(file)
@@ -279,7 +325,10 @@ fn read_bounded(path: &Path) -> Result<(File, Vec<u8>), SiteError> {
     let file = open_plain(path)?;
     let mut bytes = Vec::new();
     // One byte more than allowed: what grows while it is read is found out too.
-    (&file).take(LARGEST + 1).read_to_end(&mut bytes).map_err(read)?;
+    (&file)
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(read)?;
     if bytes.len() as u64 > LARGEST {
         let size = file.metadata().map_err(read)?.size();
         return Err(SiteError::Size(path.to_owned(), size));
@@ -292,7 +341,9 @@ fn check(path: &Path, trusted: &Trusted<'_>, file: &File) -> Result<ownership::C
     let checked = trusted
         .check(path, None)
         .map_err(|fault| SiteError::Unsafe(path.to_owned(), fault))?;
-    let opened = file.metadata().map_err(|error| SiteError::Read(path.to_owned(), error))?;
+    let opened = file
+        .metadata()
+        .map_err(|error| SiteError::Read(path.to_owned(), error))?;
     if (opened.dev(), opened.ino()) != (checked.file.dev(), checked.file.ino()) {
         return Err(SiteError::Swapped(path.to_owned()));
     }

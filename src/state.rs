@@ -93,7 +93,10 @@ impl fmt::Display for StateError {
         match self {
             StateError::Read(error) => write!(f, "{error}"),
             StateError::Size(at, what) => {
-                write!(f, "{at}: {what} (and it is too large for TOML that is not one row a line)")
+                write!(
+                    f,
+                    "{at}: {what} (and it is too large for TOML that is not one row a line)"
+                )
             }
             StateError::Format(at, what) => write!(f, "{at}: {what}"),
             StateError::Changing => f.write_str("it is being changed at this moment"),
@@ -149,10 +152,7 @@ pub fn standing(
 ///
 /// # Errors
 /// As [`standing`].
-pub fn read(
-    file: &File,
-    row: &mut dyn FnMut(Row<'_>),
-) -> Result<(Roles, Reading), StateError> {
+pub fn read(file: &File, row: &mut dyn FnMut(Row<'_>)) -> Result<(Roles, Reading), StateError> {
     let before = file.metadata()?;
     let read = unsealed(file, &before, row)?;
     if !same(&before, &file.metadata()?) {
@@ -170,7 +170,15 @@ pub fn is_sealed(file: &File) -> Result<bool, StateError> {
 }
 
 fn same(a: &Metadata, b: &Metadata) -> bool {
-    let key = |m: &Metadata| (m.size(), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec());
+    let key = |m: &Metadata| {
+        (
+            m.size(),
+            m.mtime(),
+            m.mtime_nsec(),
+            m.ctime(),
+            m.ctime_nsec(),
+        )
+    };
     key(a) == key(b)
 }
 
@@ -207,23 +215,33 @@ impl Seal {
         let stands = meta.size() == size && meta.mtime() == time.0 && meta.mtime_nsec() == 0;
         let head = &rest[..rest.find("\npinned = ")? + 1];
         let ordered = paused < on_future && on_future < size && words.next().is_none();
-        (stands && ordered).then(|| Seal { head: head.to_owned(), size, paused, on_future })
+        (stands && ordered).then(|| Seal {
+            head: head.to_owned(),
+            size,
+            paused,
+            on_future,
+        })
     }
 }
 
 /// `None` where the rows are not as a sealed file has them: then the seal is worth nothing.
 fn sealed_standing(file: &File, seal: &Seal, name: &str) -> Result<Option<Standing>, StateError> {
-    let Ok(head) = parse_toml(&seal.head) else { return Ok(None) };
-    let Ok(roles) = head.roles() else { return Ok(None) };
+    let Ok(head) = parse_toml(&seal.head) else {
+        return Ok(None);
+    };
+    let Ok(roles) = head.roles() else {
+        return Ok(None);
+    };
     let Some(paused) = array_at(file, seal.paused, seal.on_future, "paused")? else {
         return Ok(None);
     };
     let Some(on_future) = array_at(file, seal.on_future, seal.size, "on_future")? else {
         return Ok(None);
     };
-    let (Some(paused), Some(ahead)) =
-        (search(file, paused, Array::Paused, name)?, search(file, on_future, Array::OnFuture, name)?)
-    else {
+    let (Some(paused), Some(ahead)) = (
+        search(file, paused, Array::Paused, name)?,
+        search(file, on_future, Array::OnFuture, name)?,
+    ) else {
         return Ok(None);
     };
     Ok(Some(Standing {
@@ -238,7 +256,9 @@ fn sealed_standing(file: &File, seal: &Seal, name: &str) -> Result<Option<Standi
 fn array_at(file: &File, start: u64, end: u64, name: &str) -> io::Result<Option<(u64, u64)>> {
     let mut bytes = [0; 32];
     let n = read_at(file, &mut bytes, start)?;
-    let Some(rest) = bytes[..n].strip_prefix(name.as_bytes()) else { return Ok(None) };
+    let Some(rest) = bytes[..n].strip_prefix(name.as_bytes()) else {
+        return Ok(None);
+    };
     if rest.starts_with(b" = []\n") {
         return Ok(Some((end, end)));
     }
@@ -253,7 +273,6 @@ fn array_at(file: &File, start: u64, end: u64, name: &str) -> io::Result<Option<
 
 /// Binary search among sorted rows: `Some(Some(since))` if the list has a row, `Some(None)`
 /// if not, `None` if something stands there that is no row.
-#[expect(clippy::type_complexity, reason = "three answers, named in the line above")]
 fn search(
     file: &File,
     (mut low, mut high): (u64, u64),
@@ -291,7 +310,9 @@ fn search(
         return Ok(None);
     }
     for line in block[..length].split_inclusive(|&b| b == b'\n') {
-        let Some((found, since)) = row(line, array) else { return Ok(None) };
+        let Some((found, since)) = row(line, array) else {
+            return Ok(None);
+        };
         if found == name.as_bytes() {
             return Ok(Some(Some(since)));
         }
@@ -327,7 +348,11 @@ fn row(line: &[u8], array: Array) -> Option<(&[u8], Option<Timestamp>)> {
             let rest = rest.strip_prefix(b",")?.trim_ascii_start();
             let (time, rest) = rest.split_at_checked(20)?;
             let since = Timestamp::parse(std::str::from_utf8(time).ok()?)?;
-            (name, Some(since), rest.trim_ascii_start().strip_prefix(b"]")?)
+            (
+                name,
+                Some(since),
+                rest.trim_ascii_start().strip_prefix(b"]")?,
+            )
         }
     };
     let rest = rest.trim_ascii_start();
@@ -357,7 +382,12 @@ fn unsealed_standing(
     };
     let (roles, reading) = unsealed(file, meta, &mut see)?;
     // Where the stream gave up, the rows before that place are all in the TOML too.
-    Ok(Standing { roles, paused, on_future, reading })
+    Ok(Standing {
+        roles,
+        paused,
+        on_future,
+        reading,
+    })
 }
 
 fn unsealed(
@@ -384,7 +414,14 @@ enum StreamError {
 
 /// Reads a file in line shape, however long.
 fn stream(file: &File, see: &mut dyn FnMut(Row<'_>)) -> Result<Roles, StreamError> {
-    let mut lines = Lines { file, at: 0, block: vec![0; 64 * 1024], used: 0, filled: 0, number: 0 };
+    let mut lines = Lines {
+        file,
+        at: 0,
+        block: vec![0; 64 * 1024],
+        used: 0,
+        filled: 0,
+        number: 0,
+    };
     let mut head = String::new();
     let mut open: Option<(Array, usize)> = None;
     let mut seen = [false; 3];
@@ -421,7 +458,10 @@ fn stream(file: &File, see: &mut dyn FnMut(Row<'_>)) -> Result<Roles, StreamErro
         }
     }
     if let Some((_, line)) = open {
-        return Err(StreamError::Shape(line, "this array has no closing ]".to_owned()));
+        return Err(StreamError::Shape(
+            line,
+            "this array has no closing ]".to_owned(),
+        ));
     }
     let at_end = |what: String| StreamError::Shape(lines.number, what);
     let raw = parse_toml(&head).map_err(|(_, what)| at_end(what))?;
@@ -447,7 +487,10 @@ fn opens(line: &[u8]) -> Option<Array> {
         b"on_future" => Array::OnFuture,
         _ => return None,
     };
-    let rest = line[equals + 1..].trim_ascii_start().strip_prefix(b"[")?.trim_ascii_start();
+    let rest = line[equals + 1..]
+        .trim_ascii_start()
+        .strip_prefix(b"[")?
+        .trim_ascii_start();
     (rest.is_empty() || rest[0] == b'#').then_some(array)
 }
 
@@ -471,7 +514,10 @@ impl Lines<'_> {
             let rest = &self.block[self.used..self.filled];
             let newline = rest.iter().position(|&b| b == b'\n');
             if newline.unwrap_or(rest.len()) > LONGEST_LINE {
-                return Err(StreamError::Shape(self.number, "this line is too long".to_owned()));
+                return Err(StreamError::Shape(
+                    self.number,
+                    "this line is too long".to_owned(),
+                ));
             }
             if let Some(length) = newline {
                 let line = self.used..self.used + length;
@@ -481,7 +527,8 @@ impl Lines<'_> {
             self.block.copy_within(self.used..self.filled, 0);
             self.filled -= self.used;
             self.used = 0;
-            let n = read_at(self.file, &mut self.block[self.filled..], self.at).map_err(StreamError::Read)?;
+            let n = read_at(self.file, &mut self.block[self.filled..], self.at)
+                .map_err(StreamError::Read)?;
             self.at += n as u64;
             if n == 0 {
                 let line = 0..self.filled;
@@ -494,17 +541,16 @@ impl Lines<'_> {
 }
 
 /// Reads the whole of a small file as TOML.
-fn whole(
-    file: &File,
-    meta: &Metadata,
-    see: &mut dyn FnMut(Row<'_>),
-) -> Result<Roles, StateError> {
+fn whole(file: &File, meta: &Metadata, see: &mut dyn FnMut(Row<'_>)) -> Result<Roles, StateError> {
     let mut bytes = vec![0; usize::try_from(meta.size()).unwrap_or(usize::MAX)];
     let n = read_at(file, &mut bytes, 0)?;
     bytes.truncate(n);
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let text = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-        StateError::Format(Position::of(&text, text.len()), "this is not UTF-8".to_owned())
+        StateError::Format(
+            Position::of(&text, text.len()),
+            "this is not UTF-8".to_owned(),
+        )
     })?;
     let place = |(at, what): Wrong| StateError::Format(Position::of(text, at), what);
     let raw = parse_toml(text).map_err(place)?;
@@ -517,8 +563,12 @@ fn whole(
 type Wrong = (usize, String);
 
 fn parse_toml(text: &str) -> Result<Raw, Wrong> {
-    toml::from_str(text)
-        .map_err(|error| (error.span().map_or(0, |span| span.start), error.message().to_owned()))
+    toml::from_str(text).map_err(|error| {
+        (
+            error.span().map_or(0, |span| span.start),
+            error.message().to_owned(),
+        )
+    })
 }
 
 /// parity.toml as it is typed. The arrays are missing where they were read as rows.
@@ -556,7 +606,10 @@ impl Raw {
         }
         let state = &self.future_tree.state;
         let future_state = FutureState::parse(state.get_ref()).ok_or_else(|| {
-            (state.span().start, format!("not a state of a tree: {:?}", state.get_ref()))
+            (
+                state.span().start,
+                format!("not a state of a tree: {:?}", state.get_ref()),
+            )
         })?;
         Ok(Roles {
             generation: self.generation,
@@ -581,8 +634,12 @@ impl Raw {
         once(Array::OnFuture, "on_future", self.on_future.is_some())?;
         let mut hand = |array, name: &Spanned<String>, since| {
             let text = name.get_ref();
-            ListName::check(text.as_bytes())
-                .map_err(|bad| (name.span().start, format!("not a list name: {text:?}: {bad}")))?;
+            ListName::check(text.as_bytes()).map_err(|bad| {
+                (
+                    name.span().start,
+                    format!("not a list name: {text:?}: {bad}"),
+                )
+            })?;
             see((array, text.as_bytes(), since));
             Ok(())
         };
@@ -591,7 +648,10 @@ impl Raw {
         }
         for (name, time) in self.paused.iter().flatten() {
             let since = Timestamp::parse(&time.get_ref().to_string()).ok_or_else(|| {
-                (time.span().start, "not a time like 2026-11-20T10:02:00Z".to_owned())
+                (
+                    time.span().start,
+                    "not a time like 2026-11-20T10:02:00Z".to_owned(),
+                )
             })?;
             hand(Array::Paused, name, Some(since))?;
         }

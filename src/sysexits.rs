@@ -164,5 +164,9 @@ unsafe impl GlobalAlloc for KeepMail {
 }
 
 fn sound(place: *mut u8) -> *mut u8 {
-    if place.is_null() { end(NO_MEMORY) } else { place }
+    if place.is_null() {
+        end(NO_MEMORY)
+    } else {
+        place
+    }
 }

@@ -15,7 +15,9 @@ const LONGEST: usize = 1_000;
 
 /// Sends `message` as one line, named `program` with this process's id.
 pub fn warn(program: &str, message: &dyn fmt::Display) {
-    let Ok(socket) = UnixDatagram::unbound() else { return };
+    let Ok(socket) = UnixDatagram::unbound() else {
+        return;
+    };
     if socket.set_nonblocking(true).is_err() {
         return;
     }

@@ -31,7 +31,9 @@ impl Tree {
         let mut text = String::with_capacity(template.len() + 32);
         let mut rest = template;
         while let Some(open) = rest.find('{') {
-            let Some(close) = rest[open..].find('}').map(|n| open + n) else { break };
+            let Some(close) = rest[open..].find('}').map(|n| open + n) else {
+                break;
+            };
             text.push_str(&rest[..open]);
             match (&rest[open + 1..close], list) {
                 ("tree", _) => text.push_str(&self.root.to_string_lossy()),

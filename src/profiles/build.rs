@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     files.retain(|file| file.extension().is_some_and(|ext| ext == "toml"));
     files.sort();
 
-    let mut code = String::from("/// Every shipped profile.\npub static SHIPPED: &[Shipped] = &[\n");
+    let mut code =
+        String::from("/// Every shipped profile.\npub static SHIPPED: &[Shipped] = &[\n");
     for file in files {
         code += &table(&file)?;
     }
@@ -43,7 +44,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// One profile as a Rust expression, its verbs in the order of `Verb::ALL`.
 fn table(file: &Path) -> Result<String, Box<dyn Error>> {
     let profile: Profile = toml::from_str(&fs::read_to_string(file)?)?;
-    let name = file.file_stem().and_then(|stem| stem.to_str()).ok_or("no name")?;
+    let name = file
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .ok_or("no name")?;
     let mut rows: Vec<_> = profile.verbs.iter().collect();
     rows.sort_by_key(|(verb, _)| ORDER.iter().position(|known| known == verb));
     let mut code = format!(
@@ -51,8 +55,16 @@ fn table(file: &Path) -> Result<String, Box<dyn Error>> {
         pascal(&profile.case)
     );
     for (verb, row) in rows {
-        let argv: String = row.argv.iter().map(|word| format!("Cow::Borrowed({word:?}), ")).collect();
-        writeln!(code, "Route {{ verb: Verb::{}, argv: Cow::Borrowed(&[{argv}]) }},", pascal(verb))?;
+        let argv: String = row
+            .argv
+            .iter()
+            .map(|word| format!("Cow::Borrowed({word:?}), "))
+            .collect();
+        writeln!(
+            code,
+            "Route {{ verb: Verb::{}, argv: Cow::Borrowed(&[{argv}]) }},",
+            pascal(verb)
+        )?;
     }
     writeln!(
         code,
@@ -64,8 +76,17 @@ fn table(file: &Path) -> Result<String, Box<dyn Error>> {
 
 /// The order of the verbs in `src/list.rs`; the comparing test fails where it differs.
 const ORDER: &[&str] = &[
-    "post", "admin", "bounces", "confirm", "join", "leave", "owner", "request", "subscribe",
-    "unsubscribe", "editor",
+    "post",
+    "admin",
+    "bounces",
+    "confirm",
+    "join",
+    "leave",
+    "owner",
+    "request",
+    "subscribe",
+    "unsubscribe",
+    "editor",
 ];
 
 /// `as-written` as `AsWritten`.
