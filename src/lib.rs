@@ -30,3 +30,5 @@ pub mod deliver;
 // Behind the wall: the admin's side.
 #[cfg(feature = "admin")]
 pub mod profiles;
+#[cfg(feature = "admin")]
+pub mod store;

@@ -1,0 +1,321 @@
+//! The one who changes something: the lock, and the order of a change (see `store`).
+//!
+//! **Invariants.** Nothing of the state is written without the lock. The lock is the
+//! kernel's: whoever dies lets go of it.
+
+use std::fmt;
+use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use atomicwrites::{AllowOverwrite, AtomicFile};
+use serde::{Deserialize, Serialize};
+
+use super::history::{self, Delta, Entry};
+use super::{Loaded, StoreError, load, render};
+use crate::accounts::Account;
+use crate::clock::Timestamp;
+use crate::ownership;
+use crate::parity::Parity;
+use crate::site::Site;
+
+/// Who holds the writer's lock, as the file `writer` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// By name, or number where there is none.
+    pub user: String,
+    /// The process.
+    pub pid: u32,
+    /// What was typed.
+    pub command: String,
+    /// Since when, as RFC 3339.
+    pub since: String,
+    /// The line that the history gets once the next rename has happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<Entry>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "user {}, process {}, running {:?} since {},",
+            self.user.escape_debug(),
+            self.pid,
+            self.command,
+            self.since.escape_debug()
+        )
+    }
+}
+
+/// The right to change something. Dropped, it is given up.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+    path: PathBuf,
+    parity_file: PathBuf,
+    history_file: PathBuf,
+    holder: Holder,
+    parity: Parity,
+    notes: Vec<String>,
+}
+
+impl Writer {
+    /// Takes the lock for `command`, finishes what a killed writer left, and records what
+    /// was edited by hand; `notes` then says so.
+    ///
+    /// # Errors
+    /// `Busy` at once if somebody else holds it; else why the state cannot be read.
+    pub fn take(site: &Site, command: &str) -> Result<Writer, StoreError> {
+        let (mut writer, before) = Writer::lock(site, command)?;
+        writer.remove_leftovers(site);
+        let Loaded { parity, by_hand } = load(site)?;
+        writer.parity = parity;
+        let mut entries = history::read(&writer.history_file)?;
+        writer.finish(before, &mut entries)?;
+        // An older parity.toml put back from a backup is sealed, and still not what was left.
+        let known = history::replay(&entries);
+        if by_hand || known.as_ref().is_some_and(|known| *known != writer.parity) {
+            writer.take_over(&entries, known)?;
+        }
+        writer.tell(None)?;
+        Ok(writer)
+    }
+
+    /// Takes the lock on a site without parity and writes the first one.
+    ///
+    /// # Errors
+    /// `Exists` if there is one.
+    pub fn create(site: &Site, command: &str, parity: Parity) -> Result<Writer, StoreError> {
+        let (mut writer, _) = Writer::lock(site, command)?;
+        match fs::symlink_metadata(&writer.parity_file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StoreError::File(writer.parity_file.clone(), error)),
+            Ok(_) => return Err(StoreError::Exists(writer.parity_file.clone())),
+        }
+        // A history without a parity is that of a site that was taken apart.
+        let generation = history::read(&writer.history_file)?
+            .last()
+            .map_or(0, |entry| entry.generation);
+        writer.parity.roles.generation = generation;
+        let mut first = parity;
+        first.roles.generation = generation + 1;
+        writer.commit(first, None, None)?;
+        Ok(writer)
+    }
+
+    /// What stands now.
+    pub fn parity(&self) -> &Parity {
+        &self.parity
+    }
+
+    /// What was found and mended when the lock was taken: sentences for the admin.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Makes `after` what stands, with one line in the history. The generation of `after`
+    /// must be higher than the present one.
+    ///
+    /// # Errors
+    /// `Unrecorded` if the change stands and its line does not; else nothing has changed.
+    pub fn commit(
+        &mut self,
+        after: Parity,
+        reason: Option<&str>,
+        undoes: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let entry = Entry {
+            format: 1,
+            generation: after.roles.generation,
+            when: Timestamp::now().to_string(),
+            user: self.holder.user.clone(),
+            uid: ownership::runner(),
+            command: self.holder.command.clone(),
+            reason: reason.map(str::to_owned),
+            undoes,
+            before: Delta::of(&self.parity, &after),
+            after: Delta::of(&after, &self.parity),
+        };
+        let line = self.tell(Some(entry))?;
+        self.replace(&after)?;
+        self.parity = after;
+        history::append(&self.history_file, &line)
+            .map_err(|error| StoreError::Unrecorded(self.history_file.clone(), error))?;
+        // The line stands: should this fail, the next writer finds it there.
+        let _ = self.tell(None);
+        Ok(())
+    }
+
+    /// Opens and locks the file `writer`; returns what the one before left in it.
+    fn lock(site: &Site, command: &str) -> Result<(Writer, Option<Holder>), StoreError> {
+        let path = site.config.state.join("writer");
+        let file_error = |error| StoreError::File(path.clone(), error);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&path)
+            .map_err(file_error)?;
+        let locked = file.try_lock();
+        let before = read_holder(&mut file);
+        match locked {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Busy(path, before)),
+            Err(TryLockError::Error(error)) => return Err(StoreError::File(path, error)),
+        }
+        file.set_permissions(fs::Permissions::from_mode(0o644))
+            .map_err(file_error)?;
+        let uid = ownership::runner();
+        let holder = Holder {
+            user: Account::Number(uid)
+                .user()
+                .map_or_else(|_| uid.to_string(), |user| user.name),
+            pid: std::process::id(),
+            command: command.to_owned(),
+            since: Timestamp::now().to_string(),
+            history: None,
+        };
+        let writer = Writer {
+            file,
+            path,
+            parity_file: site.config.parity_file(),
+            history_file: history::path(site),
+            holder,
+            parity: history::nothing(),
+            notes: Vec::new(),
+        };
+        Ok((writer, before))
+    }
+
+    /// Writes who we are, and the line to come, into the locked file; returns that line.
+    fn tell(&mut self, entry: Option<Entry>) -> Result<String, StoreError> {
+        let error = |error| StoreError::File(self.path.clone(), error);
+        let line = entry
+            .as_ref()
+            .map(serde_json::to_string)
+            .transpose()
+            .map_err(|e| error(e.into()))?
+            .unwrap_or_default();
+        self.holder.history = entry;
+        let mut text = serde_json::to_string(&self.holder).map_err(|e| error(e.into()))?;
+        text.push('\n');
+        self.file.set_len(0).map_err(error)?;
+        self.file.rewind().map_err(error)?;
+        self.file.write_all(text.as_bytes()).map_err(error)?;
+        self.file.sync_all().map_err(error)?;
+        Ok(line)
+    }
+
+    /// Adds the line of a change that a killed writer made and did not record.
+    fn finish(
+        &mut self,
+        before: Option<Holder>,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        let last = entries.last().map_or(0, |entry| entry.generation);
+        let Some(entry) = before.and_then(|holder| holder.history) else {
+            return Ok(());
+        };
+        if entry.generation != self.parity.roles.generation || entry.generation <= last {
+            return Ok(());
+        }
+        let line = serde_json::to_string(&entry)
+            .map_err(|error| StoreError::File(self.path.clone(), error.into()))?;
+        history::append(&self.history_file, &line)
+            .map_err(|error| StoreError::File(self.history_file.clone(), error))?;
+        self.notes.push(format!(
+            "{:?} of user {} was killed after it had changed parity.toml; the history has it now",
+            entry.command,
+            entry.user.escape_debug()
+        ));
+        entries.push(entry);
+        Ok(())
+    }
+
+    /// Records an edit by hand, and seals the file.
+    fn take_over(&mut self, entries: &[Entry], known: Option<Parity>) -> Result<(), StoreError> {
+        let last = entries.last().map_or(0, |entry| entry.generation);
+        if known.as_ref().is_some_and(|known| *known == self.parity) {
+            // Touched or copied, not changed: only the seal is put on again.
+            return self.replace(&self.parity.clone());
+        }
+        let mut after = self.parity.clone();
+        after.roles.generation = self.parity.roles.generation.max(last) + 1;
+        if let Some(known) = known {
+            self.parity = known;
+        }
+        let command = std::mem::replace(&mut self.holder.command, "by hand".to_owned());
+        let done = self.commit(after, None, None);
+        self.holder.command = command;
+        done?;
+        self.notes.push(format!(
+            "{:?} was edited by hand; the history has that as change {} now",
+            self.parity_file, self.parity.roles.generation
+        ));
+        Ok(())
+    }
+
+    /// Puts `parity` in the place of parity.toml. The rename inside is the commit point.
+    fn replace(&self, parity: &Parity) -> Result<(), StoreError> {
+        let time = Timestamp::now();
+        let text = render(parity, time);
+        let owner = fs::metadata(&self.parity_file).ok();
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let done = AtomicFile::new(&self.parity_file, AllowOverwrite).write_with_options(
+            |file| -> io::Result<()> {
+                file.write_all(text.as_bytes())?;
+                if let Some(owner) = &owner {
+                    let own = file.metadata()?;
+                    if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
+                        fchown(&*file, Some(owner.uid()), Some(owner.gid()))?;
+                    }
+                }
+                file.set_permissions(fs::Permissions::from_mode(0o644))?;
+                let second = UNIX_EPOCH + Duration::from_secs(time.0.unsigned_abs());
+                file.set_times(FileTimes::new().set_modified(second))
+            },
+            options,
+        );
+        match done {
+            Ok(()) => Ok(()),
+            // The rename may have happened before something failed: what stands decides, for
+            // that is what every delivery sees.
+            Err(_) if fs::read(&self.parity_file).is_ok_and(|bytes| bytes == text.as_bytes()) => {
+                Ok(())
+            }
+            Err(error) => Err(StoreError::File(self.parity_file.clone(), error.into())),
+        }
+    }
+
+    /// Removes what a killed writer left beside parity.toml.
+    fn remove_leftovers(&self, site: &Site) {
+        let Ok(entries) = fs::read_dir(&site.config.state) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let ours = entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(".atomicwrite");
+            if ours && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let _ = fs::remove_file(entry.path().join("tmpfile.tmp"));
+                let _ = fs::remove_dir(entry.path());
+            }
+        }
+    }
+}
+
+/// What stands in the file `writer`; `None` if it is empty, torn or not ours.
+fn read_holder(file: &mut File) -> Option<Holder> {
+    let mut bytes = Vec::new();
+    file.rewind().ok()?;
+    file.read_to_end(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}

@@ -1,0 +1,368 @@
+//! A throwaway site with two stub trees that write down their argv, environment and stdin.
+//!
+//! Everything lives in one directory, removed at the end. Programs are copied there, since a
+//! delivering user may not be able to reach the build directory.
+
+#![allow(dead_code, reason = "each test uses its own part of the harness")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The lists of a fresh stage.
+pub const LISTS: [&str; 3] = ["reallist1", "reallist2", "toylist"];
+/// The local parts that a list of Mailman 2.1 has, without the list's own name.
+pub const TAILS: [&str; 9] = [
+    "admin",
+    "bounces",
+    "confirm",
+    "join",
+    "leave",
+    "owner",
+    "request",
+    "subscribe",
+    "unsubscribe",
+];
+
+pub struct Stage {
+    pub dir: PathBuf,
+}
+
+/// One run of a stub tree's program.
+#[derive(Debug)]
+pub struct Ran {
+    pub tree: String,
+    pub argv: Vec<String>,
+    pub environment: Vec<String>,
+    pub stdin: Vec<u8>,
+}
+
+/// What a program of ours did.
+#[derive(Debug)]
+pub struct Done {
+    pub status: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Stage {
+    /// Two ready trees, three lists, and aliases that pipe straight into tree a; no parity
+    /// yet.
+    pub fn bare() -> Stage {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("mm-stage-{}-{number}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        let stage = Stage { dir: dir.clone() };
+        for directory in [
+            "",
+            "bin",
+            "state",
+            "var/lists",
+            "ran",
+            "a/mail",
+            "b/mail",
+            "a/Mailman",
+            "b/Mailman",
+        ] {
+            stage.make_dir(directory);
+        }
+        fs::set_permissions(dir.join("ran"), fs::Permissions::from_mode(0o1777)).unwrap();
+        for (tree, release) in [("a", "2.1.39"), ("b", "2.1.40")] {
+            stage.write(
+                &format!("{tree}/Mailman/Version.py"),
+                &format!("VERSION = \"{release}\"\n"),
+                0o644,
+            );
+            stage.put_program(tree);
+        }
+        for list in LISTS {
+            stage.add_list(list);
+        }
+        for (name, path) in [
+            ("mm-deliver", hot("mm-deliver")),
+            ("mm-parity", PathBuf::from(env!("CARGO_BIN_EXE_mm-parity"))),
+            (
+                "mm-aliases",
+                PathBuf::from(env!("CARGO_BIN_EXE_mm-aliases")),
+            ),
+        ] {
+            fs::copy(path, dir.join("bin").join(name)).unwrap();
+            fs::set_permissions(
+                dir.join("bin").join(name),
+                fs::Permissions::from_mode(0o755),
+            )
+            .unwrap();
+        }
+        let mut aliases = String::from("# local aliases\npostmaster: root\nroot: alice\n");
+        for list in LISTS {
+            aliases += &format!(
+                "\n## {list} mailing list\n{}",
+                stage.direct_block("a", list)
+            );
+        }
+        stage.write("aliases", &aliases, 0o644);
+        stage.write_site("");
+        stage
+    }
+
+    /// As `bare`, with parity: current tree a, future tree b ready.
+    pub fn new() -> Stage {
+        let stage = Stage::bare();
+        stage.parity(&["init", "--current", "a"]).expect(0);
+        stage
+    }
+
+    /// Writes parity.toml by hand: on current but for the lists named.
+    pub fn hand_parity(&self, on_future: &[&str], paused: &[&str]) {
+        let rows: String = on_future
+            .iter()
+            .map(|list| format!("\"{list}\",\n"))
+            .collect();
+        let paused: String = paused
+            .iter()
+            .map(|list| format!("[\"{list}\", 2026-11-20T10:02:00Z],\n"))
+            .collect();
+        let text = format!(
+            "format = 1\ngeneration = 7\ncurrent = \"a\"\ncurrent_tree = {{ release = \"2.1.39\" }}\n\
+             future_tree = {{ state = \"ready\", release = \"2.1.40\" }}\nguarded = []\npinned = []\n\
+             paused = [\n{paused}]\non_future = [\n{rows}]\n"
+        );
+        self.write("state/parity.toml", &text, 0o644);
+    }
+
+    /// The ten lines by which an admin of Mailman 2.1 has a list piped straight into a tree.
+    pub fn direct_block(&self, tree: &str, list: &str) -> String {
+        let wrapper = self.path(&format!("{tree}/mail/mailman"));
+        let mut text = format!("{list}: \"|{} post {list}\"\n", wrapper.display());
+        for tail in TAILS {
+            text += &format!("{list}-{tail}: \"|{} {tail} {list}\"\n", wrapper.display());
+        }
+        text
+    }
+
+    /// Writes site.toml; `more` is added at its top.
+    pub fn write_site(&self, more: &str) {
+        let dir = self.dir.display();
+        // Whoever runs the tests may be the only one who can reach the stage.
+        let user = fs::metadata(&self.dir).unwrap().uid();
+        let user = if user == 0 {
+            "nobody".to_owned()
+        } else {
+            user.to_string()
+        };
+        let text = format!(
+            "state = \"{dir}/state\"\n{more}\n[trees.a]\nroot = \"{dir}/a\"\nprofile = \"mailman2\"\n\
+             [trees.b]\nroot = \"{dir}/b\"\nprofile = \"mailman2\"\n[data]\nroot = \"{dir}/var\"\n\
+             [aliases]\nfiles = [\"{dir}/aliases\"]\nmta = \"none\"\n\
+             [deliver]\nprogram = \"{dir}/bin/mm-deliver\"\nusers = [\"{user}\"]\n"
+        );
+        self.write("site.toml", &text, 0o644);
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) {
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    pub fn make_dir(&self, name: &str) {
+        let mut at = self.dir.clone();
+        for part in std::iter::once("").chain(name.split('/')) {
+            at = at.join(part);
+            let _ = fs::create_dir(&at);
+            fs::set_permissions(&at, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    pub fn add_list(&self, list: &str) {
+        self.make_dir(&format!("var/lists/{list}"));
+        self.write(
+            &format!("var/lists/{list}/config.pck"),
+            b"}q\x01(U\x0cdata_versionq\x02K\x70U",
+            0o644,
+        );
+    }
+
+    /// Puts the stub that stands for a tree's mail wrapper in its place.
+    pub fn put_program(&self, tree: &str) {
+        let script = format!(
+            "#!/bin/sh\nrun=$(mktemp '{}/XXXXXXXX')\ncat > \"$run.stdin\"\n\
+             {{ echo {tree}; for word in \"$0\" \"$@\"; do printf '%s\\n' \"$word\"; done; }} > \"$run.argv\"\n\
+             env > \"$run.env\"\n[ ! -e '{}' ] || exit \"$(cat '{}')\"\n",
+            self.path("ran").display(),
+            self.path("status").display(),
+            self.path("status").display(),
+        );
+        self.write(&format!("{tree}/mail/mailman"), script, 0o755);
+    }
+
+    pub fn remove_program(&self, tree: &str) {
+        fs::remove_file(self.path(&format!("{tree}/mail/mailman"))).unwrap();
+    }
+
+    /// Runs `mm-deliver --site … WORDS` with `message` on stdin.
+    pub fn deliver(&self, words: &[&str], message: &[u8]) -> Done {
+        self.run(self.command("mm-deliver", words), message)
+    }
+
+    pub fn parity(&self, words: &[&str]) -> Done {
+        self.run(self.command("mm-parity", words), b"")
+    }
+
+    pub fn aliases(&self, words: &[&str]) -> Done {
+        self.run(self.command("mm-aliases", words), b"")
+    }
+
+    /// `PROGRAM --site SITE WORDS`, with next to no environment.
+    pub fn command(&self, program: &str, words: &[&str]) -> Command {
+        let mut command = Command::new(self.path("bin").join(program));
+        command
+            .arg("--site")
+            .arg(self.path("site.toml"))
+            .args(words);
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(&self.dir);
+        command
+    }
+
+    pub fn run(&self, mut command: Command, stdin: &[u8]) -> Done {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A program that does not read its stdin is no fault here.
+        let _ = child.stdin.take().unwrap().write_all(stdin);
+        Done::new(child.wait_with_output().unwrap())
+    }
+
+    /// What the stub trees ran, in no order; forgotten once it was asked for.
+    pub fn ran(&self) -> Vec<Ran> {
+        let mut runs = Vec::new();
+        for entry in fs::read_dir(self.path("ran")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ext| ext == "argv") {
+                let text = fs::read_to_string(&path).unwrap();
+                let mut lines = text.lines().map(str::to_owned);
+                runs.push(Ran {
+                    tree: lines.next().unwrap(),
+                    argv: lines.collect(),
+                    environment: lossy_lines(&path.with_extension("env")),
+                    stdin: fs::read(path.with_extension("stdin")).unwrap(),
+                });
+            }
+            fs::remove_file(&path).ok();
+        }
+        for entry in fs::read_dir(self.path("ran")).unwrap() {
+            let _ = fs::remove_file(entry.unwrap().path());
+        }
+        runs
+    }
+
+    /// Every file below `name` with its bytes and mtime, to see that nothing changed.
+    pub fn snapshot(&self, name: &str) -> Vec<(PathBuf, Vec<u8>, i64, i64)> {
+        let mut files = Vec::new();
+        collect(&self.path(name), &mut files);
+        files.sort();
+        files
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Done {
+    fn new(output: Output) -> Done {
+        Done {
+            status: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The status must be this one; with 0 nothing may stand on stderr.
+    #[track_caller]
+    pub fn expect(self, status: i32) -> Done {
+        assert_eq!(self.status, Some(status), "{self:#?}");
+        if status == 0 {
+            assert_eq!(self.stderr, "", "unexpected words on stderr: {self:#?}");
+        }
+        self
+    }
+
+    /// Stdout must hold each of these.
+    #[track_caller]
+    pub fn says(self, words: &[&str]) -> Done {
+        for word in words {
+            assert!(
+                self.stdout.contains(word),
+                "stdout lacks {word:?}: {self:#?}"
+            );
+        }
+        self
+    }
+
+    /// Stderr must hold each of these.
+    #[track_caller]
+    pub fn complains(self, words: &[&str]) -> Done {
+        for word in words {
+            assert!(
+                self.stderr.contains(word),
+                "stderr lacks {word:?}: {self:#?}"
+            );
+        }
+        self
+    }
+}
+
+/// The program that is shipped where tests/run built it, else the one that cargo built.
+pub fn hot(name: &str) -> PathBuf {
+    match std::env::var_os("MM_HOT_DIR") {
+        Some(dir) => PathBuf::from(dir).join(name),
+        None => PathBuf::from(env!("CARGO_BIN_EXE_mm-deliver")).with_file_name(name),
+    }
+}
+
+fn lossy_lines(path: &Path) -> Vec<String> {
+    let bytes = fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes)
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn collect(path: &Path, files: &mut Vec<(PathBuf, Vec<u8>, i64, i64)>) {
+    let Ok(meta) = fs::symlink_metadata(path) else {
+        return;
+    };
+    if meta.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            collect(&entry.unwrap().path(), files);
+        }
+    } else {
+        files.push((
+            path.to_owned(),
+            fs::read(path).unwrap_or_default(),
+            meta.mtime(),
+            meta.mtime_nsec(),
+        ));
+    }
+}
