@@ -170,3 +170,79 @@ fn sound(place: *mut u8) -> *mut u8 {
         place
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use std::process::Command;
+
+    use super::*;
+
+    /// Runs one of the faults below in a process of its own.
+    fn fault(name: &str) {
+        let done = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                &format!("sysexits::tests::{name}"),
+                "--ignored",
+                "--nocapture",
+            ])
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(TEMPFAIL), "{name}: {stderr}");
+        assert!(
+            stderr.starts_with("4.3.0 mm-deliver: internal error"),
+            "{stderr}"
+        );
+    }
+
+    #[test]
+    fn a_panic_keeps_the_message() {
+        fault("panics");
+    }
+
+    #[test]
+    fn a_fatal_signal_keeps_the_message_even_on_an_overflown_stack() {
+        fault("overflows");
+        fault("aborts");
+    }
+
+    #[test]
+    #[ignore = "a fault for the tests above to run"]
+    fn panics() {
+        keep_mail_on_any_fault();
+        panic!("on purpose");
+    }
+
+    #[test]
+    #[ignore = "a fault for the tests above to run"]
+    fn aborts() {
+        // The harness's own handlers would keep ours from being set.
+        reset_fatal_signals();
+        keep_mail_on_any_fault();
+        std::process::abort();
+    }
+
+    #[test]
+    #[ignore = "a fault for the tests above to run"]
+    fn overflows() {
+        reset_fatal_signals();
+        // The alternate stack belongs to the thread that calls, so the overflow stays here.
+        keep_mail_on_any_fault();
+        assert!(deeper(1) > 0);
+    }
+
+    fn reset_fatal_signals() {
+        for &signal in FATAL {
+            // SAFETY: resets a disposition, touches no memory.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    }
+
+    #[expect(unconditional_recursion, reason = "the fault that is asked for")]
+    fn deeper(depth: u64) -> u64 {
+        let room = std::hint::black_box([depth; 64]);
+        room[7] + deeper(std::hint::black_box(depth + 1))
+    }
+}

@@ -14,9 +14,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The lists of a fresh stage.
-pub const LISTS: [&str; 3] = ["reallist1", "reallist2", "toylist"];
+pub(crate) const LISTS: [&str; 3] = ["reallist1", "reallist2", "toylist"];
 /// The local parts that a list of Mailman 2.1 has, without the list's own name.
-pub const TAILS: [&str; 9] = [
+pub(crate) const TAILS: [&str; 9] = [
     "admin",
     "bounces",
     "confirm",
@@ -28,31 +28,31 @@ pub const TAILS: [&str; 9] = [
     "unsubscribe",
 ];
 
-pub struct Stage {
-    pub dir: PathBuf,
+pub(crate) struct Stage {
+    pub(crate) dir: PathBuf,
 }
 
 /// One run of a stub tree's program.
 #[derive(Debug)]
-pub struct Ran {
-    pub tree: String,
-    pub argv: Vec<String>,
-    pub environment: Vec<String>,
-    pub stdin: Vec<u8>,
+pub(crate) struct Ran {
+    pub(crate) tree: String,
+    pub(crate) argv: Vec<String>,
+    pub(crate) environment: Vec<String>,
+    pub(crate) stdin: Vec<u8>,
 }
 
 /// What a program of ours did.
 #[derive(Debug)]
-pub struct Done {
-    pub status: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Done {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Stage {
     /// Two ready trees, three lists, and aliases that pipe straight into tree a; no parity
     /// yet.
-    pub fn bare() -> Stage {
+    pub(crate) fn bare() -> Stage {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("mm-stage-{}-{number}", std::process::id()));
@@ -75,7 +75,7 @@ impl Stage {
         for (tree, release) in [("a", "2.1.39"), ("b", "2.1.40")] {
             stage.write(
                 &format!("{tree}/Mailman/Version.py"),
-                &format!("VERSION = \"{release}\"\n"),
+                format!("VERSION = \"{release}\"\n"),
                 0o644,
             );
             stage.put_program(tree);
@@ -111,14 +111,14 @@ impl Stage {
     }
 
     /// As `bare`, with parity: current tree a, future tree b ready.
-    pub fn new() -> Stage {
+    pub(crate) fn new() -> Stage {
         let stage = Stage::bare();
         stage.parity(&["init", "--current", "a"]).expect(0);
         stage
     }
 
     /// Writes parity.toml by hand: on current but for the lists named.
-    pub fn hand_parity(&self, on_future: &[&str], paused: &[&str]) {
+    pub(crate) fn hand_parity(&self, on_future: &[&str], paused: &[&str]) {
         let rows: String = on_future
             .iter()
             .map(|list| format!("\"{list}\",\n"))
@@ -136,7 +136,7 @@ impl Stage {
     }
 
     /// The ten lines by which an admin of Mailman 2.1 has a list piped straight into a tree.
-    pub fn direct_block(&self, tree: &str, list: &str) -> String {
+    pub(crate) fn direct_block(&self, tree: &str, list: &str) -> String {
         let wrapper = self.path(&format!("{tree}/mail/mailman"));
         let mut text = format!("{list}: \"|{} post {list}\"\n", wrapper.display());
         for tail in TAILS {
@@ -146,7 +146,7 @@ impl Stage {
     }
 
     /// Writes site.toml; `more` is added at its top.
-    pub fn write_site(&self, more: &str) {
+    pub(crate) fn write_site(&self, more: &str) {
         let dir = self.dir.display();
         // Whoever runs the tests may be the only one who can reach the stage.
         let user = fs::metadata(&self.dir).unwrap().uid();
@@ -164,20 +164,20 @@ impl Stage {
         self.write("site.toml", &text, 0o644);
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) {
         fs::write(self.path(name), text).unwrap();
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    pub fn make_dir(&self, name: &str) {
+    pub(crate) fn make_dir(&self, name: &str) {
         let mut at = self.dir.clone();
         for part in std::iter::once("").chain(name.split('/')) {
             at = at.join(part);
@@ -186,7 +186,7 @@ impl Stage {
         }
     }
 
-    pub fn add_list(&self, list: &str) {
+    pub(crate) fn add_list(&self, list: &str) {
         self.make_dir(&format!("var/lists/{list}"));
         self.write(
             &format!("var/lists/{list}/config.pck"),
@@ -196,7 +196,7 @@ impl Stage {
     }
 
     /// Puts the stub that stands for a tree's mail wrapper in its place.
-    pub fn put_program(&self, tree: &str) {
+    pub(crate) fn put_program(&self, tree: &str) {
         let script = format!(
             "#!/bin/sh\nrun=$(mktemp '{}/XXXXXXXX')\ncat > \"$run.stdin\"\n\
              {{ echo {tree}; for word in \"$0\" \"$@\"; do printf '%s\\n' \"$word\"; done; }} > \"$run.argv\"\n\
@@ -208,25 +208,25 @@ impl Stage {
         self.write(&format!("{tree}/mail/mailman"), script, 0o755);
     }
 
-    pub fn remove_program(&self, tree: &str) {
+    pub(crate) fn remove_program(&self, tree: &str) {
         fs::remove_file(self.path(&format!("{tree}/mail/mailman"))).unwrap();
     }
 
     /// Runs `mm-deliver --site … WORDS` with `message` on stdin.
-    pub fn deliver(&self, words: &[&str], message: &[u8]) -> Done {
+    pub(crate) fn deliver(&self, words: &[&str], message: &[u8]) -> Done {
         self.run(self.command("mm-deliver", words), message)
     }
 
-    pub fn parity(&self, words: &[&str]) -> Done {
+    pub(crate) fn parity(&self, words: &[&str]) -> Done {
         self.run(self.command("mm-parity", words), b"")
     }
 
-    pub fn aliases(&self, words: &[&str]) -> Done {
+    pub(crate) fn aliases(&self, words: &[&str]) -> Done {
         self.run(self.command("mm-aliases", words), b"")
     }
 
     /// `PROGRAM --site SITE WORDS`, with next to no environment.
-    pub fn command(&self, program: &str, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, program: &str, words: &[&str]) -> Command {
         let mut command = Command::new(self.path("bin").join(program));
         command
             .arg("--site")
@@ -239,7 +239,7 @@ impl Stage {
         command
     }
 
-    pub fn run(&self, mut command: Command, stdin: &[u8]) -> Done {
+    pub(crate) fn run(&self, mut command: Command, stdin: &[u8]) -> Done {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -252,30 +252,29 @@ impl Stage {
     }
 
     /// What the stub trees ran, in no order; forgotten once it was asked for.
-    pub fn ran(&self) -> Vec<Ran> {
+    pub(crate) fn ran(&self) -> Vec<Ran> {
+        let list = || {
+            fs::read_dir(self.path("ran"))
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+        };
         let mut runs = Vec::new();
-        for entry in fs::read_dir(self.path("ran")).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|ext| ext == "argv") {
-                let text = fs::read_to_string(&path).unwrap();
-                let mut lines = text.lines().map(str::to_owned);
-                runs.push(Ran {
-                    tree: lines.next().unwrap(),
-                    argv: lines.collect(),
-                    environment: lossy_lines(&path.with_extension("env")),
-                    stdin: fs::read(path.with_extension("stdin")).unwrap(),
-                });
-            }
-            fs::remove_file(&path).ok();
+        for path in list().filter(|path| path.extension().is_some_and(|ext| ext == "argv")) {
+            let text = fs::read_to_string(&path).unwrap();
+            let mut lines = text.lines().map(str::to_owned);
+            runs.push(Ran {
+                tree: lines.next().unwrap(),
+                argv: lines.collect(),
+                environment: lossy_lines(&path.with_extension("env")),
+                stdin: fs::read(path.with_extension("stdin")).unwrap(),
+            });
         }
-        for entry in fs::read_dir(self.path("ran")).unwrap() {
-            let _ = fs::remove_file(entry.unwrap().path());
-        }
+        list().for_each(|path| fs::remove_file(path).unwrap());
         runs
     }
 
     /// Every file below `name` with its bytes and mtime, to see that nothing changed.
-    pub fn snapshot(&self, name: &str) -> Vec<(PathBuf, Vec<u8>, i64, i64)> {
+    pub(crate) fn snapshot(&self, name: &str) -> Vec<(PathBuf, Vec<u8>, i64, i64)> {
         let mut files = Vec::new();
         collect(&self.path(name), &mut files);
         files.sort();
@@ -300,7 +299,7 @@ impl Done {
 
     /// The status must be this one; with 0 nothing may stand on stderr.
     #[track_caller]
-    pub fn expect(self, status: i32) -> Done {
+    pub(crate) fn expect(self, status: i32) -> Done {
         assert_eq!(self.status, Some(status), "{self:#?}");
         if status == 0 {
             assert_eq!(self.stderr, "", "unexpected words on stderr: {self:#?}");
@@ -310,7 +309,7 @@ impl Done {
 
     /// Stdout must hold each of these.
     #[track_caller]
-    pub fn says(self, words: &[&str]) -> Done {
+    pub(crate) fn says(self, words: &[&str]) -> Done {
         for word in words {
             assert!(
                 self.stdout.contains(word),
@@ -322,7 +321,7 @@ impl Done {
 
     /// Stderr must hold each of these.
     #[track_caller]
-    pub fn complains(self, words: &[&str]) -> Done {
+    pub(crate) fn complains(self, words: &[&str]) -> Done {
         for word in words {
             assert!(
                 self.stderr.contains(word),
@@ -334,7 +333,7 @@ impl Done {
 }
 
 /// The program that is shipped where tests/run built it, else the one that cargo built.
-pub fn hot(name: &str) -> PathBuf {
+pub(crate) fn hot(name: &str) -> PathBuf {
     match std::env::var_os("MM_HOT_DIR") {
         Some(dir) => PathBuf::from(dir).join(name),
         None => PathBuf::from(env!("CARGO_BIN_EXE_mm-deliver")).with_file_name(name),

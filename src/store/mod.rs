@@ -48,7 +48,7 @@ pub enum StoreError {
     /// The site's files cannot be used.
     Site(SiteError),
     /// Somebody else is changing something.
-    Busy(PathBuf, Option<Holder>),
+    Busy(PathBuf, Option<Box<Holder>>),
     /// A file cannot be read or written.
     File(PathBuf, io::Error),
     /// A list stands twice in one array: line from 1, the array, the name.

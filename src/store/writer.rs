@@ -166,7 +166,9 @@ impl Writer {
         let before = read_holder(&mut file);
         match locked {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Busy(path, before)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Busy(path, before.map(Box::new)));
+            }
             Err(TryLockError::Error(error)) => return Err(StoreError::File(path, error)),
         }
         file.set_permissions(fs::Permissions::from_mode(0o644))
