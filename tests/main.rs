@@ -4,5 +4,8 @@
 /// A throwaway site with two stub trees. Not a place for tests.
 mod stage;
 
+/// The examples in contrib are sound.
+mod examples;
+
 /// mm-deliver: which program gets the message, and what happens to mail when none can.
 mod deliver;

@@ -1,0 +1,54 @@
+//! The examples in contrib are sound: an admin starts from a copy of them.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::Path;
+
+use mm_deliver::config::Config;
+use mm_deliver::profile::Routing;
+use mm_deliver::profiles::Profile;
+
+fn example(name: &str) -> String {
+    fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("contrib")
+            .join(name),
+    )
+    .unwrap()
+}
+
+#[test]
+fn the_example_site_can_be_used_as_it_stands() {
+    let config = Config::parse(&example("site.toml")).unwrap();
+    assert_eq!(config.trees.len(), 2);
+    for tree in &config.trees {
+        assert!(
+            Routing::shipped(&tree.profile).is_some(),
+            "{}",
+            tree.profile
+        );
+    }
+}
+
+#[test]
+fn every_key_of_the_example_site_is_one_that_is_read() {
+    // The commented ones too: taking the # away must not break the site.
+    let text = example("site.toml")
+        .replace("\n#data", "\ndata")
+        .replace("\n#domain", "\ndomain");
+    let config = Config::parse(&text).unwrap();
+    assert_eq!(
+        config.tree("b").unwrap().domain.as_deref(),
+        Some("lists.example.org")
+    );
+}
+
+#[test]
+fn the_example_profile_can_be_used_as_it_stands() {
+    let text = example("profile.toml");
+    let profile = Profile::parse(&text).unwrap();
+    assert_eq!(profile.routing, Routing::parse(&text).unwrap());
+    let list = mm_deliver::list::ListName::parse("toylist").unwrap();
+    assert_eq!(profile.addresses(&list).len(), 4);
+}
