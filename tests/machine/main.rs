@@ -1,0 +1,14 @@
+//! Tests on a whole machine: a real MTA in a root of its own, and our programs in it as they
+//! are shipped. They need root and Debian and are run by `tests/run`; every line that starts
+//! with `|` is evidence, copied from what the programs and the MTA's log said.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::print_stdout, reason = "the evidence is printed")]
+
+/// The machine: mounted, started, stopped, asked what arrived.
+mod rig;
+/// A client of a few lines, for the bytes that ready-made ones would mend.
+mod smtp;
+
+/// Mail through Postfix while lists move.
+mod postfix;
