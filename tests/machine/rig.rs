@@ -142,7 +142,7 @@ impl Machine {
             }
         }
         let time = start.elapsed().as_millis();
-        print!("{text}|   [{}, {time} ms]\n", output.status);
+        println!("{text}|   [{}, {time} ms]", output.status);
         std::io::stdout().flush().unwrap();
         output
     }
