@@ -1,1 +1,42 @@
-//! aliases(5) files.
+//! aliases(5) files, read as the MTA reads them and edited without changing anything else.
+//!
+//! A [`Document`] is the whole file, losslessly: what is parsed and printed is the same, byte for
+//! byte, whatever the bytes are. Its entries have names and destinations as the MTA of the
+//! [`Dialect`] sees them; an edit changes the bytes that were asked for and no other.
+//! `Original` reads such a file from disk and replaces it atomically; `mta` keeps
+//! the MTA's own database in step with it.
+//!
+//! ```
+//! use aliases::{Dialect, DestinationKind, Document};
+//!
+//! let file = b"# the lists\ntoylist: \"|/old/wrapper post toylist\"\n".to_vec();
+//! let mut document = Document::parse(file, Dialect::Postfix);
+//! let id = document.lookup(b"ToyList").ok_or("no such entry")?;
+//! let entry = document.entry(id).ok_or("no such entry")?;
+//! assert_eq!(entry.line(), 2);
+//! assert_eq!(
+//!     entry.destinations()[0].kind(),
+//!     &DestinationKind::Pipe(b"/old/wrapper post toylist".to_vec()),
+//! );
+//! document.set_destination(id, 0, b"\"|/new/wrapper post toylist\"")?;
+//! document.insert_after(Some(id), b"toylist-owner", b"admin")?;
+//! assert_eq!(
+//!     document.to_bytes(),
+//!     b"# the lists\ntoylist: \"|/new/wrapper post toylist\"\ntoylist-owner: admin\n",
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Invariants**: nothing here knows a mailing list, a tree, or who uses this crate. The grammar
+//! half (`lexer`, `entry`, `document`, `names`) does no I/O; the disk half knows no grammar.
+
+mod document;
+mod entry;
+mod error;
+mod lexer;
+mod names;
+
+pub use document::{Document, Double, EntryId};
+pub use entry::{Destination, DestinationKind, Entry};
+pub use error::{EditError, Effect, Problem, ProblemKind};
+pub use lexer::Dialect;

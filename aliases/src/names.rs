@@ -1,0 +1,36 @@
+//! Which entry a name leads to, without asking every entry each time.
+//!
+//! **Invariants**: an answer is always checked against the entry's own name, so that two names
+//! with the same hash cost time and never correctness. Nothing here is ever written to a file.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use crate::document::EntryId;
+
+/// The first entry of each name, by the name's hash.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    hasher: RandomState,
+    first: HashMap<u64, EntryId>,
+}
+
+impl Names {
+    /// Notes an entry, unless one with this hash is there, which is then the answer: the earlier.
+    pub(crate) fn note(&mut self, name: &[u8], id: EntryId) -> Option<EntryId> {
+        let hash = self.hasher.hash_one(name);
+        match self.first.get(&hash) {
+            Some(earlier) => Some(*earlier),
+            None => {
+                self.first.insert(hash, id);
+                None
+            }
+        }
+    }
+
+    /// The entry noted for the hash of this name.
+    pub(crate) fn candidate(&self, name: &[u8]) -> Option<EntryId> {
+        self.first.get(&self.hasher.hash_one(name)).copied()
+    }
+}
