@@ -29,6 +29,8 @@ pub mod deliver;
 
 // Behind the wall: the admin's side.
 #[cfg(feature = "admin")]
+pub mod admin;
+#[cfg(feature = "admin")]
 pub mod profiles;
 #[cfg(feature = "admin")]
 pub mod store;

@@ -1,0 +1,392 @@
+//! What makes mail wait, or soon will.
+//!
+//! Looks at parity.toml and its seal, the alias entries, both trees and their releases, the
+//! programs as the delivering users, paused lists, names without a list, and what a killed
+//! writer left.
+//!
+//! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
+//! UNKNOWN, never OK.
+
+use serde_json::json;
+
+use crate::admin::aliases::{self, Known};
+use crate::admin::cli::Findings;
+use crate::admin::outcome::{Done, names, typed};
+use crate::admin::rights;
+use crate::admin::terminal;
+use crate::clock::Timestamp;
+use crate::list::ListName;
+use crate::parity::{FutureState, Parity};
+use crate::profiles::Profile;
+use crate::site::{Site, SiteError};
+use crate::store;
+use crate::tree::Tree;
+
+/// How bad a finding is, in the numbers of Nagios' plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Mail moves today; look at it.
+    Warning = 1,
+    /// Mail waits.
+    Critical = 2,
+    /// It cannot be told.
+    Unknown = 3,
+}
+
+impl Severity {
+    fn word(self) -> &'static str {
+        match self {
+            Severity::Warning => "WARNING",
+            Severity::Critical => "CRITICAL",
+            Severity::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// Critical first: what waits is worse than what is not known.
+    fn rank(self) -> u8 {
+        match self {
+            Severity::Critical => 0,
+            Severity::Unknown => 1,
+            Severity::Warning => 2,
+        }
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// One word: `parity`, `aliases`, `tree`, …
+    pub subject: &'static str,
+    /// What is wrong.
+    pub text: String,
+    /// What to type.
+    pub hint: Option<String>,
+}
+
+/// What was found, and what was counted on the way.
+#[derive(Debug, Default)]
+struct Found {
+    findings: Vec<Finding>,
+    counts: Option<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    generation: u64,
+    known: Option<usize>,
+    ahead: usize,
+    paused: usize,
+}
+
+/// `check`, on a site that could be opened or not.
+pub fn check(site: &Result<Site, SiteError>, format: Findings) -> Done {
+    let mut found = Found::default();
+    match site {
+        Ok(site) => look(site, &mut found),
+        Err(error) => found.add(Severity::Critical, "site", error.to_string(), None),
+    }
+    found
+        .findings
+        .sort_by_key(|finding| finding.severity.rank());
+    let status = found
+        .findings
+        .first()
+        .map_or(0, |finding| finding.severity as u8);
+    let text = match format {
+        Findings::Text => found.findings.iter().map(line).collect(),
+        Findings::Json => found.json(),
+        Findings::Prometheus => found.prometheus(status),
+    };
+    Done {
+        text,
+        status: Some(status),
+        ..Done::default()
+    }
+}
+
+fn look(site: &Site, found: &mut Found) {
+    let loaded = match store::load(site) {
+        Ok(loaded) => loaded,
+        Err(error) => return found.add(Severity::Critical, "parity", error.to_string(), None),
+    };
+    if loaded.by_hand {
+        let text = format!(
+            "{:?} was edited by hand; deliveries read it more slowly",
+            site.config.parity_file()
+        );
+        found.add(
+            Severity::Warning,
+            "parity",
+            text,
+            Some("the next change by mm-parity records and seals it".to_owned()),
+        );
+    }
+    let parity = loaded.parity;
+    let known = aliases::known(site, &parity);
+    found.counts = Some(Counts {
+        generation: parity.roles.generation,
+        known: known.as_ref().ok().map(|known| known.lists.len()),
+        ahead: parity.on_future.len(),
+        paused: parity.paused.len(),
+    });
+    match &known {
+        Ok(known) => lists(site, &parity, known, found),
+        Err(error) => found.add(Severity::Unknown, "lists", error.to_string(), None),
+    }
+    let probe = known.as_ref().ok().and_then(|known| probe(&parity, known));
+    trees(site, &parity, probe.as_ref(), found);
+    for (list, since) in &parity.paused {
+        let text = format!(
+            "{list} is paused since {since}: its mail is deferred{}",
+            days(*since)
+        );
+        found.add(
+            Severity::Warning,
+            "paused",
+            text,
+            Some(typed(site, &format!("resume {list}"))),
+        );
+    }
+    found.findings.extend(aliases::findings(site, &parity));
+    history(site, &parity, found);
+}
+
+/// A list by which programs can be tried: one whose own standing is in order.
+fn probe(parity: &Parity, known: &Known) -> Option<ListName> {
+    let plain = |list: &&ListName| !parity.on_future.contains(*list);
+    known
+        .lists
+        .iter()
+        .find(plain)
+        .or_else(|| known.lists.first())
+        .cloned()
+}
+
+fn lists(site: &Site, parity: &Parity, known: &Known, found: &mut Found) {
+    let there = match &known.enumerated {
+        Ok(there) => there,
+        Err(error) => {
+            let text = format!("cannot say which lists there are: {error}");
+            return found.add(Severity::Critical, "lists", text, None);
+        }
+    };
+    let gone: Vec<&ListName> = parity
+        .names()
+        .into_iter()
+        .filter(|list| !there.contains(*list))
+        .collect();
+    if !gone.is_empty() {
+        let text = format!(
+            "parity.toml names what is no list: {}",
+            names(gone.iter().copied())
+        );
+        found.add(
+            Severity::Warning,
+            "lists",
+            text,
+            Some(typed(site, "forget LIST")),
+        );
+    }
+}
+
+fn trees(site: &Site, parity: &Parity, probe: Option<&ListName>, found: &mut Found) {
+    let roles = &parity.roles;
+    let Some(current) = site.config.tree(&roles.current) else {
+        return;
+    };
+    tree(
+        site,
+        current,
+        &roles.current_release,
+        Severity::Critical,
+        probe,
+        found,
+    );
+    let ahead = parity.on_future.len();
+    match site.config.other_tree(&current.name) {
+        None if ahead > 0 => {
+            let text = format!("{ahead} on a future tree that site.toml has not");
+            found.add(Severity::Critical, "tree", text, None);
+        }
+        None => {}
+        Some(future) if roles.future_state == FutureState::Ready => {
+            let severity = if ahead > 0 {
+                Severity::Critical
+            } else {
+                Severity::Warning
+            };
+            tree(site, future, &roles.future_release, severity, probe, found);
+        }
+        Some(future) if ahead > 0 => {
+            let text = format!(
+                "{ahead} on tree {}, which is {}: their mail is deferred",
+                future.name, roles.future_state
+            );
+            found.add(
+                Severity::Critical,
+                "tree",
+                text,
+                Some(typed(site, "downgrade --all")),
+            );
+        }
+        Some(_) => {}
+    }
+    let untried: Vec<String> =
+        probe.map_or_else(Vec::new, |list| rights::check(site, current, list).untried);
+    if !untried.is_empty() {
+        let text = format!("only root can try the programs as {}", names(&untried));
+        found.add(Severity::Unknown, "programs", text, None);
+    }
+}
+
+fn tree(
+    site: &Site,
+    tree: &Tree,
+    recorded: &str,
+    severity: Severity,
+    probe: Option<&ListName>,
+    found: &mut Found,
+) {
+    let release = Profile::of(site, tree)
+        .map_err(|error| error.to_string())
+        .and_then(|profile| profile.release(tree).map_err(|error| error.to_string()));
+    match release {
+        Err(error) => found.add(
+            Severity::Warning,
+            "tree",
+            format!("tree {}: no release: {error}", tree.name),
+            None,
+        ),
+        Ok(release) if release != recorded => {
+            let text = format!(
+                "tree {} has release {release:?}, and {recorded:?} is recorded",
+                tree.name
+            );
+            found.add(Severity::Warning, "tree", text, None);
+        }
+        Ok(_) => {}
+    }
+    let Some(list) = probe else { return };
+    for problem in rights::check(site, tree, list).problems {
+        found.add(severity, "programs", problem, None);
+    }
+}
+
+fn history(site: &Site, parity: &Parity, found: &mut Found) {
+    match store::history(site) {
+        Err(error) => found.add(Severity::Warning, "history", error.to_string(), None),
+        Ok(entries) => {
+            let last = entries.last().map_or(0, |entry| entry.generation);
+            if last != parity.roles.generation {
+                let text = format!(
+                    "parity.toml is at change {}, the history at {last}",
+                    parity.roles.generation
+                );
+                found.add(
+                    Severity::Warning,
+                    "history",
+                    text,
+                    Some("the next change by mm-parity mends it".to_owned()),
+                );
+            }
+        }
+    }
+}
+
+/// How long ago, if it is a day or more.
+fn days(since: Timestamp) -> String {
+    match (Timestamp::now().0 - since.0) / 86_400 {
+        0 => String::new(),
+        1 => ", for a day".to_owned(),
+        days => format!(", for {days} days (MTAs give up after 4 to 5)"),
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    let hint = finding
+        .hint
+        .as_ref()
+        .map_or_else(String::new, |hint| format!(" (hint: {hint})"));
+    format!(
+        "{}: {}: {}{hint}\n",
+        finding.severity.word(),
+        finding.subject,
+        finding.text
+    )
+}
+
+impl Found {
+    fn add(
+        &mut self,
+        severity: Severity,
+        subject: &'static str,
+        text: String,
+        hint: Option<String>,
+    ) {
+        self.findings.push(Finding {
+            severity,
+            subject,
+            text,
+            hint,
+        });
+    }
+
+    fn json(&self) -> String {
+        let rows: Vec<_> = self
+            .findings
+            .iter()
+            .map(|finding| {
+                json!({
+                    "severity": finding.severity.word(),
+                    "subject": finding.subject,
+                    "text": finding.text,
+                    "hint": finding.hint,
+                })
+            })
+            .collect();
+        let status = self
+            .findings
+            .first()
+            .map_or("OK", |finding| finding.severity.word());
+        terminal::json(&json!({"format": 1, "status": status, "findings": rows}))
+    }
+
+    fn prometheus(&self, status: u8) -> String {
+        let mut text =
+            String::from("# HELP mm_deliver_check_status 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN\n");
+        text +=
+            &format!("# TYPE mm_deliver_check_status gauge\nmm_deliver_check_status {status}\n");
+        text += "# TYPE mm_deliver_findings gauge\n";
+        for severity in [Severity::Warning, Severity::Critical, Severity::Unknown] {
+            let count = self
+                .findings
+                .iter()
+                .filter(|finding| finding.severity == severity)
+                .count();
+            let word = severity.word().to_ascii_lowercase();
+            text += &format!("mm_deliver_findings{{severity=\"{word}\"}} {count}\n");
+        }
+        let Some(counts) = &self.counts else {
+            return text;
+        };
+        text += &format!(
+            "# TYPE mm_deliver_generation gauge\nmm_deliver_generation {}\n",
+            counts.generation
+        );
+        text += "# TYPE mm_deliver_lists gauge\n";
+        text += &format!("mm_deliver_lists{{parity=\"future\"}} {}\n", counts.ahead);
+        if let Some(known) = counts.known {
+            text += &format!(
+                "mm_deliver_lists{{parity=\"current\"}} {}\n",
+                known.saturating_sub(counts.ahead)
+            );
+        }
+        text += &format!(
+            "# TYPE mm_deliver_paused_lists gauge\nmm_deliver_paused_lists {}\n",
+            counts.paused
+        );
+        text
+    }
+}

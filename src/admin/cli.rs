@@ -1,0 +1,148 @@
+//! mm-parity's command line, as clap reads it.
+//!
+//! **Invariants.** Words only; what they mean is `mod`'s.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::site::DEFAULT_SITE;
+
+/// Moves mailing lists, one by one, between two installed releases of their list manager.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mm-parity",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Exit status: 0 done or nothing to do; 1 refused or failed, nothing changed; 2 usage;\n\
+                  3 done, but something after it failed (it says what). `check` has its own: 0 OK,\n\
+                  1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+)]
+pub struct Cli {
+    /// The site.
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_SITE)]
+    pub site: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub act: Act,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Act {
+    /// Make parity.toml for a site.toml that was written by hand.
+    Init {
+        /// The tree that serves all lists today.
+        #[arg(long, value_name = "TREE")]
+        current: Option<String>,
+    },
+    /// Show who is on what, what to type next and how to go back.
+    Status {
+        /// Show these lists: names or globs.
+        #[arg(value_name = "LIST")]
+        lists: Vec<OsString>,
+        /// Show all lists.
+        #[arg(long, conflicts_with = "lists")]
+        all: bool,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Rows::Text)]
+        format: Rows,
+    },
+    /// Move lists to the future tree.
+    Upgrade(Move),
+    /// Take lists back to the current tree.
+    Downgrade(Move),
+    /// Make the future tree the current one.
+    Commit {
+        /// Move all lists first.
+        #[arg(long, conflicts_with = "revert")]
+        all: bool,
+        /// Take the last commit back, until something is installed.
+        #[arg(long)]
+        revert: bool,
+        /// Trial and reason.
+        #[command(flatten)]
+        how: How,
+    },
+    /// Take the last change back; again: one change further.
+    Undo(How),
+    /// Defer the mail of lists.
+    Pause(Move),
+    /// Let the mail of paused lists through.
+    Resume(Move),
+    /// Make globs and --all of upgrade and downgrade pass over lists.
+    Pin(Move),
+    /// End that.
+    Unpin(Move),
+    /// Drop the names of lists that no longer exist.
+    Forget(Move),
+    /// Show every change: when, who, why.
+    History {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Rows::Text)]
+        format: Rows,
+    },
+    /// Look for what makes mail wait, or soon will; silent when all is well.
+    Check {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Findings::Text)]
+        format: Findings,
+    },
+}
+
+/// Which lists, and how.
+#[derive(Debug, Args)]
+pub struct Move {
+    /// Names or globs ('*' in quotes).
+    #[arg(value_name = "LIST", required_unless_present = "all")]
+    pub lists: Vec<OsString>,
+    /// All lists.
+    #[arg(long, conflicts_with = "lists")]
+    pub all: bool,
+    /// Trial and reason.
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How a change is made.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Say what would change, aliases too, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// The forms of rows.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Rows {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The forms of findings.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Findings {
+    /// For people, cron and Nagios.
+    Text,
+    /// For programs.
+    Json,
+    /// For Prometheus' textfile collector.
+    Prometheus,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,217 @@
+//! The system's own move: the future tree becomes the current one, and back.
+//!
+//! No list changes trees by a commit: each was on the future tree already, and that tree
+//! only changes its part.
+//!
+//! **Invariants.** parity.toml first, then the removal of entries that no tree in use has;
+//! a revert puts them back first.
+
+use crate::admin::aliases;
+use crate::admin::change::{Change, Request, Step};
+use crate::admin::moving::{refusal_text, tell_of_mail, upgrade_in};
+use crate::admin::outcome::{Outcome, Refused, names, typed};
+use crate::admin::selection::Which;
+use crate::list::ListName;
+use crate::parity::{FutureState, Parity, Refusal};
+use crate::site::Site;
+
+/// What a commit does with lists that are still on the current tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behind {
+    /// They refuse it.
+    Refuse,
+    /// `--all`: they are moved first, as a change of their own.
+    MoveFirst,
+}
+
+/// `commit`: swaps the parts of the trees.
+///
+/// # Errors
+/// Lists are still on the current tree; with `MoveFirst`, why they cannot move.
+pub fn commit(site: &Site, behind: Behind, request: &Request) -> Outcome {
+    let mut change = Change::begin(site, request)?;
+    if behind == Behind::MoveFirst {
+        // Pinned lists stay, and would refuse the commit after the others had moved.
+        refuse_pinned(&change)?;
+        upgrade_in(&mut change, &Which::All)?;
+    }
+    let step = match step(&change) {
+        Ok(step) => step,
+        Err(refused) if behind == Behind::MoveFirst => {
+            change.fail(refused);
+            return Ok(change.end());
+        }
+        Err(refused) => return Err(refused),
+    };
+    carry_out(&mut change, step)?;
+    Ok(change.end())
+}
+
+/// `commit --revert`: takes a commit back.
+///
+/// # Errors
+/// There is none to take back.
+pub fn revert(site: &Site, request: &Request) -> Outcome {
+    let mut change = Change::begin(site, request)?;
+    let step = step_back(&change)?;
+    carry_out_back(&mut change, step)?;
+    Ok(change.end())
+}
+
+/// The commit from what stands.
+///
+/// # Errors
+/// Why it may not be.
+pub fn step(change: &Change<'_>) -> Result<Step, Refused> {
+    let site = change.site;
+    let (_, future) = change.trees()?;
+    let known = change.known()?;
+    if let Err(error) = &known.enumerated {
+        return Err(change.refuse(format!("cannot say which lists there are: {error}")));
+    }
+    let parity = change.parity();
+    let after = parity
+        .commit(&future.name, &known.lists)
+        .map_err(|refusal| {
+            let mut refused = change.refuse(refusal_text(parity, future, &refusal));
+            refused.hints = hints(site, parity, &refusal);
+            refused
+        })?;
+    let last = aliases::plan_commit(site, &after, &known).map_err(|error| change.refuse(error))?;
+    Ok(Step {
+        last,
+        ..Step::to(after)
+    })
+}
+
+/// Makes the commit and tells of it.
+///
+/// # Errors
+/// Nothing changed.
+pub fn carry_out(change: &mut Change<'_>, step: Step) -> Result<(), Refused> {
+    let site = change.site;
+    let roles = &step.after.roles;
+    let told = vec![
+        format!(
+            "{}: tree {} {} is current, tree {} {} is retired",
+            change.verb("committed", "would commit"),
+            roles.current,
+            roles.current_release.escape_debug(),
+            change.parity().roles.current,
+            roles.future_release.escape_debug()
+        ),
+        "no list changes trees by this".to_owned(),
+    ];
+    change.carry_out(step, &told)?;
+    change.say(format!(
+        "the way back, until something is installed: {}, or {}",
+        typed(site, "commit --revert"),
+        typed(site, "undo")
+    ));
+    Ok(())
+}
+
+/// The revert from what stands.
+///
+/// # Errors
+/// Why it may not be.
+pub fn step_back(change: &Change<'_>) -> Result<Step, Refused> {
+    let site = change.site;
+    let (_, retired) = change.trees()?;
+    let parity = change.parity();
+    if parity.roles.future_state != FutureState::Retired {
+        let text = refusal_text(parity, retired, &Refusal::NothingToRevert);
+        return Err(change.refuse(text).hint(typed(site, "history")));
+    }
+    let known = change.known()?;
+    // A list that is not known would be left behind on the other tree.
+    if let Err(error) = &known.enumerated {
+        return Err(change.refuse(format!("cannot say which lists there are: {error}")));
+    }
+    let after = parity
+        .revert(&retired.name, known.lists)
+        .map_err(|refusal| change.refuse(refusal_text(parity, retired, &refusal)))?;
+    let first = aliases::plan_revert(site, &after).map_err(|error| change.refuse(error))?;
+    Ok(Step {
+        first,
+        ..Step::to(after)
+    })
+}
+
+/// Makes the revert and tells of it.
+///
+/// # Errors
+/// Nothing changed.
+pub fn carry_out_back(change: &mut Change<'_>, step: Step) -> Result<(), Refused> {
+    let site = change.site;
+    let roles = &step.after.roles;
+    let told = vec![
+        format!(
+            "{}: tree {} {} is current again, tree {} {} is the future one",
+            change.verb("reverted the commit", "would revert the commit"),
+            roles.current,
+            roles.current_release.escape_debug(),
+            change.parity().roles.current,
+            roles.future_release.escape_debug()
+        ),
+        format!(
+            "all lists stay where they are: on the future tree ({})",
+            step.after.on_future.len()
+        ),
+    ];
+    change.carry_out(step, &told)?;
+    change.say(format!(
+        "lists go back by: {}",
+        typed(site, "downgrade --all")
+    ));
+    change.say(format!(
+        "the way back: {}, or {}",
+        typed(site, "commit"),
+        typed(site, "undo")
+    ));
+    tell_of_mail(change);
+    Ok(())
+}
+
+fn refuse_pinned(change: &Change<'_>) -> Result<(), Refused> {
+    let parity = change.parity();
+    let known = change.known()?;
+    let held: Vec<&ListName> = parity
+        .pinned
+        .iter()
+        .filter(|list| known.lists.contains(*list) && !parity.on_future.contains(*list))
+        .collect();
+    if held.is_empty() {
+        return Ok(());
+    }
+    Err(change
+        .refuse(format!(
+            "pinned and still on tree {}: {}",
+            parity.roles.current,
+            names(held.iter().copied())
+        ))
+        .hint(unpin(change.site, &held)))
+}
+
+fn hints(site: &Site, parity: &Parity, refusal: &Refusal) -> Vec<String> {
+    match refusal {
+        Refusal::StillOnCurrent(behind) => {
+            let mut hints = vec![typed(site, "commit --all")];
+            let held: Vec<&ListName> = behind
+                .iter()
+                .filter(|list| parity.pinned.contains(*list))
+                .collect();
+            if !held.is_empty() {
+                hints.insert(0, unpin(site, &held));
+            }
+            hints
+        }
+        Refusal::NotReady(FutureState::Retired) => vec![typed(site, "commit --revert")],
+        _ => Vec::new(),
+    }
+}
+
+fn unpin(site: &Site, held: &[&ListName]) -> String {
+    let names: Vec<&str> = held.iter().map(|list| list.as_str()).collect();
+    typed(site, &format!("unpin {}", names.join(" ")))
+}

@@ -1,0 +1,194 @@
+//! mm-parity: the admin's acts. Reads a line, opens the site, hands both to the subject's
+//! file, prints what it ends with.
+//!
+//! **Invariants.** Only here a command gets its status, only `terminal` prints, and only
+//! `store` and `addresses` write.
+
+pub mod aliases;
+pub mod change;
+pub mod check;
+pub mod cli;
+pub mod commit;
+pub mod glob;
+pub mod grammar;
+pub mod history;
+pub mod init;
+pub mod marks;
+pub mod moving;
+pub mod outcome;
+pub mod rights;
+pub mod selection;
+pub mod status;
+pub mod terminal;
+pub mod undo;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::admin::change::{Mode, Request};
+use crate::admin::cli::{Act, Cli, How, Move, Rows};
+use crate::admin::commit::Behind;
+use crate::admin::grammar::Line;
+use crate::admin::history::Format;
+use crate::admin::marks::Mark;
+use crate::admin::outcome::{Done, Outcome, Refused};
+use crate::admin::selection::Which;
+use crate::site::Site;
+
+/// Refused or failed; nothing changed.
+const REFUSED: u8 = 1;
+/// A command line that means nothing.
+const USAGE: u8 = 2;
+/// Done, but something after it failed.
+const AFTER: u8 = 3;
+/// What monitoring takes for "cannot tell".
+const UNKNOWN: u8 = 3;
+
+/// Runs mm-parity; returns its status. `arguments` begin with the executable's path.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
+    let words = match grammar::read(arguments) {
+        Line::Ours(words) => words,
+        Line::Help(text) => return print(text, 0),
+        Line::Usage(what) => {
+            terminal::complain(&format!("mm-parity: {what}"));
+            return USAGE;
+        }
+    };
+    // Monitoring reads 2 as CRITICAL; a broken line in its configuration is UNKNOWN.
+    let usage = if words.iter().any(|word| word == "check") {
+        UNKNOWN
+    } else {
+        USAGE
+    };
+    match Cli::try_parse_from(words) {
+        Ok(cli) => finish(run(cli)),
+        Err(error) if error.use_stderr() => {
+            terminal::complain(error.render().to_string().trim_end());
+            usage
+        }
+        // --help and --version.
+        Err(error) => print(&error.render().to_string(), 0),
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    let opened = Site::open(&cli.site);
+    // A site that cannot be opened is a finding for `check`, and an error elsewhere.
+    let site = match (&opened, &cli.act) {
+        (_, &Act::Check { format }) => return Ok(check::check(&opened, format)),
+        (Err(error), _) => return Err(Refused::new("open the site", error)),
+        (Ok(site), _) => site,
+    };
+    match cli.act {
+        Act::Init { current } => init::init(site, current.as_deref()),
+        Act::Status { lists, all, format } => {
+            let which = (all || !lists.is_empty()).then(|| which(lists, all));
+            status::status(site, which.as_ref(), rows(format))
+        }
+        Act::Upgrade(r#move) => on_lists("upgrade", r#move, |which, request| {
+            moving::upgrade(site, which, request)
+        }),
+        Act::Downgrade(r#move) => on_lists("downgrade", r#move, |which, request| {
+            moving::downgrade(site, which, request)
+        }),
+        Act::Commit { all, revert, how } => match (all, revert) {
+            (_, true) => commit::revert(site, &request("commit", "commit --revert", how)),
+            (true, _) => commit::commit(
+                site,
+                Behind::MoveFirst,
+                &request("commit", "commit --all", how),
+            ),
+            _ => commit::commit(site, Behind::Refuse, &request("commit", "commit", how)),
+        },
+        Act::Undo(how) => undo::undo(site, &request("undo", "undo", how)),
+        Act::Pause(r#move) => on_mark(site, "pause", Mark::Pause, r#move),
+        Act::Resume(r#move) => on_mark(site, "resume", Mark::Resume, r#move),
+        Act::Pin(r#move) => on_mark(site, "pin", Mark::Pin, r#move),
+        Act::Unpin(r#move) => on_mark(site, "unpin", Mark::Unpin, r#move),
+        Act::Forget(r#move) => on_lists("forget", r#move, |which, request| {
+            marks::forget(site, which, request)
+        }),
+        Act::History { format } => history::history(site, rows(format)),
+        Act::Check { format } => Ok(check::check(&opened, format)),
+    }
+}
+
+fn on_mark(site: &Site, act: &'static str, mark: Mark, r#move: Move) -> Outcome {
+    on_lists(act, r#move, |which, request| {
+        marks::mark(site, mark, which, request)
+    })
+}
+
+fn on_lists(
+    act: &'static str,
+    r#move: Move,
+    run: impl FnOnce(&Which, &Request) -> Outcome,
+) -> Outcome {
+    let which = which(r#move.lists, r#move.all);
+    let line = format!("{act} {}", which.line());
+    run(&which, &request(act, &line, r#move.how))
+}
+
+fn which(lists: Vec<OsString>, all: bool) -> Which {
+    if all { Which::All } else { Which::Named(lists) }
+}
+
+fn request(act: &'static str, line: &str, how: How) -> Request {
+    Request {
+        act,
+        line: line.to_owned(),
+        mode: if how.dry_run { Mode::Trial } else { Mode::Real },
+        reason: how.reason,
+    }
+}
+
+fn rows(rows: Rows) -> Format {
+    match rows {
+        Rows::Text => Format::Text,
+        Rows::Json => Format::Json,
+    }
+}
+
+/// Prints what a command ends with; returns its status.
+fn finish(outcome: Outcome) -> u8 {
+    match outcome {
+        Ok(done) => finish_done(&done),
+        Err(refused) => {
+            for reason in &refused.reasons {
+                terminal::complain(&format!("mm-parity: cannot {}: {reason}", refused.act));
+            }
+            hints(&refused.hints);
+            REFUSED
+        }
+    }
+}
+
+fn finish_done(done: &Done) -> u8 {
+    let status = if done.failed.is_empty() { 0 } else { AFTER };
+    let status = print(&done.text, done.status.unwrap_or(status));
+    for failed in &done.failed {
+        terminal::complain(&format!("mm-parity: the change is made, but: {failed}"));
+    }
+    hints(&done.hints);
+    status
+}
+
+fn hints(hints: &[String]) {
+    for hint in hints {
+        terminal::complain(&format!("hint: {hint}"));
+    }
+}
+
+/// Prints `text`; a full disk behind standard output is worth a status of its own.
+fn print(text: &str, status: u8) -> u8 {
+    match terminal::out(text) {
+        Ok(()) => status,
+        Err(error) => {
+            terminal::complain(&format!(
+                "mm-parity: cannot write to standard output: {error}"
+            ));
+            if status == 0 { AFTER } else { status }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! How a command of the admin's ends: done, or refused with every reason.
+//!
+//! **Invariants.** Text only, nothing is printed here (`terminal` prints). A refusal means
+//! that nothing changed.
+
+use std::path::Path;
+
+use crate::site::Site;
+
+/// What a command ends with.
+pub type Outcome = Result<Done, Refused>;
+
+/// A command that did what it was asked to.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// For standard output: what happened, and the way back.
+    pub text: String,
+    /// For standard error: what the admin should know besides.
+    pub notes: Vec<String>,
+    /// What failed after the change was made; the status is then 3.
+    pub failed: Vec<String>,
+    /// What to type next, for what is in `failed`.
+    pub hints: Vec<String>,
+    /// The status, where the command has its own (`check`).
+    pub status: Option<u8>,
+}
+
+/// A command that was refused or failed, and changed nothing.
+#[derive(Debug)]
+pub struct Refused {
+    /// `cannot` what: `upgrade`.
+    pub act: &'static str,
+    /// Every reason, each one line: object, then cause.
+    pub reasons: Vec<String>,
+    /// What to type instead.
+    pub hints: Vec<String>,
+}
+
+impl Done {
+    /// A command that has nothing to say but `text`.
+    pub fn saying(text: impl Into<String>) -> Done {
+        Done {
+            text: text.into(),
+            ..Done::default()
+        }
+    }
+}
+
+impl Refused {
+    /// A refusal of `act` for one reason.
+    pub fn new(act: &'static str, reason: impl ToString) -> Refused {
+        Refused {
+            act,
+            reasons: vec![reason.to_string()],
+            hints: Vec::new(),
+        }
+    }
+
+    /// The same with one more hint.
+    pub fn hint(mut self, hint: impl Into<String>) -> Refused {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+/// `words` as the admin types them on this site: `mm-parity --site F undo`.
+pub fn typed(site: &Site, words: &str) -> String {
+    typed_for(&site.path, site.is_default(), "mm-parity", words)
+}
+
+/// As [`typed`], for mm-aliases.
+pub fn typed_aliases(site: &Site, words: &str) -> String {
+    typed_for(&site.path, site.is_default(), "mm-aliases", words)
+}
+
+fn typed_for(path: &Path, is_default: bool, program: &str, words: &str) -> String {
+    if is_default {
+        return format!("{program} {words}");
+    }
+    let path = path.to_string_lossy();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(&b);
+    if path.bytes().all(plain) {
+        format!("{program} --site {path} {words}")
+    } else {
+        format!("{program} --site '{}' {words}", path.replace('\'', r"'\''"))
+    }
+}
+
+/// `1 list`, `2 lists`.
+pub fn lists(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "list" } else { "lists" })
+}
+
+/// The names, or the first ten of them and how many more there are.
+pub fn names<'a, T: std::fmt::Display + 'a>(names: impl IntoIterator<Item = &'a T>) -> String {
+    const MOST: usize = 10;
+    let all: Vec<String> = names.into_iter().map(ToString::to_string).collect();
+    match all.len().checked_sub(MOST) {
+        None | Some(0) => all.join(", "),
+        Some(more) => format!("{} and {more} more", all[..MOST].join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_type_survives_a_shell() {
+        let typed = |path: &str| typed_for(Path::new(path), false, "mm-parity", "undo");
+        assert_eq!(
+            typed("/tmp/site.toml"),
+            "mm-parity --site /tmp/site.toml undo"
+        );
+        assert_eq!(typed("/a b/it's"), r"mm-parity --site '/a b/it'\''s' undo");
+        assert_eq!(
+            typed_for(Path::new("/x"), true, "mm-parity", "undo"),
+            "mm-parity undo"
+        );
+    }
+
+    #[test]
+    fn long_lists_of_names_are_cut_and_counted() {
+        let numbers: Vec<u8> = (1..=12).collect();
+        assert_eq!(names(&numbers), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more");
+        assert_eq!(names(&numbers[..2]), "1, 2");
+    }
+}

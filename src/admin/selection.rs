@@ -1,0 +1,227 @@
+//! Which lists a command means: names, globs, `--all`.
+//!
+//! All or nothing: one word that means no list refuses the whole command, and every such
+//! word is named.
+//!
+//! **Invariants.** Changes nothing. A glob never means "none" by mistake: one that matches
+//! nothing is refused.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::admin::glob;
+use crate::list::ListName;
+use crate::site::Site;
+
+/// The lists as they were typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// `--all`.
+    All,
+    /// Names and globs.
+    Named(Vec<OsString>),
+}
+
+/// The lists that were meant.
+#[derive(Debug, Default)]
+pub struct Choice {
+    /// Of the candidates, those named or matched.
+    pub lists: BTreeSet<ListName>,
+    /// Of these, the ones named by themselves.
+    pub named: BTreeSet<ListName>,
+    /// Named by themselves, no candidates, but lists all the same.
+    pub others: BTreeSet<ListName>,
+}
+
+/// Why the words do not mean lists.
+#[derive(Debug, Default)]
+pub struct Unclear {
+    /// One line a word.
+    pub reasons: Vec<String>,
+    /// What to type instead.
+    pub hints: Vec<String>,
+}
+
+impl Which {
+    /// Whether any list could be meant, so that all lists must be known.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Which::All => true,
+            Which::Named(words) => words.iter().any(|word| glob::is_glob(word.as_bytes())),
+        }
+    }
+
+    /// The words as they are recorded.
+    pub fn line(&self) -> String {
+        match self {
+            Which::All => "--all".to_owned(),
+            Which::Named(words) => {
+                let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+                words.join(" ")
+            }
+        }
+    }
+}
+
+/// Finds the lists that `which` means among `candidates`.
+///
+/// `beyond` says which lists there are besides; it is asked only about a word that means
+/// no candidate, so a command whose words are all clear does not depend on it.
+///
+/// # Errors
+/// [`Unclear`], with every word that means nothing.
+pub fn choose(
+    site: &Site,
+    which: &Which,
+    candidates: &BTreeSet<ListName>,
+    beyond: &dyn Fn() -> Result<BTreeSet<ListName>, String>,
+) -> Result<Choice, Unclear> {
+    let mut choice = Choice::default();
+    let words = match which {
+        Which::All => {
+            choice.lists.clone_from(candidates);
+            return Ok(choice);
+        }
+        Which::Named(words) => words,
+    };
+    let mut others = None;
+    let mut unclear = Unclear::default();
+    for word in words {
+        let bytes = word.as_bytes();
+        if glob::is_glob(bytes) {
+            let matched = |list: &&ListName| glob::matches(bytes, list.as_str());
+            let before = choice.lists.len();
+            let matching: Vec<_> = candidates.iter().filter(matched).cloned().collect();
+            let some = !matching.is_empty();
+            choice.lists.extend(matching);
+            if some || choice.lists.len() > before {
+                continue;
+            }
+            match others.get_or_insert_with(beyond) {
+                Ok(others) if others.iter().any(|list| matched(&list)) => {}
+                Ok(_) => unclear.reasons.push(format!("no list matches {word:?}")),
+                Err(cause) => unclear
+                    .reasons
+                    .push(format!("cannot say which lists match {word:?}: {cause}")),
+            }
+            continue;
+        }
+        let list = match site.list(bytes) {
+            Ok(list) => list,
+            Err(bad) => {
+                unclear
+                    .reasons
+                    .push(format!("not a list name: {word:?}: {bad}"));
+                continue;
+            }
+        };
+        if candidates.contains(&list) {
+            choice.named.insert(list.clone());
+            choice.lists.insert(list);
+            continue;
+        }
+        match others.get_or_insert_with(beyond) {
+            Ok(others) if others.contains(&list) => {
+                choice.others.insert(list);
+            }
+            Ok(others) => {
+                let near = near(&list, candidates.iter().chain(others.iter()));
+                unclear.reasons.push(format!("there is no list {list}"));
+                if !near.is_empty() {
+                    unclear
+                        .hints
+                        .push(format!("near {list}: {}", near.join(", ")));
+                }
+            }
+            Err(cause) => unclear.reasons.push(format!(
+                "cannot say whether there is a list {list}: {cause}"
+            )),
+        }
+    }
+    if unclear.reasons.is_empty() {
+        return Ok(choice);
+    }
+    if are_files_here(words) {
+        unclear.reasons = vec![format!(
+            "these are files of the working directory, not lists: {}{}; \
+             the shell put them where * was typed",
+            words
+                .iter()
+                .take(3)
+                .map(|word| format!("{word:?}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            if words.len() > 3 { ", …" } else { "" },
+        )];
+        unclear.hints = vec!["type '*' in quotes, or --all".to_owned()];
+    }
+    Err(unclear)
+}
+
+/// Whether the shell made these words of a `*`: every one is a file that stands here.
+fn are_files_here(words: &[OsString]) -> bool {
+    words
+        .iter()
+        .all(|word| !word.as_bytes().contains(&b'/') && Path::new(word).symlink_metadata().is_ok())
+}
+
+/// At most three of `lists` whose names are nearly `list`'s, the nearest first.
+pub fn near<'a>(list: &ListName, lists: impl IntoIterator<Item = &'a ListName>) -> Vec<String> {
+    let most = (list.as_str().len() / 3).clamp(1, 3);
+    let mut near: Vec<(usize, &ListName)> = lists
+        .into_iter()
+        .map(|other| {
+            (
+                distance(list.as_str().as_bytes(), other.as_str().as_bytes()),
+                other,
+            )
+        })
+        .filter(|&(distance, _)| distance <= most)
+        .collect();
+    near.sort();
+    near.dedup();
+    near.into_iter()
+        .take(3)
+        .map(|(_, list)| list.to_string())
+        .collect()
+}
+
+/// How many insertions, removals, changes and swaps of neighbours lead from `a` to `b`.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut before = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let change = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = change.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn near_names_are_those_a_finger_slipped_from() {
+        let list = |name: &str| ListName::parse(name).unwrap();
+        let all = [
+            list("toylist"),
+            list("toolist"),
+            list("reallist1"),
+            list("x"),
+        ];
+        assert_eq!(near(&list("toylsit"), &all), ["toylist", "toolist"]);
+        assert_eq!(near(&list("reallist"), &all), ["reallist1"]);
+        assert_eq!(near(&list("announce"), &all), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,306 @@
+//! Who is on what, what to type next, and how to go back.
+//!
+//! **Invariants.** Only reads, without a lock and without privilege. What cannot be looked
+//! at is said so and left out, never made up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::admin::aliases::{self, Known};
+use crate::admin::change::no_state;
+use crate::admin::history::Format;
+use crate::admin::moving::unclear_refusal;
+use crate::admin::outcome::{Done, Outcome, Refused, lists, typed};
+use crate::admin::selection::{self, Which};
+use crate::admin::terminal;
+use crate::list::ListName;
+use crate::parity::{FutureState, Parity, Role};
+use crate::profiles::Profile;
+use crate::site::Site;
+use crate::store;
+use crate::tree::Tree;
+
+const ACT: &str = "tell the status";
+
+/// Everything that is told of a site.
+struct View<'a> {
+    site: &'a Site,
+    parity: Parity,
+    current: &'a Tree,
+    future: Option<&'a Tree>,
+    known: Result<Known, String>,
+    since: BTreeMap<String, String>,
+    profiles: BTreeMap<&'a str, Profile>,
+}
+
+/// `status`. Without lists: those that are not plainly on the current tree.
+///
+/// # Errors
+/// The state cannot be read; a word means no list; all lists are wanted and cannot be told.
+pub fn status(site: &Site, which: Option<&Which>, format: Format) -> Outcome {
+    let loaded = store::load(site).map_err(|error| no_state(ACT, site, &error))?;
+    let mut done = Done::default();
+    if loaded.by_hand {
+        done.text += "note: parity.toml was edited by hand; the next change records that\n";
+    }
+    let view = look(site, loaded.parity)?;
+    let chosen = choose(&view, which)?;
+    match format {
+        Format::Text => done.text += &view.text(&chosen),
+        Format::Json => done.text = terminal::json(&view.json(&chosen)),
+    }
+    Ok(done)
+}
+
+fn look(site: &Site, parity: Parity) -> Result<View<'_>, Refused> {
+    let current = site
+        .config
+        .tree(&parity.roles.current)
+        .ok_or_else(|| Refused::new(ACT, "site.toml lacks the current tree"))?;
+    let known = aliases::known(site, &parity).map_err(|error| error.to_string());
+    let mut profiles = BTreeMap::new();
+    for tree in &site.config.trees {
+        if let Ok(profile) = Profile::of(site, tree) {
+            profiles.insert(tree.name.as_str(), profile);
+        }
+    }
+    Ok(View {
+        site,
+        current,
+        future: site.config.other_tree(&current.name),
+        known,
+        since: since(site, &parity),
+        profiles,
+        parity,
+    })
+}
+
+/// When each list came to the future tree, as far as the history tells.
+fn since(site: &Site, parity: &Parity) -> BTreeMap<String, String> {
+    let mut since = BTreeMap::new();
+    for entry in store::history(site).unwrap_or_default() {
+        for list in entry.after.on_future {
+            since.insert(list, entry.when.clone());
+        }
+    }
+    since.retain(|list, _| parity.on_future.contains(list.as_str()));
+    since
+}
+
+fn choose(view: &View<'_>, which: Option<&Which>) -> Result<BTreeSet<ListName>, Refused> {
+    let parity = &view.parity;
+    let Some(which) = which else {
+        return Ok(parity.names().into_iter().cloned().collect());
+    };
+    let cannot =
+        |cause: &str| Refused::new(ACT, format!("cannot say which lists there are: {cause}"));
+    let known = match &view.known {
+        Ok(known) => known,
+        Err(error) => return Err(cannot(error)),
+    };
+    if which.is_open()
+        && let Err(error) = &known.enumerated
+    {
+        return Err(cannot(&error.to_string()));
+    }
+    let beyond = || match &known.enumerated {
+        Ok(_) => Ok(BTreeSet::new()),
+        Err(error) => Err(error.to_string()),
+    };
+    selection::choose(view.site, which, &known.lists, &beyond)
+        .map(|choice| choice.lists)
+        .map_err(|unclear| unclear_refusal(ACT, unclear))
+}
+
+impl View<'_> {
+    /// The tree of a list, its part as a word, and the release in it.
+    fn standing(&self, list: &ListName) -> (&Tree, &'static str, &str) {
+        match (self.parity.of(list), self.future) {
+            (Role::Future, Some(future)) => (future, "future", &self.parity.roles.future_release),
+            _ => (self.current, "current", &self.parity.roles.current_release),
+        }
+    }
+
+    fn text(&self, chosen: &BTreeSet<ListName>) -> String {
+        let roles = &self.parity.roles;
+        let mut rows = vec![
+            vec![
+                "system".to_owned(),
+                "current".to_owned(),
+                self.current.name.clone(),
+                roles.current_release.escape_debug().to_string(),
+                String::new(),
+            ],
+            vec![
+                String::new(),
+                "future".to_owned(),
+                self.future
+                    .map_or_else(|| "none".to_owned(), |tree| tree.name.clone()),
+                roles.future_release.escape_debug().to_string(),
+                roles.future_state.to_string(),
+            ],
+        ];
+        for list in chosen {
+            let (tree, part, release) = self.standing(list);
+            rows.push(vec![
+                list.to_string(),
+                part.to_owned(),
+                tree.name.clone(),
+                release.escape_debug().to_string(),
+                self.remarks(list).join(", "),
+            ]);
+        }
+        let mut text = columns(&rows);
+        text += &self.count();
+        for (word, command) in self.ways() {
+            text += &format!("{word:<5} {command}\n");
+        }
+        text
+    }
+
+    fn remarks(&self, list: &ListName) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if let Some(since) = self.since.get(list.as_str()) {
+            remarks.push(format!("since {}", since.escape_debug()));
+        }
+        if let Some(since) = self.parity.paused.get(list) {
+            remarks.push(format!("paused since {since}"));
+        }
+        if self.parity.pinned.contains(list) {
+            remarks.push("pinned".to_owned());
+        }
+        if let Some(state) = aliases::state_of(self.site, &self.parity, list) {
+            remarks.push(format!("aliases {state}"));
+        }
+        if let Ok(known) = &self.known
+            && known
+                .enumerated
+                .as_ref()
+                .is_ok_and(|there| !there.contains(list))
+        {
+            remarks.push("no such list any more".to_owned());
+        }
+        remarks
+    }
+
+    fn count(&self) -> String {
+        let ahead = self.parity.on_future.len();
+        match &self.known {
+            Ok(Known {
+                lists: known,
+                enumerated: Ok(_),
+                ..
+            }) => format!(
+                "{}: {} on current, {ahead} on future\n",
+                lists(known.len()),
+                known.len().saturating_sub(ahead)
+            ),
+            Ok(Known {
+                enumerated: Err(error),
+                ..
+            }) => {
+                format!(
+                    "{ahead} on future, all others on current; they cannot be counted: {error}\n"
+                )
+            }
+            Err(error) => {
+                format!(
+                    "{ahead} on future, all others on current; they cannot be counted: {error}\n"
+                )
+            }
+        }
+    }
+
+    /// What to type next, and how to go back.
+    fn ways(&self) -> Vec<(&'static str, String)> {
+        let say = |words: &str| typed(self.site, words);
+        let ahead = &self.parity.on_future;
+        let behind = match &self.known {
+            Ok(known) => known.lists.iter().any(|list| !ahead.contains(list)),
+            Err(_) => true,
+        };
+        let mut ways = Vec::new();
+        match self.parity.roles.future_state {
+            FutureState::Ready if ahead.is_empty() => ways.push(("next:", say("upgrade LIST"))),
+            FutureState::Ready if behind => {
+                ways.push(("next:", say("upgrade LIST, then upgrade --all")))
+            }
+            FutureState::Ready => ways.push(("next:", say("commit"))),
+            FutureState::Retired => ways.push(("back:", say("commit --revert"))),
+            FutureState::Empty | FutureState::Installing | FutureState::Broken => {}
+        }
+        if !ahead.is_empty() {
+            ways.push(("back:", say("downgrade LIST, or downgrade --all")));
+        }
+        if !self.parity.paused.is_empty() {
+            ways.push(("also:", say("resume LIST")));
+        }
+        ways
+    }
+
+    fn json(&self, chosen: &BTreeSet<ListName>) -> Value {
+        let roles = &self.parity.roles;
+        let guarded = |tree: &Tree| roles.guarded.contains(&tree.name);
+        let rows: Vec<Value> = chosen.iter().map(|list| self.row(list)).collect();
+        json!({
+            "format": 1,
+            "generation": roles.generation,
+            "current": {
+                "tree": self.current.name,
+                "release": roles.current_release,
+                "guarded": guarded(self.current),
+            },
+            "future": self.future.map(|tree| json!({
+                "tree": tree.name,
+                "release": roles.future_release,
+                "state": roles.future_state.as_str(),
+                "guarded": guarded(tree),
+            })),
+            "lists": rows,
+        })
+    }
+
+    fn row(&self, list: &ListName) -> Value {
+        let (tree, part, release) = self.standing(list);
+        let version = self
+            .profiles
+            .get(tree.name.as_str())
+            .and_then(|profile| profile.data_version(tree, list).ok().flatten());
+        json!({
+            "name": list.as_str(),
+            "parity": part,
+            "tree": tree.name,
+            "release": release,
+            "data_version": version,
+            "since": self.since.get(list.as_str()),
+            "paused": self.parity.paused.contains_key(list),
+            "pinned": self.parity.pinned.contains(list),
+            "aliases": aliases::state_of(self.site, &self.parity, list),
+        })
+    }
+}
+
+/// Rows in columns as wide as they must be, two blanks between.
+fn columns(rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        for (n, cell) in row.iter().enumerate() {
+            let width = cell.chars().count();
+            match widths.get_mut(n) {
+                Some(widest) => *widest = (*widest).max(width),
+                None => widths.push(width),
+            }
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, &width) in row.iter().zip(&widths) {
+            line += &format!("{cell:<width$}  ");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}

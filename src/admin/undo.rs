@@ -1,0 +1,126 @@
+//! The last change taken back, and one further back each time.
+//!
+//! Taking a downgrade back is an upgrade with all its checks; taking a commit back is a
+//! revert, and a revert back a commit. What remains is put back as it was.
+//!
+//! **Invariants.** What the history does not tell is not guessed.
+
+use std::collections::BTreeSet;
+
+use crate::admin::change::{Change, Request, Step, no_state};
+use crate::admin::commit;
+use crate::admin::moving::{step_ahead, tell_of_mail, told_of};
+use crate::admin::outcome::{Outcome, Refused, typed};
+use crate::list::ListName;
+use crate::parity::{FutureState, Parity, Role};
+use crate::site::Site;
+use crate::store::{self, Entry};
+
+/// `undo`.
+///
+/// # Errors
+/// There is nothing to take back, or what was changed does not stand any more, or a check
+/// of an upgrade or a commit says no.
+pub fn undo(site: &Site, request: &Request) -> Outcome {
+    let mut change = Change::begin(site, request)?;
+    let entries = store::history(site).map_err(|error| no_state(request.act, site, &error))?;
+    let Some(entry) = store::undoable(&entries) else {
+        return Err(change
+            .refuse("no change is left to take back")
+            .hint(typed(site, "history")));
+    };
+    let after = entry
+        .taken_back(change.parity())
+        .map_err(|error| no_state(request.act, site, &error))?;
+    change.say(format!(
+        "{} change {}: {:?} of {} by {}",
+        change.verb("taking back", "would take back"),
+        entry.generation,
+        entry.command,
+        entry.when.escape_debug(),
+        entry.user.escape_debug()
+    ));
+    take_back(&mut change, entry, after)?;
+    if let Some(next) = next_further_back(&entries, entry.generation) {
+        change.say(format!(
+            "one change further back ({:?}): {}",
+            next.command,
+            typed(site, "undo")
+        ));
+    }
+    Ok(change.end())
+}
+
+fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<(), Refused> {
+    let before = change.parity().clone();
+    let undoes = Some(entry.generation);
+    if after.roles.current != before.roles.current {
+        return match (before.roles.future_state, after.roles.future_state) {
+            (FutureState::Retired, FutureState::Ready) => {
+                let step = commit::step_back(change)?;
+                commit::carry_out_back(change, Step { undoes, ..step })
+            }
+            (FutureState::Ready, FutureState::Retired) => {
+                let step = commit::step(change)?;
+                commit::carry_out(change, Step { undoes, ..step })
+            }
+            _ => Err(change
+                .refuse("the trees' parts were changed by hand: only a hand can change them back")),
+        };
+    }
+    let ahead: BTreeSet<ListName> = after
+        .on_future
+        .difference(&before.on_future)
+        .cloned()
+        .collect();
+    let back: BTreeSet<ListName> = before
+        .on_future
+        .difference(&after.on_future)
+        .cloned()
+        .collect();
+    let mut told = Vec::new();
+    let mut step = Step::to(after);
+    if !ahead.is_empty() {
+        told.extend(told_of(
+            change,
+            change.verb("upgraded", "would upgrade"),
+            &ahead,
+            Role::Current,
+        ));
+        if let Some(checked) = step_ahead(change, &ahead)? {
+            step.first = checked.first;
+        }
+    }
+    if !back.is_empty() {
+        told.extend(told_of(
+            change,
+            change.verb("downgraded", "would downgrade"),
+            &back,
+            Role::Future,
+        ));
+    }
+    let mail = !back.is_empty()
+        || before
+            .paused
+            .keys()
+            .any(|list| !step.after.paused.contains_key(list));
+    step.undoes = undoes;
+    change.carry_out(step, &told)?;
+    if mail {
+        tell_of_mail(change);
+    }
+    Ok(())
+}
+
+/// What a second undo would take back.
+fn next_further_back(entries: &[Entry], generation: u64) -> Option<&Entry> {
+    let end = entries
+        .iter()
+        .position(|entry| entry.generation == generation)?;
+    let undone: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.undoes).collect();
+    entries[..end]
+        .iter()
+        .rev()
+        .find(|entry| entry.undoes.is_none() && !undone.contains(&entry.generation))
+        .filter(|entry| entry.before.current.as_deref() != Some(""))
+}
