@@ -72,6 +72,17 @@ impl Account {
         }
     }
 
+    /// The user's id; a number needs no look-up.
+    ///
+    /// # Errors
+    /// As [`Account::user`].
+    pub fn uid(&self) -> io::Result<u32> {
+        match *self {
+            Account::Number(uid) => Ok(uid),
+            Account::Name(_) => self.user().map(|user| user.uid),
+        }
+    }
+
     /// The id of the group of this name or number.
     ///
     /// # Errors

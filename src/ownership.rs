@@ -179,7 +179,7 @@ impl Trusted<'_> {
         let uid = meta.uid();
         let named = || {
             self.owner
-                .is_some_and(|owner| owner.user().is_ok_and(|user| user.uid == uid))
+                .is_some_and(|owner| owner.uid().is_ok_and(|own| own == uid))
         };
         if uid == 0 || uid == self.runner || named() {
             return Ok(());

@@ -31,7 +31,7 @@ const LARGEST: u64 = 64 * 1024;
 /// An opened site.
 #[derive(Debug)]
 pub struct Site {
-    /// The path of site.toml as it was given.
+    /// The path of site.toml, from `/`.
     pub path: PathBuf,
     /// What it says.
     pub config: Config,
@@ -155,6 +155,8 @@ impl Site {
     /// # Errors
     /// [`SiteError`], with the file at fault.
     pub fn open(path: &Path) -> Result<Site, SiteError> {
+        let whole = std::path::absolute(path);
+        let path = &*whole.map_err(|error| SiteError::Read(path.to_owned(), error))?;
         let (file, bytes) = read_bounded(path)?;
         let text = utf8(path, &bytes)?;
         let config = Config::parse(text).map_err(|bad| SiteError::Config(path.to_owned(), bad))?;
