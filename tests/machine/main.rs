@@ -12,3 +12,6 @@ mod smtp;
 
 /// Mail through Postfix while lists move.
 mod postfix;
+
+/// A writer that dies, and system calls that fail.
+mod crash;

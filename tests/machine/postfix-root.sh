@@ -53,7 +53,7 @@ mmdebstrap --quiet --variant=minbase \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --essential-hook='echo postfix postfix/main_mailer_type select No configuration | chroot "$1" debconf-set-selections' \
-    --include=postfix,postfix-lmdb,acl,attr \
+    --include=postfix,postfix-lmdb,acl,attr,strace \
     "$release" "$half" "$source_list" >&2 9>&-
 
 rm -rf "$half"/var/lib/apt/lists/* "$half"/var/cache/apt/* "$half"/dev/*

@@ -119,7 +119,7 @@ impl Machine {
     }
 
     /// A command line to be run on the machine, as root.
-    fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--target={}", self.first))

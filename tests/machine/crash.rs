@@ -1,0 +1,497 @@
+//! A writer is killed at every system call of a change, and every call is made to fail:
+//! afterwards each file is the old or the new one, mail is delivered or deferred, no name is
+//! missing, and the same command again finishes the job.
+//!
+//! A clean run is recorded first. Counted are the calls of our program alone, from its
+//! writer lock on; the MTA's tools that it starts run on undisturbed, as they would after a
+//! `kill -9`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::rig::Machine;
+
+const LISTS: [&str; 2] = ["reallist1", "toylist"];
+const TRACE: &str = "/tmp/trace";
+const STATE: &str = "/var/lib/mm-deliver";
+const MAP: &str = "hash:/etc/aliases";
+
+/// A change that is disturbed, and how the site comes to the point where it is made.
+struct Act {
+    name: &'static str,
+    before: &'static [&'static str],
+    command: &'static str,
+    prepare: fn(&Machine),
+}
+
+const ACTS: [Act; 5] = [
+    Act {
+        name: "upgrade",
+        before: &["mm-parity init --current a", "mm-aliases adopt"],
+        command: "mm-parity upgrade toylist",
+        prepare: |_| {},
+    },
+    Act {
+        name: "upgrade of a list that is not adopted",
+        before: &["mm-parity init --current a"],
+        command: "mm-parity upgrade toylist",
+        prepare: |_| {},
+    },
+    Act {
+        name: "commit",
+        before: &[
+            "mm-parity init --current a",
+            "mm-aliases adopt",
+            "mm-parity upgrade --all",
+        ],
+        command: "mm-parity commit",
+        prepare: smaller_future,
+    },
+    Act {
+        name: "adopt",
+        before: &["mm-parity init --current a"],
+        command: "mm-aliases adopt",
+        prepare: |_| {},
+    },
+    Act {
+        name: "sync",
+        before: &["mm-parity init --current a", "mm-aliases adopt"],
+        command: "mm-aliases sync",
+        prepare: a_new_list,
+    },
+];
+
+/// Gives tree b a list manager without the address `-admin`, so that a commit removes it.
+fn smaller_future(machine: &Machine) {
+    let profile = machine.path("/etc/mm-deliver/profiles/smaller.toml");
+    let text = include_str!("../../src/profiles/mailman2.toml");
+    let cut = text.find("[verbs.admin]").unwrap()..text.find("[verbs.bounces]").unwrap();
+    fs::create_dir_all(profile.parent().unwrap()).unwrap();
+    fs::write(&profile, [&text[..cut.start], &text[cut.end..]].concat()).unwrap();
+    let site = machine.path("/etc/mm-deliver/site.toml");
+    let text = fs::read_to_string(&site).unwrap();
+    let (a, b) = text.split_once("[trees.b]").unwrap();
+    let b = b.replacen("mailman2", "smaller", 1);
+    fs::write(&site, [a, "[trees.b]", &b].concat()).unwrap();
+}
+
+fn a_new_list(machine: &Machine) {
+    let list = machine.path("/srv/mailman/var/lists/newlist");
+    fs::create_dir_all(&list).unwrap();
+    fs::write(list.join("config.pck"), "U\u{c}data_versionK\u{70}").unwrap();
+}
+
+#[test]
+fn crash_a_killed_upgrade_is_old_or_new() {
+    killed(&ACTS[0]);
+    killed(&ACTS[1]);
+}
+
+#[test]
+fn crash_a_killed_commit_is_old_or_new() {
+    killed(&ACTS[2]);
+}
+
+#[test]
+fn crash_a_killed_adopt_is_old_or_new() {
+    killed(&ACTS[3]);
+}
+
+#[test]
+fn crash_a_killed_sync_is_old_or_new() {
+    killed(&ACTS[4]);
+}
+
+#[test]
+fn crash_an_upgrade_with_a_failing_call_is_old_or_new() {
+    failing(&ACTS[0]);
+    failing(&ACTS[1]);
+}
+
+#[test]
+fn crash_a_commit_with_a_failing_call_is_old_or_new() {
+    failing(&ACTS[2]);
+}
+
+#[test]
+fn crash_an_adopt_with_a_failing_call_is_old_or_new() {
+    failing(&ACTS[3]);
+}
+
+#[test]
+fn crash_a_sync_with_a_failing_call_is_old_or_new() {
+    failing(&ACTS[4]);
+}
+
+fn killed(act: &Act) {
+    let scene = Scene::new(act);
+    println!(
+        "| ==== {}: {} calls, killed at each",
+        act.name,
+        scene.calls.len()
+    );
+    let mut outcomes = BTreeMap::<&str, usize>::new();
+    let mut marks = Vec::new();
+    for (index, call) in scene.calls.iter().enumerate() {
+        let inject = format!("inject={}:signal=KILL:when={}", call.name, call.number);
+        let outcome = scene.disturb(act, &inject);
+        *outcomes.entry(outcome).or_default() += 1;
+        // A kill comes before its call is made: the next one's is after this one.
+        let before = |call: &Call| call.is_fsync() || call.is_rename();
+        if before(call) || index > 0 && before(&scene.calls[index - 1]) {
+            marks.push(format!("{}#{}={outcome}", call.name, call.number));
+        }
+    }
+    report(&scene.calls, &outcomes);
+    println!(
+        "| before and after each fsync and rename: {}",
+        marks.join(" ")
+    );
+    // Both sides of the commit point were seen, or the kills came to nothing.
+    assert!(
+        outcomes.contains_key("old") && outcomes.contains_key("new"),
+        "{outcomes:?}"
+    );
+}
+
+fn failing(act: &Act) {
+    let scene = Scene::new(act);
+    let mut outcomes = BTreeMap::<&str, usize>::new();
+    let mut pairs = 0;
+    for call in &scene.calls {
+        for error in call.errors() {
+            let inject = format!("inject={}:error={error}:when={}", call.name, call.number);
+            *outcomes.entry(scene.disturb(act, &inject)).or_default() += 1;
+            pairs += 1;
+        }
+    }
+    println!("| ==== {}: {pairs} failures", act.name);
+    report(&scene.calls, &outcomes);
+    assert!(
+        outcomes.contains_key("old"),
+        "no failure mattered: {outcomes:?}"
+    );
+}
+
+fn report(calls: &[Call], outcomes: &BTreeMap<&str, usize>) {
+    let mut numbers = BTreeMap::<&str, Vec<String>>::new();
+    for call in calls {
+        numbers
+            .entry(&call.name)
+            .or_default()
+            .push(call.number.to_string());
+    }
+    for (name, numbers) in numbers {
+        println!("|   {name}: {}", numbers.join(" "));
+    }
+    println!("| what stood afterwards: {outcomes:?}");
+}
+
+/// A system call of the recorded run: its name and which one of that name it is, from 1.
+#[derive(Debug)]
+struct Call {
+    name: String,
+    number: usize,
+}
+
+impl Call {
+    fn is_fsync(&self) -> bool {
+        self.name.ends_with("sync")
+    }
+
+    fn is_rename(&self) -> bool {
+        self.name.starts_with("rename")
+    }
+
+    /// The errors that the kernel gives for such a call when a disk or its space ends, or a
+    /// signal comes.
+    fn errors(&self) -> &'static [&'static str] {
+        match self.name.as_str() {
+            "write" | "pwrite64" => &["EIO", "ENOSPC", "EINTR"],
+            "openat" | "creat" => &["EIO", "ENOSPC", "EINTR"],
+            "read" | "pread64" => &["EIO", "EINTR"],
+            "fsync" | "fdatasync" => &["EIO", "ENOSPC"],
+            "rename" | "renameat" | "renameat2" | "mkdir" | "mkdirat" | "link" | "linkat"
+            | "symlink" => &["EIO", "ENOSPC"],
+            "unlink" | "unlinkat" | "rmdir" | "ftruncate" | "chmod" | "fchmod" | "fchmodat"
+            | "fchown" | "fchownat" | "utimensat" | "statx" | "newfstatat" | "fstat" | "lstat"
+            | "stat" | "getdents64" | "readlink" | "readlinkat" | "flistxattr" | "fgetxattr"
+            | "fsetxattr" | "lseek" => &["EIO"],
+            "vfork" | "clone" | "clone3" | "pipe2" => &["EAGAIN"],
+            _ => &[],
+        }
+    }
+}
+
+/// A machine at the point before a change, with what is old and what is new.
+struct Scene {
+    machine: Machine,
+    kept: PathBuf,
+    calls: Vec<Call>,
+    old: Shown,
+    new: Shown,
+    /// The names that must be found whatever happens.
+    names: BTreeSet<String>,
+}
+
+/// What a reader can see of the state and the aliases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shown {
+    parity: String,
+    aliases: Vec<u8>,
+    map: BTreeMap<String, String>,
+}
+
+impl Scene {
+    fn new(act: &Act) -> Scene {
+        let machine = Machine::new(&LISTS);
+        (act.prepare)(&machine);
+        for line in act.before {
+            machine.expect(line);
+        }
+        if act.name == "sync" {
+            // An admin lost an entry, and the map is of before that.
+            let path = machine.path("/etc/aliases");
+            let text = fs::read_to_string(&path).unwrap();
+            let text: String = text
+                .lines()
+                .filter(|line| !line.starts_with("toylist-leave:"))
+                .map(|line| format!("{line}\n"))
+                .collect();
+            fs::write(&path, text).unwrap();
+        }
+        let kept = machine.path("/tmp/kept");
+        keep(&machine, &kept);
+        let old = shown(&machine);
+        let trace = machine
+            .command(&format!("strace -o {TRACE} {}", act.command))
+            .output()
+            .unwrap();
+        assert!(trace.status.success(), "{trace:?}");
+        let calls = calls_after_the_lock(&fs::read_to_string(machine.path(TRACE)).unwrap());
+        let new = shown(&machine);
+        assert_ne!(old, new, "{}: nothing changed", act.name);
+        let names = old
+            .map
+            .keys()
+            .filter(|name| new.map.contains_key(*name))
+            .cloned()
+            .collect();
+        Scene {
+            machine,
+            kept,
+            calls,
+            old,
+            new,
+            names,
+        }
+    }
+
+    /// Makes the change with one disturbance, looks at what stands, makes it again and looks
+    /// once more. Returns "old", "new", or "between" where aliases are new and parity is old,
+    /// or the other way round.
+    fn disturb(&self, act: &Act, inject: &str) -> &'static str {
+        put_back(&self.machine, &self.kept);
+        let line = format!("strace -o {TRACE} -e {inject} {}", act.command);
+        let disturbed = self.machine.command(&line).output().unwrap();
+        let what = format!("{}, {inject}: {disturbed:?}", act.name);
+        let after = shown(&self.machine);
+        assert!(
+            [&self.old.parity, &self.new.parity].contains(&&after.parity),
+            "{what}: parity.toml is neither old nor new:\n{}",
+            after.parity
+        );
+        assert!(
+            after.aliases == self.old.aliases || after.aliases == self.new.aliases,
+            "{what}: the alias file is neither old nor new:\n{}",
+            String::from_utf8_lossy(&after.aliases)
+        );
+        for name in &self.names {
+            let found = after
+                .map
+                .get(name)
+                .unwrap_or_else(|| panic!("{what}: {name} is gone from the map"));
+            let known = [&self.old, &self.new].map(|shown| &shown.map[name]);
+            assert!(known.contains(&found), "{what}: {name} leads to {found}");
+        }
+        self.mail_is_safe(&what);
+        // Whoever was told that it failed must find that nothing changed.
+        if disturbed.status.code() == Some(1) {
+            assert_eq!(
+                after.parity, self.old.parity,
+                "{what}: refused, and yet it is done"
+            );
+            assert_eq!(
+                after.aliases, self.old.aliases,
+                "{what}: refused, and yet aliases are new"
+            );
+        }
+        let again = self.machine.command(act.command).output().unwrap();
+        assert!(
+            again.status.success(),
+            "{what}: the same command again: {again:?}"
+        );
+        assert_eq!(
+            shown(&self.machine),
+            self.new,
+            "{what}: after the same command again"
+        );
+        self.mail_is_safe(&what);
+        self.nothing_is_left(&what);
+        match (
+            after.parity == self.new.parity,
+            after.aliases == self.new.aliases,
+        ) {
+            (true, true) if after.map == self.new.map => "new",
+            (false, _) if after.aliases == self.old.aliases && after.map == self.old.map => "old",
+            _ => "between",
+        }
+    }
+
+    fn mail_is_safe(&self, what: &str) {
+        for list in LISTS {
+            let done = self
+                .machine
+                .command(&format!("mm-deliver post {list}"))
+                .output()
+                .unwrap();
+            assert!(
+                matches!(done.status.code(), Some(0 | 75)),
+                "{what}: {list}: {done:?}"
+            );
+        }
+        self.machine.take();
+    }
+
+    /// No temporary file, and a history without a gap or a double.
+    fn nothing_is_left(&self, what: &str) {
+        let there = |path: &str| -> BTreeSet<String> {
+            let entries = fs::read_dir(self.machine.path(path)).unwrap();
+            entries
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect()
+        };
+        let of_etc = fs::read_to_string(self.kept.join("names")).unwrap();
+        let of_etc: BTreeSet<String> = of_etc.lines().map(str::to_owned).collect();
+        let left: Vec<_> = there("/etc").difference(&of_etc).cloned().collect();
+        assert!(left.is_empty(), "{what}: left in /etc: {left:?}");
+        let state = there(STATE);
+        let odd: Vec<_> = state.iter().filter(|name| name.starts_with('.')).collect();
+        assert!(odd.is_empty(), "{what}: left in {STATE}: {odd:?}");
+        let history =
+            fs::read_to_string(self.machine.path(&format!("{STATE}/history.jsonl"))).unwrap();
+        let generations: Vec<&str> = history
+            .lines()
+            .map(|line| line.split(',').nth(1).unwrap())
+            .collect();
+        let expected: Vec<String> = (1..=generations.len())
+            .map(|n| format!("\"generation\":{n}"))
+            .collect();
+        assert_eq!(generations, expected, "{what}: the history");
+    }
+}
+
+/// The calls after the one that took the writer's lock.
+fn calls_after_the_lock(trace: &str) -> Vec<Call> {
+    let mut counts = BTreeMap::<String, usize>::new();
+    let mut calls = None;
+    for line in trace.lines() {
+        let Some((name, _)) = line.split_once('(') else {
+            continue;
+        };
+        if !name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        {
+            continue;
+        }
+        let number = counts.entry(name.to_owned()).or_default();
+        *number += 1;
+        if let Some(calls) = &mut calls {
+            let calls: &mut Vec<Call> = calls;
+            calls.push(Call {
+                name: name.to_owned(),
+                number: *number,
+            });
+        } else if name == "flock" && line.contains("LOCK_EX") {
+            calls = Some(Vec::new());
+        }
+    }
+    let calls = calls.expect("the writer's lock was never taken");
+    assert!(calls.len() > 20, "too few calls: {calls:?}");
+    calls
+}
+
+/// What stands now. The time in parity.toml's seal is another in each run.
+fn shown(machine: &Machine) -> Shown {
+    let parity = machine.path(&format!("{STATE}/parity.toml"));
+    let text = fs::read_to_string(&parity).unwrap();
+    let (seal, rest) = text.split_once('\n').unwrap();
+    let time = seal.split(' ').nth(2).unwrap().to_owned();
+    let meta = fs::metadata(&parity).unwrap();
+    assert_eq!(
+        (meta.mtime_nsec(), meta.mode() & 0o7777),
+        (0, 0o644),
+        "{text}"
+    );
+    let dump = machine
+        .command(&format!("postalias -s {MAP}"))
+        .output()
+        .unwrap();
+    assert!(dump.status.success(), "{dump:?}");
+    let dump = String::from_utf8(dump.stdout).unwrap();
+    let map = dump
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+    Shown {
+        parity: format!("{}\n{rest}", seal.replace(&time, "TIME")),
+        aliases: fs::read(machine.path("/etc/aliases")).unwrap(),
+        map: map.collect(),
+    }
+}
+
+/// Keeps what a change may touch, times and owners too.
+fn keep(machine: &Machine, kept: &Path) {
+    fs::create_dir(kept).unwrap();
+    copy(&machine.path(STATE), kept);
+    for name in ["aliases", "aliases.db"] {
+        copy(&machine.path("/etc").join(name), kept);
+    }
+    let names = fs::read_dir(machine.path("/etc")).unwrap();
+    let names: Vec<String> = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    fs::write(kept.join("names"), names.join("\n")).unwrap();
+}
+
+/// Puts that back, and removes whatever else has come.
+fn put_back(machine: &Machine, kept: &Path) {
+    let names = fs::read_to_string(kept.join("names")).unwrap();
+    for entry in fs::read_dir(machine.path("/etc")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if !names.lines().any(|known| known == name) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    let _ = fs::remove_dir_all(machine.path(STATE));
+    copy(
+        &kept.join("mm-deliver"),
+        machine.path(STATE).parent().unwrap(),
+    );
+    for name in ["aliases", "aliases.db"] {
+        copy(&kept.join(name), &machine.path("/etc"));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp")
+        .args(["-a", "--remove-destination"])
+        .args([from, to])
+        .status();
+    assert!(done.unwrap().success(), "cannot copy {from:?} to {to:?}");
+}
