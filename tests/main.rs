@@ -9,3 +9,15 @@ mod examples;
 
 /// mm-deliver: which program gets the message, and what happens to mail when none can.
 mod deliver;
+
+/// Lists that move, are paused, pinned and forgotten; who is refused.
+mod moving;
+
+/// The system's own move, and every way back from it.
+mod commit;
+
+/// What is recorded, and what undo makes of it; edits by hand.
+mod history;
+
+/// init, status and check: what an admin sees of a site, sound or broken.
+mod status;

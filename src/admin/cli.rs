@@ -31,12 +31,26 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Act {
+    /// What needs a sound site.
+    #[command(flatten)]
+    OnSite(OnSite),
+    /// Look for what makes mail wait, or soon will; silent when all is well.
+    Check {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Findings::Text)]
+        format: Findings,
+    },
     /// Play the whole story on a toy site of its own: no root, no MTA.
     Try {
         /// Where to make the site; an earlier one of `try` is replaced.
         #[arg(value_name = "DIR", default_value = "mm-try")]
         dir: PathBuf,
     },
+}
+
+/// What to do with a site.
+#[derive(Debug, Subcommand)]
+pub enum OnSite {
     /// Make parity.toml for a site.toml that was written by hand.
     Init {
         /// The tree that serves all lists today.
@@ -88,12 +102,6 @@ pub enum Act {
         /// How to print it.
         #[arg(long, value_enum, default_value_t = Rows::Text)]
         format: Rows,
-    },
-    /// Look for what makes mail wait, or soon will; silent when all is well.
-    Check {
-        /// How to print it.
-        #[arg(long, value_enum, default_value_t = Findings::Text)]
-        format: Findings,
     },
 }
 

@@ -7,8 +7,8 @@
 //! a revert puts them back first.
 
 use crate::admin::aliases;
-use crate::admin::change::{Change, Request, Step};
-use crate::admin::moving::{refusal_text, tell_of_mail, upgrade_in};
+use crate::admin::change::{Change, Mode, Request, Step};
+use crate::admin::moving::{few, refusal_text, tell_of_mail, upgrade_in};
 use crate::admin::outcome::{Outcome, Refused, names, typed};
 use crate::admin::selection::Which;
 use crate::list::ListName;
@@ -102,12 +102,13 @@ pub fn carry_out(change: &mut Change<'_>, step: Step) -> Result<(), Refused> {
         ),
         "no list changes trees by this".to_owned(),
     ];
+    let ways = ways(site, "commit --revert", &step);
     change.carry_out(step, &told)?;
-    change.say(format!(
-        "the way back, until something is installed: {}, or {}",
-        typed(site, "commit --revert"),
-        typed(site, "undo")
-    ));
+    if change.request.mode == Mode::Real {
+        change.say(format!(
+            "the way back, until something is installed: {ways}"
+        ));
+    }
     Ok(())
 }
 
@@ -159,18 +160,25 @@ pub fn carry_out_back(change: &mut Change<'_>, step: Step) -> Result<(), Refused
             step.after.on_future.len()
         ),
     ];
+    let ways = ways(site, "commit", &step);
     change.carry_out(step, &told)?;
-    change.say(format!(
-        "lists go back by: {}",
-        typed(site, "downgrade --all")
-    ));
-    change.say(format!(
-        "the way back: {}, or {}",
-        typed(site, "commit"),
-        typed(site, "undo")
-    ));
+    if change.request.mode == Mode::Real {
+        change.say(format!(
+            "lists go back by: {}",
+            typed(site, "downgrade --all")
+        ));
+        change.say(format!("the way back: {ways}"));
+    }
     tell_of_mail(change);
     Ok(())
+}
+
+/// What takes `step` back: `words`, or undo, unless this is one: that goes further back.
+fn ways(site: &Site, words: &str, step: &Step) -> String {
+    match step.undoes {
+        None => format!("{}, or undo", typed(site, words)),
+        Some(_) => typed(site, words),
+    }
 }
 
 fn refuse_pinned(change: &Change<'_>) -> Result<(), Refused> {
@@ -212,6 +220,9 @@ fn hints(site: &Site, parity: &Parity, refusal: &Refusal) -> Vec<String> {
 }
 
 fn unpin(site: &Site, held: &[&ListName]) -> String {
-    let names: Vec<&str> = held.iter().map(|list| list.as_str()).collect();
-    typed(site, &format!("unpin {}", names.join(" ")))
+    let held = held.iter().map(|&list| list.clone()).collect();
+    typed(
+        site,
+        &format!("unpin {}", few(&held).unwrap_or_else(|| "LIST".to_owned())),
+    )
 }

@@ -28,7 +28,7 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use crate::admin::change::{Mode, Request};
-use crate::admin::cli::{Act, Cli, How, Move, Rows};
+use crate::admin::cli::{Act, Cli, How, Move, OnSite, Rows};
 use crate::admin::commit::Behind;
 use crate::admin::grammar::Line;
 use crate::admin::history::Format;
@@ -74,29 +74,36 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
 }
 
 fn run(cli: Cli) -> Outcome {
-    if let Act::Try { dir } = &cli.act {
-        return try_out::run(dir).map_err(|fault| Refused::new("play the story", fault));
-    }
-    let opened = Site::open(&cli.site);
-    // A site that cannot be opened is a finding for `check`, and an error elsewhere.
-    let site = match (&opened, &cli.act) {
-        (_, &Act::Check { format }) => return Ok(check::check(&opened, format)),
-        (Err(error), _) => return Err(Refused::new("open the site", error)),
-        (Ok(site), _) => site,
-    };
     match cli.act {
-        Act::Init { current } => init::init(site, current.as_deref()),
-        Act::Status { lists, all, format } => {
+        Act::Try { dir } => {
+            try_out::run(&dir).map_err(|fault| Refused::new("play the story", fault))
+        }
+        // A site that cannot be opened is a finding.
+        Act::Check { format } => Ok(check::check(&Site::open(&cli.site), format)),
+        Act::OnSite(act) => {
+            let site = Site::open(&cli.site);
+            on_site(
+                &site.map_err(|error| Refused::new("open the site", error))?,
+                act,
+            )
+        }
+    }
+}
+
+fn on_site(site: &Site, act: OnSite) -> Outcome {
+    match act {
+        OnSite::Init { current } => init::init(site, current.as_deref()),
+        OnSite::Status { lists, all, format } => {
             let which = (all || !lists.is_empty()).then(|| which(lists, all));
             status::status(site, which.as_ref(), rows(format))
         }
-        Act::Upgrade(r#move) => on_lists("upgrade", r#move, |which, request| {
+        OnSite::Upgrade(r#move) => on_lists("upgrade", r#move, |which, request| {
             moving::upgrade(site, which, request)
         }),
-        Act::Downgrade(r#move) => on_lists("downgrade", r#move, |which, request| {
+        OnSite::Downgrade(r#move) => on_lists("downgrade", r#move, |which, request| {
             moving::downgrade(site, which, request)
         }),
-        Act::Commit { all, revert, how } => match (all, revert) {
+        OnSite::Commit { all, revert, how } => match (all, revert) {
             (_, true) => commit::revert(site, &request("commit", "commit --revert", how)),
             (true, _) => commit::commit(
                 site,
@@ -105,17 +112,15 @@ fn run(cli: Cli) -> Outcome {
             ),
             _ => commit::commit(site, Behind::Refuse, &request("commit", "commit", how)),
         },
-        Act::Undo(how) => undo::undo(site, &request("undo", "undo", how)),
-        Act::Pause(r#move) => on_mark(site, "pause", Mark::Pause, r#move),
-        Act::Resume(r#move) => on_mark(site, "resume", Mark::Resume, r#move),
-        Act::Pin(r#move) => on_mark(site, "pin", Mark::Pin, r#move),
-        Act::Unpin(r#move) => on_mark(site, "unpin", Mark::Unpin, r#move),
-        Act::Forget(r#move) => on_lists("forget", r#move, |which, request| {
+        OnSite::Undo(how) => undo::undo(site, &request("undo", "undo", how)),
+        OnSite::Pause(r#move) => on_mark(site, "pause", Mark::Pause, r#move),
+        OnSite::Resume(r#move) => on_mark(site, "resume", Mark::Resume, r#move),
+        OnSite::Pin(r#move) => on_mark(site, "pin", Mark::Pin, r#move),
+        OnSite::Unpin(r#move) => on_mark(site, "unpin", Mark::Unpin, r#move),
+        OnSite::Forget(r#move) => on_lists("forget", r#move, |which, request| {
             marks::forget(site, which, request)
         }),
-        Act::History { format } => history::history(site, rows(format)),
-        // Served above, where a site that cannot be opened does not matter.
-        Act::Check { .. } | Act::Try { .. } => Ok(Done::default()),
+        OnSite::History { format } => history::history(site, rows(format)),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::admin::aliases::{self, Known};
-use crate::admin::change::{Change, Request, Step};
+use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::outcome::{Outcome, Refused, lists, names, typed};
 use crate::admin::rights;
 use crate::admin::selection::{self, Choice, Unclear, Which};
@@ -298,19 +298,24 @@ pub fn told_of(
 
 /// How to take back what was just done to `moved`: by `act`, or by undo.
 pub fn tell_the_way(change: &mut Change<'_>, act: &str, moved: &BTreeSet<ListName>) {
+    if change.request.mode == Mode::Trial {
+        return;
+    }
     let site = change.site;
-    let undo = typed(site, "undo");
     change.say(match few(moved) {
         Some(names) => format!(
-            "the way back: {}, or {undo}",
+            "the way back: {}, or undo",
             typed(site, &format!("{act} {names}"))
         ),
-        None => format!("the way back: {undo}"),
+        None => format!("the way back: {}", typed(site, "undo")),
     });
 }
 
 /// What becomes of mail that waits.
 pub fn tell_of_mail(change: &mut Change<'_>) {
+    if change.request.mode == Mode::Trial {
+        return;
+    }
     let flush = match change.site.config.mta {
         Mta::Postfix => "; now: postqueue -f",
         Mta::None => "",
@@ -321,7 +326,7 @@ pub fn tell_of_mail(change: &mut Change<'_>) {
 }
 
 /// The lists as one would type them again, if they are few enough for a line.
-fn few(moving: &BTreeSet<ListName>) -> Option<String> {
+pub fn few(moving: &BTreeSet<ListName>) -> Option<String> {
     const MOST: usize = 10;
     let names: Vec<&str> = moving.iter().map(ListName::as_str).collect();
     (names.len() <= MOST).then(|| names.join(" "))

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::admin::change::{Change, Request, Step, no_state};
+use crate::admin::change::{Change, Mode, Request, Step, no_state};
 use crate::admin::commit;
-use crate::admin::moving::{step_ahead, tell_of_mail, told_of};
-use crate::admin::outcome::{Outcome, Refused, typed};
+use crate::admin::moving::{few, step_ahead, tell_of_mail, told_of};
+use crate::admin::outcome::{Outcome, Refused, names, typed};
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};
 use crate::site::Site;
@@ -68,16 +68,8 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
                 .refuse("the trees' parts were changed by hand: only a hand can change them back")),
         };
     }
-    let ahead: BTreeSet<ListName> = after
-        .on_future
-        .difference(&before.on_future)
-        .cloned()
-        .collect();
-    let back: BTreeSet<ListName> = before
-        .on_future
-        .difference(&after.on_future)
-        .cloned()
-        .collect();
+    let ahead = only(&after.on_future, &before.on_future);
+    let back = only(&before.on_future, &after.on_future);
     let mut told = Vec::new();
     let mut step = Step::to(after);
     if !ahead.is_empty() {
@@ -99,17 +91,58 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
             Role::Future,
         ));
     }
-    let mail = !back.is_empty()
-        || before
-            .paused
-            .keys()
-            .any(|list| !step.after.paused.contains_key(list));
     step.undoes = undoes;
+    let paused = |parity: &Parity| parity.paused.keys().cloned().collect::<BTreeSet<_>>();
+    let (paused, resumed) = (
+        only(&paused(&step.after), &paused(&before)),
+        only(&paused(&before), &paused(&step.after)),
+    );
+    let (pinned, unpinned) = (
+        only(&step.after.pinned, &before.pinned),
+        only(&before.pinned, &step.after.pinned),
+    );
+    for (word, lists) in [
+        ("paused", &paused),
+        ("resumed", &resumed),
+        ("pinned", &pinned),
+        ("unpinned", &unpinned),
+    ] {
+        if !lists.is_empty() {
+            told.push(format!("{word}: {}", names(lists)));
+        }
+    }
     change.carry_out(step, &told)?;
-    if mail {
+    for (act, lists) in [
+        ("downgrade", &ahead),
+        ("upgrade", &back),
+        ("resume", &paused),
+        ("pause", &resumed),
+        ("unpin", &pinned),
+        ("pin", &unpinned),
+    ] {
+        tell_the_way_again(change, act, lists);
+    }
+    if !back.is_empty() || !resumed.is_empty() {
         tell_of_mail(change);
     }
     Ok(())
+}
+
+fn only(these: &BTreeSet<ListName>, those: &BTreeSet<ListName>) -> BTreeSet<ListName> {
+    these.difference(those).cloned().collect()
+}
+
+/// How to have again what was taken back; a second undo would go further back.
+fn tell_the_way_again(change: &mut Change<'_>, act: &str, lists: &BTreeSet<ListName>) {
+    if lists.is_empty() || change.request.mode == Mode::Trial {
+        return;
+    }
+    if let Some(names) = few(lists) {
+        change.say(format!(
+            "the way back: {}",
+            typed(change.site, &format!("{act} {names}"))
+        ));
+    }
 }
 
 /// What a second undo would take back.

@@ -1,0 +1,272 @@
+//! init, status and check: what an admin sees of a site, sound or broken.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+
+use crate::stage::Stage;
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn init_makes_a_site_on_the_tree_that_is_named() {
+    let stage = Stage::bare();
+    fs::remove_dir(stage.path("state")).unwrap();
+    stage.parity(&["init"]).expect(1).complains(&[
+        "which of the two trees is current?",
+        "init --current a",
+        "init --current b",
+    ]);
+    stage
+        .parity(&["init", "--current", "c"])
+        .expect(1)
+        .complains(&["no tree \"c\"", "trees: a, b"]);
+    assert!(!stage.path("state").exists());
+    stage.parity(&["init", "--current", "b"]).expect(0).says(&[
+        "tree b 2.1.40 is current",
+        "3 lists",
+        "tree a 2.1.39 is ready",
+    ]);
+    let mode = |name: &str| fs::metadata(stage.path(name)).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode("state"), mode("state/parity.toml")), (0o755, 0o644));
+    let before = stage.snapshot("state");
+    stage
+        .parity(&["init", "--current", "a"])
+        .expect(1)
+        .complains(&["is there already", "status"]);
+    assert_eq!(stage.snapshot("state"), before);
+}
+
+#[test]
+fn init_is_refused_where_mail_would_wait_and_leaves_nothing() {
+    type Break = fn(&Stage);
+    let cases: [(Break, &str); 5] = [
+        (|stage| stage.remove_program("a"), "a/mail/mailman"),
+        (
+            |stage| fs::remove_dir_all(stage.path("var/lists")).unwrap(),
+            "var/lists",
+        ),
+        (
+            |stage| fs::remove_file(stage.path("a/Mailman/Version.py")).unwrap(),
+            "Version.py",
+        ),
+        (
+            |stage| fs::remove_file(stage.path("bin/mm-deliver")).unwrap(),
+            "bin/mm-deliver",
+        ),
+        (
+            |stage| stage.write_site("owner = \"no-such-user\""),
+            "owner \"no-such-user\"",
+        ),
+    ];
+    for (spoil, complaint) in cases {
+        let stage = Stage::bare();
+        spoil(&stage);
+        stage
+            .parity(&["init", "--current", "a"])
+            .expect(1)
+            .complains(&["cannot init", complaint]);
+        assert_eq!(stage.snapshot("state"), []);
+    }
+}
+
+#[test]
+fn a_second_tree_that_cannot_be_run_is_empty() {
+    let stage = Stage::bare();
+    stage.remove_program("b");
+    stage.parity(&["init"]).expect(0).says(&[
+        "tree a 2.1.39 is current",
+        "is empty",
+        "b/mail/mailman",
+    ]);
+    stage
+        .parity(&["upgrade", "toylist"])
+        .expect(1)
+        .complains(&["nothing is installed in tree b"]);
+    stage.parity(&["check"]).expect(0);
+}
+
+#[test]
+fn status_shows_the_system_first_and_then_who_is_not_plainly_on_current() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.parity(&["pause", "reallist2"]).expect(0);
+    let text = stage
+        .parity(&["status"])
+        .expect(0)
+        .says(&[
+            "next: ",
+            "upgrade LIST",
+            "back: ",
+            "downgrade LIST",
+            "2 on current, 1 on future",
+        ])
+        .stdout;
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].starts_with("system") && lines[0].contains("2.1.39"),
+        "{text}"
+    );
+    assert!(
+        lines[1].contains("future") && lines[1].contains("ready"),
+        "{text}"
+    );
+    assert!(
+        text.contains("reallist2") && text.contains("toylist"),
+        "{text}"
+    );
+    assert!(!text.contains("reallist1"), "{text}");
+    stage
+        .parity(&["status", "reallist1"])
+        .expect(0)
+        .says(&["reallist1"]);
+    stage
+        .parity(&["status", "--all"])
+        .expect(0)
+        .says(&["reallist1", "reallist2", "toylist"]);
+    stage.parity(&["status", "reallist"]).expect(1).complains(&[
+        "there is no list reallist",
+        "near reallist: reallist1, reallist2",
+    ]);
+}
+
+#[test]
+fn status_as_json_has_the_documented_keys_and_no_others() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    let mut value = json_of(
+        &stage
+            .parity(&["status", "--format", "json"])
+            .expect(0)
+            .stdout,
+    );
+    let since = value["lists"][0]["since"].take();
+    assert!(since.as_str().unwrap().ends_with('Z'), "{since}");
+    let aliases = value["lists"][0]["aliases"].take();
+    assert!(aliases.is_string() || aliases.is_null(), "{aliases}");
+    assert_eq!(
+        value,
+        json!({
+            "format": 1,
+            "generation": 2,
+            "current": {"tree": "a", "release": "2.1.39", "guarded": false},
+            "future": {"tree": "b", "release": "2.1.40", "state": "ready", "guarded": false},
+            "lists": [{
+                "name": "toylist", "parity": "future", "tree": "b", "release": "2.1.40",
+                "data_version": 112, "since": null, "paused": false, "pinned": false,
+                "aliases": null,
+            }],
+        })
+    );
+}
+
+#[test]
+fn check_is_silent_when_all_is_well_and_names_the_worst_first() {
+    let stage = Stage::new();
+    assert_eq!(stage.parity(&["check"]).expect(0).stdout, "");
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.parity(&["pause", "reallist1"]).expect(0);
+    stage
+        .parity(&["check"])
+        .expect(1)
+        .says(&["WARNING: paused: reallist1"]);
+    stage.remove_program("b");
+    fs::remove_dir_all(stage.path("var/lists/reallist1")).unwrap();
+    let text = stage
+        .parity(&["check"])
+        .expect(2)
+        .says(&[
+            "CRITICAL: programs",
+            "WARNING: lists: parity.toml names what is no list: reallist1",
+            "forget",
+        ])
+        .stdout;
+    assert!(text.starts_with("CRITICAL"), "{text}");
+    let value = json_of(
+        &stage
+            .parity(&["check", "--format", "json"])
+            .expect(2)
+            .stdout,
+    );
+    assert_eq!(
+        (&value["format"], &value["status"]),
+        (&json!(1), &json!("CRITICAL"))
+    );
+    assert_eq!(value["findings"][0]["severity"], "CRITICAL");
+    stage
+        .parity(&["check", "--format", "prometheus"])
+        .expect(2)
+        .says(&[
+            "mm_deliver_check_status 2\n",
+            "mm_deliver_lists{parity=\"future\"} 1\n",
+            "mm_deliver_paused_lists 1\n",
+        ]);
+}
+
+#[test]
+fn check_sees_a_release_that_is_not_the_one_recorded() {
+    let stage = Stage::new();
+    stage.write("a/Mailman/Version.py", "VERSION = \"2.1.99\"\n", 0o644);
+    stage
+        .parity(&["check"])
+        .expect(1)
+        .says(&["tree a has release \"2.1.99\", and \"2.1.39\" is recorded"]);
+}
+
+#[test]
+fn a_broken_site_is_critical_and_a_broken_line_unknown() {
+    let stage = Stage::new();
+    stage.parity(&["check", "--bogus"]).expect(3);
+    stage.write("state/parity.toml", "format = 1\n", 0o644);
+    stage
+        .parity(&["check"])
+        .expect(2)
+        .says(&["CRITICAL: parity: "]);
+    stage
+        .parity(&["status"])
+        .expect(1)
+        .complains(&["cannot tell the status", "parity.toml"]);
+    fs::remove_file(stage.path("state/parity.toml")).unwrap();
+    stage
+        .parity(&["upgrade", "toylist"])
+        .expect(1)
+        .complains(&["No such file", "hint: ", "init"]);
+    fs::remove_file(stage.path("site.toml")).unwrap();
+    stage
+        .parity(&["check"])
+        .expect(2)
+        .says(&["CRITICAL: site: "]);
+    stage
+        .parity(&["status"])
+        .expect(1)
+        .complains(&["cannot open the site", "site.toml"]);
+}
+
+#[test]
+fn help_and_version_need_no_site_and_usage_errors_are_2() {
+    let stage = Stage::bare();
+    fs::remove_file(stage.path("site.toml")).unwrap();
+    stage
+        .parity(&["--help"])
+        .expect(0)
+        .says(&["upgrade", "downgrade", "commit"]);
+    stage
+        .parity(&["upgrade", "--help"])
+        .expect(0)
+        .says(&["--dry-run"]);
+    stage.parity(&["--version"]).expect(0).says(&["mm-parity "]);
+    for words in [
+        &[][..],
+        &["frobnicate"],
+        &["upgrade"],
+        &["upgrade", "--all", "x"],
+        &["commit", "--all", "--revert"],
+    ] {
+        stage.parity(words).expect(2);
+    }
+}
