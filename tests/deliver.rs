@@ -250,11 +250,8 @@ fn a_fatal_signal_keeps_the_message() {
         let (reader, mut writer) = std::io::pipe().unwrap();
         fill(&mut writer);
         let mut command = stage.command("mm-deliver", &["--help"]);
-        let mut child = command
-            .stdout(writer)
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.stdout(writer).stderr(std::process::Stdio::piped());
+        let mut child = crate::stage::spawn(&mut command);
         wait_until_blocked(child.id());
         send(signal, child.id());
         let status = child.wait().unwrap();

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
-use crate::stage::{LISTS, Stage};
+use crate::stage::{LISTS, Stage, spawn};
 
 /// The lists on the future tree, as `status` tells them.
 fn ahead(stage: &Stage) -> Vec<String> {
@@ -310,7 +310,7 @@ fn of_many_writers_at_once_each_is_done_or_refused() {
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
-            (name, command.spawn().unwrap())
+            (name, spawn(&mut command))
         })
         .collect();
     let mut moved = Vec::new();

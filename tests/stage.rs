@@ -10,8 +10,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The lists of a fresh stage.
 pub(crate) const LISTS: [&str; 3] = ["reallist1", "reallist2", "toylist"];
@@ -83,6 +84,7 @@ impl Stage {
         for list in LISTS {
             stage.add_list(list);
         }
+        let quiet = no_fork();
         for (name, path) in [
             ("mm-deliver", hot("mm-deliver")),
             ("mm-parity", PathBuf::from(env!("CARGO_BIN_EXE_mm-parity"))),
@@ -98,6 +100,7 @@ impl Stage {
             )
             .unwrap();
         }
+        drop(quiet);
         let mut aliases = String::from("# local aliases\npostmaster: root\nroot: alice\n");
         for list in LISTS {
             aliases += &format!(
@@ -330,6 +333,18 @@ impl Done {
         }
         self
     }
+}
+
+/// Starts a program. Not at a moment when another test writes one: the child would hold it
+/// open for writing until its exec, and nobody can run a file that is.
+pub fn spawn(command: &mut Command) -> Child {
+    let _quiet = no_fork();
+    command.spawn().unwrap()
+}
+
+fn no_fork() -> MutexGuard<'static, ()> {
+    static FORK: Mutex<()> = Mutex::new(());
+    FORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The program that is shipped where tests/run built it, else the one that cargo built.
