@@ -137,6 +137,11 @@ pub(crate) fn read(raw: &[u8], dialect: Dialect) -> Reading {
     }
     let text = joined.text();
     let words = tokens(text);
+    if words.is_empty() && joined.utf8 {
+        // Nothing stands before the NUL: not even a warning.
+        reading.skipped = true;
+        return reading;
+    }
     let colon = words.iter().position(|word| word.is(b':'));
     let (names, values) = words.split_at(colon.unwrap_or(words.len()));
     if let Some((kind, at)) = flaw(&joined, names, values) {

@@ -153,9 +153,9 @@ impl Joined {
             start = end;
         }
         let cut = memchr(0, &text);
-        // The MTA asks "ASCII?" of what it sees, and "UTF-8?" of the whole.
-        let utf8 =
-            text[..cut.unwrap_or(text.len())].is_ascii() || std::str::from_utf8(&text).is_ok();
+        // The MTA asks "some ASCII?" of what it sees, and "UTF-8?" of the whole.
+        let seen = &text[..cut.unwrap_or(text.len())];
+        let utf8 = (!seen.is_empty() && seen.is_ascii()) || std::str::from_utf8(&text).is_ok();
         let mut joined = Self {
             text,
             stretches,

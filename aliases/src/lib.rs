@@ -33,10 +33,18 @@
 mod document;
 mod entry;
 mod error;
+mod exchange;
+mod file;
+mod file_error;
+mod leftover;
 mod lexer;
+mod looks;
 mod names;
 
 pub use document::{Document, Double, EntryId};
 pub use entry::{Destination, DestinationKind, Entry};
 pub use error::{EditError, Effect, Problem, ProblemKind};
+pub use exchange::{Exchanged, Method, Prepared, Replaced};
+pub use file::{Original, replace};
+pub use file_error::{FileError, Stands};
 pub use lexer::Dialect;

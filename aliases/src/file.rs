@@ -1,0 +1,250 @@
+//! Reads an aliases file from disk and replaces it, whole, in one instant.
+//!
+//! Order of events: [`Original::read`]; the caller edits in memory; [`Original::prepare`] writes a
+//! temporary file beside it that looks like it in all but bytes (owner, mode, ACL, extended
+//! attributes) and syncs it; [`Prepared::exchange`] compares the original with what was read, swaps
+//! the two names (RENAME_EXCHANGE) and compares what came out; [`crate::Exchanged::keep`] removes the old
+//! file and syncs the directory, or [`crate::Exchanged::put_back`] swaps back. [`replace`] is all of it.
+//!
+//! **Invariants**: the file is never written in place and never missing. What another editor wrote
+//! is never deleted: if one was faster, its file stands again and the caller is told to start over.
+//! A failure at any point leaves the old bytes or the new ones ([`FileError::stands`]). The umask
+//! changes nothing. The grammar of the file is nobody's business here.
+//!
+//! Precondition: writers that use this crate on one file exclude each other by a lock of theirs.
+//!
+//! | killed | on disk | a reader sees | mended by |
+//! |---|---|---|---|
+//! | while the temporary file is written | old, part of a temporary file | old | the next `prepare` removes it |
+//! | before the exchange | old, the whole temporary file | old | the same |
+//! | after it, before what came out was compared | new; the temporary name holds what stood before | new | the next `prepare`: removed if it is what was read, set aside as `NAME.kept-INODE` if it was another editor's |
+//! | before the directory was synced | new | new; after a power cut old or new | the next `prepare`, as above |
+//!
+//! Where the file system cannot exchange ([`crate::Method::Renamed`]), the file is compared and then
+//! replaced by rename(2): an editor that saves between these two loses its change. An editor that
+//! holds the *old* file open and writes into it later writes into nothing, as with every program
+//! that replaces files.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::exchange::{Prepared, Replaced};
+use crate::file_error::FileError;
+use crate::leftover::{self, Leftover};
+
+/// A file as it was read.
+#[derive(Debug, Clone)]
+pub struct Original {
+    path: PathBuf,
+    real: PathBuf,
+    bytes: Vec<u8>,
+    identity: Identity,
+    mode: u32,
+    owner: (u32, u32),
+}
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    pub(crate) inode: u64,
+    size: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Identity {
+    #[expect(
+        clippy::unnecessary_cast,
+        clippy::cast_possible_wrap,
+        reason = "the types differ by platform"
+    )]
+    pub(crate) fn of(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            size: stat.st_size as i64,
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+        }
+    }
+
+    /// The same file with the same bytes, as far as a name's change (which sets ctime) allows.
+    pub(crate) fn same_content(&self, other: &Self) -> bool {
+        Self {
+            changed: (0, 0),
+            ..*self
+        } == Self {
+            changed: (0, 0),
+            ..*other
+        }
+    }
+}
+
+impl Original {
+    /// Reads a file, through symbolic links.
+    ///
+    /// # Errors
+    /// `Read`; `NotRegular`; `HardLinked` if it has more than one name (replacing it would part
+    /// them); `Changed` if it changed while it was read.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, FileError> {
+        let path = path.as_ref();
+        let failed = |source: io::Error| FileError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let real = fs::canonicalize(path).map_err(failed)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let descriptor =
+            rustix::fs::open(&real, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+        let mut file = File::from(descriptor);
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(FileError::NotRegular {
+                path: path.to_owned(),
+            });
+        }
+        if metadata.nlink() > 1 {
+            return Err(FileError::HardLinked {
+                path: path.to_owned(),
+            });
+        }
+        let before = stat(&file).map_err(failed)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        let identity = stat(&file).map_err(failed)?;
+        if before != identity {
+            return Err(FileError::Changed {
+                path: path.to_owned(),
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            real,
+            bytes,
+            identity,
+            mode: metadata.mode() & 0o7777,
+            owner: (metadata.uid(), metadata.gid()),
+        })
+    }
+
+    /// The path as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of the file itself, without symbolic links.
+    pub fn real_path(&self) -> &Path {
+        &self.real
+    }
+
+    /// What was read.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The user and the group it belongs to, and its permission bits.
+    pub fn owner_and_mode(&self) -> (u32, u32, u32) {
+        (self.owner.0, self.owner.1, self.mode)
+    }
+
+    /// Writes `bytes` to a temporary file beside this one that looks like it. Removes what killed
+    /// runs left there.
+    ///
+    /// # Errors
+    /// `Write`: nothing has changed.
+    pub fn prepare(&self, bytes: &[u8]) -> Result<Prepared<'_>, FileError> {
+        let directory = self
+            .open_directory()
+            .map_err(|source| self.failed("open its directory", source))?;
+        leftover::sweep(&directory, self.directory(), self.base());
+        let name = leftover::name(self.base(), 0, self.identity.inode);
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let descriptor = rustix::fs::openat(&directory, &name, flags, Mode::from_raw_mode(0o600))
+            .map_err(|errno| self.failed("create a temporary file", errno.into()))?;
+        Prepared::fill(
+            self,
+            Leftover::new(directory, name),
+            File::from(descriptor),
+            bytes,
+        )
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) fn inode(&self) -> u64 {
+        self.identity.inode
+    }
+
+    pub(crate) fn failed(&self, doing: &'static str, source: io::Error) -> FileError {
+        FileError::Write {
+            path: self.path.clone(),
+            doing,
+            source,
+        }
+    }
+
+    pub(crate) fn changed(&self) -> FileError {
+        FileError::Changed {
+            path: self.path.clone(),
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.real.parent().unwrap_or(Path::new("/"))
+    }
+
+    pub(crate) fn base(&self) -> &OsStr {
+        self.real.file_name().unwrap_or_default()
+    }
+
+    fn open_directory(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(self.directory(), flags, Mode::empty())?)
+    }
+
+    /// Whether the path still leads to exactly what was read.
+    pub(crate) fn still_stands(&self, directory: &OwnedFd) -> bool {
+        let same_place = fs::canonicalize(&self.path).is_ok_and(|real| real == self.real);
+        let now = rustix::fs::statat(directory, self.base(), AtFlags::SYMLINK_NOFOLLOW);
+        same_place && now.is_ok_and(|stat| Identity::of(&stat) == self.identity)
+    }
+
+    /// Whether the file of this name is, byte for byte, what was read.
+    pub(crate) fn is_what_was_read(&self, directory: &OwnedFd, name: &OsStr) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+            Ok(descriptor) => File::from(descriptor),
+            Err(Errno::LOOP) => return Ok(false),
+            Err(errno) => return Err(errno.into()),
+        };
+        if !stat(&file)?.same_content(&self.identity) {
+            return Ok(false);
+        }
+        let mut bytes = Vec::with_capacity(self.bytes.len() + 1);
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes == self.bytes)
+    }
+}
+
+pub(crate) fn stat(file: impl AsFd) -> io::Result<Identity> {
+    Ok(Identity::of(&rustix::fs::fstat(file)?))
+}
+
+/// Replaces a file by `bytes`, if it is still what was read.
+///
+/// # Errors
+/// Those of [`Original::prepare`], [`Prepared::exchange`] and [`crate::Exchanged::keep`].
+pub fn replace(original: &Original, bytes: &[u8]) -> Result<Replaced, FileError> {
+    original.prepare(bytes)?.exchange()?.keep()
+}
