@@ -12,10 +12,9 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::accounts::Account;
+use crate::accounts::{self, Account};
 use crate::handover::{Command, HandoverError};
 use crate::list::{BadName, ListName, Verb};
-use crate::ownership;
 use crate::parity::{FutureState, Role};
 use crate::site::{DEFAULT_SITE, Placement, Site, SiteError};
 use crate::state::Reading;
@@ -366,7 +365,7 @@ fn tell(place: &Placement<'_>, rule: &str, command: &Command) -> String {
         "tree         {} ({role})\nrelease      {}\nrule         {rule}\nuser         {}\nargv         {:?}",
         place.tree.name,
         place.release.escape_debug(),
-        ownership::runner(),
+        accounts::runner(),
         command.program,
     );
     for word in &command.arguments {

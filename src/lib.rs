@@ -17,7 +17,10 @@ pub mod syslog;
 // Floor 2: what stands in the files.
 pub mod config;
 pub mod profile;
+mod row;
+mod search;
 pub mod state;
+mod stream;
 pub mod tree;
 
 // Floor 3: the site as a whole, and the way out.

@@ -17,13 +17,6 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::accounts::Account;
 
-/// The user id by which the kernel judges this process.
-#[expect(unsafe_code, reason = "std has no geteuid")]
-pub fn runner() -> u32 {
-    // SAFETY: takes nothing, touches no memory, never fails.
-    unsafe { libc::geteuid() }
-}
-
 /// As many links as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 

@@ -13,6 +13,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::accounts;
 use crate::config::{BadConfig, Config};
 use crate::list::{BadName, ListName};
 use crate::ownership::{self, Fault, GROUP_WRITES, Trusted, Unsafe};
@@ -160,7 +161,7 @@ impl Site {
         let (file, bytes) = read_bounded(path)?;
         let text = utf8(path, &bytes)?;
         let config = Config::parse(text).map_err(|bad| SiteError::Config(path.to_owned(), bad))?;
-        let runner = ownership::runner();
+        let runner = accounts::runner();
         let trusted = Trusted {
             runner,
             owner: None,

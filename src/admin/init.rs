@@ -12,11 +12,11 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::PathBuf;
 
+use crate::accounts;
 use crate::admin::change::no_state;
 use crate::admin::outcome::{Done, Outcome, Refused, lists, names, typed, typed_aliases};
 use crate::admin::rights::{self, Rights};
 use crate::list::ListName;
-use crate::ownership;
 use crate::parity::{FutureState, Parity, Roles};
 use crate::profiles::Profile;
 use crate::site::Site;
@@ -279,7 +279,7 @@ impl<'a> Made<'a> {
 
     /// Gives what root made to the site's owner, who may change parity as well.
     fn hand_over(&self) {
-        if ownership::runner() != 0 {
+        if accounts::runner() != 0 {
             return;
         }
         let Ok(owner) = self.site.config.owner.user() else {

@@ -10,9 +10,9 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use crate::accounts;
 use crate::accounts::User;
 use crate::list::{ListName, Verb};
-use crate::ownership;
 use crate::profiles::Profile;
 use crate::site::Site;
 use crate::tree::Tree;
@@ -38,7 +38,7 @@ pub fn check(site: &Site, tree: &Tree, list: &ListName) -> Rights {
             return rights;
         }
     };
-    let us = ownership::runner();
+    let us = accounts::runner();
     let mut tried = false;
     for account in &site.config.users {
         match account.user() {

@@ -15,9 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::history::{self, Delta, Entry};
 use super::{Loaded, StoreError, load, render};
-use crate::accounts::Account;
+use crate::accounts::{self, Account};
 use crate::clock::Timestamp;
-use crate::ownership;
 use crate::parity::Parity;
 use crate::site::Site;
 
@@ -132,7 +131,7 @@ impl Writer {
             generation: after.roles.generation,
             when: Timestamp::now().to_string(),
             user: self.holder.user.clone(),
-            uid: ownership::runner(),
+            uid: accounts::runner(),
             command: self.holder.command.clone(),
             reason: reason.map(str::to_owned),
             undoes,
@@ -173,7 +172,7 @@ impl Writer {
         }
         file.set_permissions(fs::Permissions::from_mode(0o644))
             .map_err(file_error)?;
-        let uid = ownership::runner();
+        let uid = accounts::runner();
         let holder = Holder {
             user: Account::Number(uid)
                 .user()
