@@ -348,13 +348,9 @@ fn a_broken_site_keeps_all_mail() {
 }
 
 fn make_fifo(stage: &Stage, name: &str) {
-    assert!(
-        Command::new("mkfifo")
-            .arg(stage.path(name))
-            .status()
-            .unwrap()
-            .success()
-    );
+    let mut make = Command::new("mkfifo");
+    let made = crate::stage::spawn(make.arg(stage.path(name))).wait();
+    assert!(made.unwrap().success());
 }
 
 #[test]

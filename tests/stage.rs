@@ -176,6 +176,7 @@ impl Stage {
     }
 
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) {
+        let _quiet = no_fork();
         fs::write(self.path(name), text).unwrap();
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
@@ -243,12 +244,11 @@ impl Stage {
     }
 
     pub(crate) fn run(&self, mut command: Command, stdin: &[u8]) -> Done {
-        let mut child = command
+        command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        let mut child = spawn(&mut command);
         // A program that does not read its stdin is no fault here.
         let _ = child.stdin.take().unwrap().write_all(stdin);
         Done::new(child.wait_with_output().unwrap())
@@ -337,7 +337,7 @@ impl Done {
 
 /// Starts a program. Not at a moment when another test writes one: the child would hold it
 /// open for writing until its exec, and nobody can run a file that is.
-pub fn spawn(command: &mut Command) -> Child {
+pub(crate) fn spawn(command: &mut Command) -> Child {
     let _quiet = no_fork();
     command.spawn().unwrap()
 }
