@@ -121,3 +121,17 @@ fn a_site_with_one_tree_has_nothing_to_move_to() {
     }
     stage.parity(&["check"]).expect(0);
 }
+
+#[test]
+fn a_commit_that_stands_is_not_made_again() {
+    let stage = Stage::new();
+    stage.parity(&["commit", "--all"]).expect(0);
+    let before = stage.read("state/parity.toml");
+    for words in [&["commit"][..], &["commit", "--all"]] {
+        stage
+            .parity(words)
+            .expect(0)
+            .says(&["nothing to do: tree b is current already"]);
+    }
+    assert_eq!(stage.read("state/parity.toml"), before);
+}

@@ -200,6 +200,23 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
+    /// Makes alias entries follow what stands already.
+    pub fn tidy(&mut self, plan: Plan) {
+        let lines = plan.lines();
+        match &self.hold {
+            _ if plan.is_empty() => {}
+            Hold::Trial(_) => {
+                let diff = plan.diff();
+                self.say_all(&[], &lines);
+                self.done.text += &diff;
+            }
+            Hold::Real(writer) => match plan.apply(writer, writer.parity().roles.generation) {
+                Ok(_) => self.say_all(&[], &lines),
+                Err(error) => self.done.failed.push(error.to_string()),
+            },
+        }
+    }
+
     fn say_all(&mut self, told: &[String], aliases: &[String]) {
         for line in told {
             self.say(line);

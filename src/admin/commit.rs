@@ -30,6 +30,10 @@ pub enum Behind {
 /// Lists are still on the current tree; with `MoveFirst`, why they cannot move.
 pub fn commit(site: &Site, behind: Behind, request: &Request) -> Outcome {
     let mut change = Change::begin(site, request)?;
+    if change.parity().roles.future_state == FutureState::Retired {
+        finish(&mut change)?;
+        return Ok(change.end());
+    }
     if behind == Behind::MoveFirst {
         // Pinned lists stay, and would refuse the commit after the others had moved.
         refuse_pinned(&change)?;
@@ -45,6 +49,24 @@ pub fn commit(site: &Site, behind: Behind, request: &Request) -> Outcome {
     };
     carry_out(&mut change, step)?;
     Ok(change.end())
+}
+
+/// A commit that stands: removes the entries that a killed one left behind.
+fn finish(change: &mut Change<'_>) -> Result<(), Refused> {
+    let site = change.site;
+    let current = &change.parity().roles.current;
+    let told = format!(
+        "nothing to do: tree {current} is current already, and nothing was installed since"
+    );
+    let known = change.known()?;
+    if let Err(error) = &known.enumerated {
+        return Err(change.refuse(format!("cannot say which lists there are: {error}")));
+    }
+    let left = aliases::plan_commit(site, change.parity(), &known)
+        .map_err(|error| change.refuse(error))?;
+    change.say(told);
+    change.tidy(left);
+    Ok(())
 }
 
 /// `commit --revert`: takes a commit back.
