@@ -32,6 +32,8 @@ pub mod deliver;
 
 // Behind the wall: the admin's side.
 #[cfg(feature = "admin")]
+pub mod addresses;
+#[cfg(feature = "admin")]
 pub mod admin;
 #[cfg(feature = "admin")]
 pub mod profiles;

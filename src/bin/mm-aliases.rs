@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! mm-aliases: run by the admin and by cron. See `addresses`.
+
+use std::process::ExitCode;
+
+use mm_deliver::addresses;
+
+fn main() -> ExitCode {
+    addresses::main(std::env::args_os())
+}

@@ -1,0 +1,308 @@
+//! The commands of mm-aliases: dispatch, printing, statuses.
+//!
+//! **Invariants.** The one place in `addresses` that prints. What a command found out goes to
+//! standard output, why it failed to standard error.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use super::check::{self, Severity};
+use super::cli::{self, Act, Cli};
+use super::decide::Intent;
+use super::deliver;
+use super::error::AddressError;
+use super::found::Found;
+use super::pipe::Trees;
+use super::plan::Plan;
+use super::{adopt, rights, trace};
+use crate::list::{BadName, ListName};
+use crate::parity::Parity;
+use crate::site::Site;
+use crate::store::{self, Writer};
+
+/// What a command prints, and its status.
+#[derive(Debug, Default)]
+struct Said {
+    out: String,
+    status: u8,
+}
+
+/// Why a command did not do what was asked.
+enum Failure {
+    Address(AddressError),
+    Name(OsString, BadName),
+}
+
+impl<E: Into<AddressError>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Address(error.into())
+    }
+}
+
+/// Runs mm-aliases.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, &arguments),
+    };
+    match run(&cli) {
+        Ok(said) => {
+            print(&said.out);
+            ExitCode::from(said.status)
+        }
+        Err(failure) => ExitCode::from(complain(&failure, &cli.act)),
+    }
+}
+
+fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    // A closed pipe changes nothing about the status.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        // Monitoring reads 2 as CRITICAL.
+        _ if arguments.iter().any(|word| word == "check") => ExitCode::from(3),
+        _ => ExitCode::from(2),
+    }
+}
+
+fn print(text: &str) {
+    // Who reads may go away: `mm-aliases diff | head`.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn complain(failure: &Failure, act: &Act) -> u8 {
+    let (text, hints, status) = match failure {
+        Failure::Name(name, bad) => (format!("not a list name: {name:?}: {bad}"), Vec::new(), 1),
+        Failure::Address(error) => (error.to_string(), error.hints(), error.status()),
+    };
+    let text = crate::syslog::printable(&text);
+    let mut lines = format!("mm-aliases: cannot {}: {text}\n", act.word());
+    for hint in hints {
+        lines += &format!("hint: {hint}\n");
+    }
+    let _ = std::io::stderr().write_all(lines.as_bytes());
+    match act {
+        Act::Check => 3,
+        Act::Diff => 2,
+        // Nothing was run, so nothing is lost: the MTA would try again.
+        Act::Deliver(_) => 75,
+        _ => status,
+    }
+}
+
+fn run(cli: &Cli) -> Result<Said, Failure> {
+    let site = Site::open(&cli.site)?;
+    match &cli.act {
+        Act::Adopt(asked) => turn(&site, asked, true),
+        Act::Unadopt(asked) => turn(&site, asked, false),
+        Act::Sync(asked) => sync(&site, asked),
+        Act::Diff => diff(&site),
+        Act::Check => check(&site),
+        Act::Trace { address, format } => trace(&site, address, *format),
+        Act::Deliver(asked) => deliver(&site, asked),
+    }
+}
+
+fn lists(site: &Site, words: &[OsString]) -> Result<Option<BTreeSet<ListName>>, Failure> {
+    let read = |word: &OsString| {
+        site.list(word.as_bytes())
+            .map_err(|bad| Failure::Name(word.clone(), bad))
+    };
+    let lists: BTreeSet<ListName> = words.iter().map(read).collect::<Result<_, _>>()?;
+    Ok((!lists.is_empty()).then_some(lists))
+}
+
+fn turn(site: &Site, asked: &cli::Adopt, forth: bool) -> Result<Said, Failure> {
+    let lists = lists(site, &asked.lists)?;
+    let intent = if forth {
+        Intent::Adopt(lists)
+    } else {
+        Intent::Unadopt(lists)
+    };
+    change(site, intent, asked.dry)
+}
+
+fn sync(site: &Site, asked: &cli::Sync) -> Result<Said, Failure> {
+    let claim = asked
+        .claim
+        .iter()
+        .map(|name| name.to_ascii_lowercase())
+        .collect();
+    change(
+        site,
+        Intent::Sync {
+            remove: asked.remove,
+            claim,
+        },
+        asked.dry,
+    )
+}
+
+/// Decides, shows, and makes a change unless it is a dry run.
+fn change(site: &Site, intent: Intent, dry: cli::Dry) -> Result<Said, Failure> {
+    let back = way_back(&intent);
+    if dry.dry_run {
+        let parity = store::load(site)?.parity;
+        let plan = Plan::new(site, &parity, intent)?;
+        let mut out = tell(&plan, dry);
+        out += &format!(
+            "{} would change; nothing was changed\n",
+            counted(plan.changed())
+        );
+        return Ok(Said { out, status: 0 });
+    }
+    let writer = Writer::take(site, &format!("mm-aliases {}", intent.word()))?;
+    let plan = Plan::new(site, writer.parity(), intent.clone())?;
+    if matches!(intent, Intent::Adopt(_)) && !plan.is_empty() {
+        let denied = denied(site, writer.parity())?;
+        if !denied.is_empty() {
+            return Err(AddressError::Denied(denied).into());
+        }
+    }
+    let mut out: String = writer
+        .notes()
+        .iter()
+        .map(|note| format!("{note}\n"))
+        .collect();
+    out += &tell(&plan, dry);
+    let changed = plan.changed();
+    let applied = plan.apply(&writer)?;
+    for note in applied.notes() {
+        out += &format!("{note}\n");
+    }
+    out += &match changed {
+        0 => "nothing to change\n".to_owned(),
+        n => format!("{} changed\n{back}", counted(n)),
+    };
+    Ok(Said { out, status: 0 })
+}
+
+fn tell(plan: &Plan<'_>, dry: cli::Dry) -> String {
+    let mut out = String::new();
+    match dry.diff {
+        true => out += &plan.diff(),
+        false => out.extend(plan.lines().iter().map(|line| format!("{line}\n"))),
+    }
+    out.extend(plan.left().iter().map(|line| format!("left: {line}\n")));
+    out
+}
+
+fn counted(n: usize) -> String {
+    match n {
+        1 => "1 entry".to_owned(),
+        n => format!("{n} entries"),
+    }
+}
+
+fn way_back(intent: &Intent) -> String {
+    match intent {
+        Intent::Adopt(None) => "back: mm-aliases unadopt\n".to_owned(),
+        Intent::Adopt(Some(lists)) => {
+            let names: Vec<&str> = lists.iter().map(ListName::as_str).collect();
+            format!("back: mm-aliases unadopt {}\n", names.join(" "))
+        }
+        Intent::Unadopt(_) => "back: mm-aliases adopt\n".to_owned(),
+        _ => "back: adopted.jsonl has the bytes of each entry, before and after\n".to_owned(),
+    }
+}
+
+/// Whether the delivering users could run what each tree that serves lists has.
+fn denied(site: &Site, parity: &Parity) -> Result<Vec<rights::Denied>, Failure> {
+    let found = Found::read(site)?;
+    let trees = Trees::open(site)?;
+    let lists = adopt::direct_lists(&trees, &found);
+    let mut denied = Vec::new();
+    for (tree, profile) in trees.all() {
+        let is_its = |list: &&ListName| {
+            trees
+                .of(parity, list)
+                .is_some_and(|(its, _)| its.name == tree.name)
+        };
+        let Some(list) = lists.iter().find(is_its) else {
+            continue;
+        };
+        for (verb, _) in profile.programs(tree) {
+            denied.extend(rights::denied(site, tree, verb, list));
+        }
+    }
+    Ok(denied)
+}
+
+fn diff(site: &Site) -> Result<Said, Failure> {
+    let parity = store::load(site)?.parity;
+    let plan = Plan::new(
+        site,
+        &parity,
+        Intent::Sync {
+            remove: false,
+            claim: BTreeSet::new(),
+        },
+    )?;
+    let mut out = plan.diff();
+    out.extend(plan.left().iter().map(|line| format!("left: {line}\n")));
+    let database = plan.database()?;
+    out.extend(database.iter().map(|line| format!("database: {line}\n")));
+    let same = plan.is_empty() && database.is_empty();
+    Ok(Said {
+        out,
+        status: u8::from(!same),
+    })
+}
+
+fn check(site: &Site) -> Result<Said, Failure> {
+    let parity = store::load(site)?.parity;
+    let mut out = String::new();
+    let mut status = 0;
+    for finding in check::findings(site, &parity)? {
+        let (word, code) = match finding.severity {
+            Severity::Warning => ("WARNING", 1),
+            Severity::Critical => ("CRITICAL", 2),
+        };
+        status = status.max(code);
+        out += &format!("{word}: {}\n", finding.text);
+        if let Some(hint) = finding.hint {
+            out += &format!("hint: {hint}\n");
+        }
+    }
+    Ok(Said { out, status })
+}
+
+fn trace(site: &Site, address: &OsStr, format: cli::Format) -> Result<Said, Failure> {
+    let parity = store::load(site)?.parity;
+    let trees = Trees::open(site)?;
+    let found = Found::read(site)?;
+    let traced = trace::trace(&found, &address.to_string_lossy());
+    let out = match format {
+        cli::Format::Text => {
+            let lines = traced.lines(&trees, &parity, &found);
+            lines.iter().map(|line| format!("{line}\n")).collect()
+        }
+        cli::Format::Json => format!("{}\n", traced.json(&trees, &parity, &found)),
+    };
+    Ok(Said {
+        out,
+        status: u8::from(!traced.is_known()),
+    })
+}
+
+fn deliver(site: &Site, asked: &cli::Deliver) -> Result<Said, Failure> {
+    let mut message = Vec::new();
+    std::io::stdin()
+        .read_to_end(&mut message)
+        .map_err(|error| AddressError::Io("read", "/dev/stdin".into(), error))?;
+    let address = asked.address.to_string_lossy();
+    let sender = asked.sender.as_deref();
+    let done = deliver::deliver(site, &address, sender, asked.user.as_deref(), &message)?;
+    let out = done.lines.iter().map(|line| format!("{line}\n")).collect();
+    Ok(Said {
+        out,
+        status: done.status,
+    })
+}

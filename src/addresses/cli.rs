@@ -1,0 +1,132 @@
+//! The command line of mm-aliases, as typed.
+//!
+//! **Invariants.** Words only: nothing is opened and nothing is decided here.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::site::DEFAULT_SITE;
+
+/// Keeps the alias files of the MTA in line with the lists.
+///
+/// Every pipe of a list leads to mm-deliver, which picks the list's tree; this program
+/// writes those entries, and nothing else in the files.
+#[derive(Debug, Parser)]
+#[command(name = "mm-aliases", version, after_help = STATUSES)]
+pub(super) struct Cli {
+    /// The site
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_SITE)]
+    pub(super) site: PathBuf,
+    #[command(subcommand)]
+    pub(super) act: Act,
+}
+
+const STATUSES: &str = "\
+Exit status: 0 done, or nothing to do; 1 refused or failed, nothing changed; 2 usage;
+3 done, but something after it failed. `diff`: 0 same, 1 differs, 2 failed. `check`:
+0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. `deliver`: 0 delivered, 75 kept and tried
+again, 67 unknown address, else bounced.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Act {
+    /// Turn entries that pipe straight into a tree to mm-deliver
+    ///
+    /// Only the destination is replaced, in place; what stood there is recorded, and
+    /// `unadopt` puts it back. An entry that cannot be turned is left and named.
+    Adopt(Adopt),
+    /// Put back what adopt replaced
+    ///
+    /// The recorded bytes where ours are unchanged and lead to the list's tree; else that
+    /// tree's own form, also for entries that were added. Refused while lists are on the
+    /// future tree.
+    Unadopt(Adopt),
+    /// Add the addresses that lists lack, and verify the MTA's database
+    Sync(Sync),
+    /// Print what sync would change
+    Diff,
+    /// Look for trouble; silent when all is well (Nagios statuses)
+    Check,
+    /// Tell the whole way of an address, from alias to argv, and why
+    Trace {
+        /// A local part or an address
+        address: OsString,
+        /// For people, or for programs
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Deliver the message on standard input to an address, for trying things out
+    ///
+    /// Expands the address as the MTA would and runs its pipes, without a shell, in an MTA's
+    /// environment. Addresses elsewhere, files and mailboxes are named, not delivered to.
+    /// Started by root, it runs the pipes as the first of `[deliver] users`, or as --as says.
+    Deliver(Deliver),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Adopt {
+    /// These lists alone
+    pub(super) lists: Vec<OsString>,
+    #[command(flatten)]
+    pub(super) dry: Dry,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Sync {
+    /// Also remove entries of ours for lists and addresses that are no more
+    #[arg(long)]
+    pub(super) remove: bool,
+    /// Take this name for a list although a local user or RFC 2142 has it
+    #[arg(long, value_name = "NAME")]
+    pub(super) claim: Vec<String>,
+    #[command(flatten)]
+    pub(super) dry: Dry,
+}
+
+/// What may be asked of every command that writes.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Dry {
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Print the change as a unified diff
+    #[arg(long)]
+    pub(super) diff: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Deliver {
+    /// A local part or an address
+    pub(super) address: OsString,
+    /// The envelope sender; default: Return-Path, else From
+    #[arg(long)]
+    pub(super) sender: Option<String>,
+    /// Run the pipes as this user, name or number (needs root)
+    #[arg(long = "as", value_name = "USER")]
+    pub(super) user: Option<String>,
+}
+
+/// How a command tells what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// Lines
+    Text,
+    /// One JSON object
+    Json,
+}
+
+impl Act {
+    /// The word that was typed.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Act::Adopt(_) => "adopt",
+            Act::Unadopt(_) => "unadopt",
+            Act::Sync(_) => "sync",
+            Act::Diff => "diff",
+            Act::Check => "check",
+            Act::Trace { .. } => "trace",
+            Act::Deliver(_) => "deliver",
+        }
+    }
+}

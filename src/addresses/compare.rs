@@ -1,0 +1,226 @@
+//! The addresses that lists should have against the entries that were found.
+//!
+//! **Invariants.** No I/O, no change: judges what `found` read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+
+use super::adopt::{Turning, Why, turning};
+use super::found::{Found, Means, Place};
+use super::pipe::{Leads, Trees};
+use super::reserved::{Holder, Reserved};
+use super::wanted::{self, Wanted};
+use crate::list::ListName;
+use crate::parity::Parity;
+
+/// How a wanted address stands, from best to worst.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// Ours, with a right verb and the right list; or it leads to such an entry.
+    Ok,
+    /// Somebody else's.
+    Taken(Taken),
+    /// The name stands more than once, and MTAs differ in who wins.
+    Double(Vec<Place>),
+    /// Nobody has it; `Some` if it is not to be added unasked.
+    Missing(Option<Holder>),
+    /// It pipes straight into a tree; `Some` if it cannot be turned to us.
+    Direct(Option<Why>),
+}
+
+/// What an entry that is somebody else's leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// To something that has nothing to do with the list.
+    Override,
+    /// To us, but with another verb or list.
+    Otherwise,
+    /// To a program of a list manager in a place that is no tree of this site.
+    Third(PathBuf),
+}
+
+/// One wanted address as it stands.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) wanted: Wanted,
+    pub(super) state: State,
+    pub(super) place: Option<Place>,
+}
+
+/// An entry of ours that should not be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stale {
+    pub(super) place: Place,
+    pub(super) list: ListName,
+    pub(super) why: StaleWhy,
+}
+
+/// Why an entry of ours is stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StaleWhy {
+    /// The list is gone.
+    Gone,
+    /// No tree in use has such an address.
+    Unused,
+}
+
+impl State {
+    /// The word for it in `status`.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            State::Ok => "ok",
+            State::Taken(_) => "taken",
+            State::Double(_) => "double",
+            State::Missing(_) => "missing",
+            State::Direct(_) => "direct",
+        }
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Taken::Override => f.write_str("it leads elsewhere"),
+            Taken::Otherwise => f.write_str("it leads to mm-deliver with another verb or list"),
+            Taken::Third(root) => {
+                write!(f, "it pipes into {root:?}, which is no tree of this site")
+            }
+        }
+    }
+}
+
+impl fmt::Display for StaleWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StaleWhy::Gone => "the list is gone",
+            StaleWhy::Unused => "no tree in use has such an address",
+        })
+    }
+}
+
+/// How each address of `wanted` stands.
+pub(super) fn compare(
+    trees: &Trees<'_>,
+    found: &Found,
+    reserved: &Reserved,
+    wanted: Vec<Wanted>,
+) -> Vec<Row> {
+    let mut by_list: BTreeMap<ListName, BTreeSet<String>> = BTreeMap::new();
+    for row in &wanted {
+        by_list
+            .entry(row.list.clone())
+            .or_default()
+            .insert(row.name.clone());
+    }
+    wanted
+        .into_iter()
+        .map(|wanted| match found.places(&wanted.name) {
+            [] => {
+                let state = State::Missing(reserved.holder(&wanted.name));
+                Row {
+                    wanted,
+                    state,
+                    place: None,
+                }
+            }
+            &[place] => {
+                let state = judge(trees, found, place, &wanted, &by_list[&wanted.list]);
+                Row {
+                    wanted,
+                    state,
+                    place: Some(place),
+                }
+            }
+            places => Row {
+                wanted,
+                state: State::Double(places.to_vec()),
+                place: places.last().copied(),
+            },
+        })
+        .collect()
+}
+
+/// How the only entry of a wanted address stands; `siblings` are the list's addresses.
+fn judge(
+    trees: &Trees<'_>,
+    found: &Found,
+    place: Place,
+    wanted: &Wanted,
+    siblings: &BTreeSet<String>,
+) -> State {
+    let mut taken = Taken::Override;
+    for means in found.destinations(place) {
+        match means {
+            Means::Pipe(command) => match trees.leads(&command) {
+                Leads::Us(verb, list) if list == wanted.list && wanted.verbs.contains(&verb) => {
+                    return State::Ok;
+                }
+                Leads::Us(..) => taken = Taken::Otherwise,
+                Leads::Third(root, list) if list == wanted.list => taken = Taken::Third(root),
+                _ => {}
+            },
+            Means::Address(address) => {
+                let name = String::from_utf8_lossy(&address).to_ascii_lowercase();
+                if name != wanted.name && siblings.contains(&name) {
+                    return State::Ok;
+                }
+            }
+            _ => {}
+        }
+    }
+    match turning(trees, found, place) {
+        Turning::Turn { list, .. } if list == wanted.list => State::Direct(None),
+        Turning::Left { list, why } if list == wanted.list => State::Direct(Some(why)),
+        _ => State::Taken(taken),
+    }
+}
+
+/// Entries of ours that should not be there.
+///
+/// `exist` are the lists that exist, where that could be told.
+pub(super) fn stale(
+    trees: &Trees<'_>,
+    parity: &Parity,
+    found: &Found,
+    exist: Option<&BTreeSet<ListName>>,
+) -> Vec<Stale> {
+    let judge = |place: Place| {
+        let (verb, list) = ours(trees, found, place)?;
+        let gone =
+            exist.is_some_and(|all| !all.contains(&list)) && !parity.on_future.contains(&list);
+        let name = found.folded(place);
+        let unknown = || {
+            !trees
+                .in_use(parity)
+                .any(|(_, profile)| profile.routing.argv(verb).is_some())
+        };
+        let why = if gone {
+            StaleWhy::Gone
+        } else if unknown() || wanted::is_out_of_use(trees, parity, &list, name) {
+            StaleWhy::Unused
+        } else {
+            return None;
+        };
+        Some(Stale { place, list, why })
+    };
+    found.all().filter_map(judge).collect()
+}
+
+/// The verb and the list of an entry of ours: of its first destination that leads to us.
+pub(super) fn ours(
+    trees: &Trees<'_>,
+    found: &Found,
+    place: Place,
+) -> Option<(crate::list::Verb, ListName)> {
+    found
+        .destinations(place)
+        .into_iter()
+        .find_map(|means| match means {
+            Means::Pipe(command) => match trees.leads(&command) {
+                Leads::Us(verb, list) => Some((verb, list)),
+                _ => None,
+            },
+            _ => None,
+        })
+}

@@ -1,0 +1,287 @@
+//! What each act changes: from the lists, the parity and the entries found to edits.
+//!
+//! **Invariants.** Writes nothing. Each act touches entries of ours, entries that pipe straight
+//! into a tree, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::adopt;
+use super::compare::{self, Row};
+use super::edits::{Change, Edits};
+use super::error::AddressError;
+use super::expansion::distance;
+use super::found::Found;
+use super::known::{Known, known_in};
+use super::pipe::Trees;
+use super::record::{Record, Records};
+use super::reserved::Reserved;
+use super::sync;
+use super::wanted;
+use crate::list::ListName;
+use crate::parity::Parity;
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub(super) enum Intent {
+    /// Turn what pipes straight into a tree; `None`: of every list.
+    Adopt(Option<BTreeSet<ListName>>),
+    /// Put it back.
+    Unadopt(Option<BTreeSet<ListName>>),
+    /// Add what is missing, remove what is stale.
+    Sync {
+        remove: bool,
+        claim: BTreeSet<String>,
+    },
+    /// Turn and add what these lists need before they move.
+    Move(BTreeSet<ListName>),
+    /// Remove what no tree in use has, of these lists.
+    Commit(BTreeSet<ListName>),
+    /// Put back what the last commit removed.
+    Revert,
+}
+
+impl Intent {
+    /// The word for it in records.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Intent::Adopt(_) => "adopt",
+            Intent::Unadopt(_) => "unadopt",
+            Intent::Sync { .. } => "sync",
+            Intent::Move(_) => "upgrade",
+            Intent::Commit(_) => "commit",
+            Intent::Revert => "revert",
+        }
+    }
+}
+
+/// Everything that a decision looks at.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    pub(super) trees: Trees<'a>,
+    pub(super) parity: &'a Parity,
+    pub(super) found: &'a Found,
+    pub(super) known: Known,
+    pub(super) reserved: Reserved,
+}
+
+impl<'a> View<'a> {
+    /// # Errors
+    /// A profile or /etc/passwd cannot be read.
+    pub(super) fn new(
+        site: &'a crate::site::Site,
+        parity: &'a Parity,
+        found: &'a Found,
+    ) -> Result<View<'a>, AddressError> {
+        let trees = Trees::open(site)?;
+        let known = known_in(&trees, parity, found)?;
+        let reserved = Reserved::read()
+            .map_err(|error| AddressError::Io("read", "/etc/passwd".into(), error))?;
+        Ok(View {
+            trees,
+            parity,
+            found,
+            known,
+            reserved,
+        })
+    }
+
+    /// The lists that should have addresses: those that exist, or are known to the parity.
+    fn living(&self) -> BTreeSet<ListName> {
+        match &self.known.enumerated {
+            Ok(enumerated) => enumerated.union(&self.parity.on_future).cloned().collect(),
+            Err(_) => self.known.lists.clone(),
+        }
+    }
+
+    /// How each address of `lists` stands.
+    pub(super) fn rows(&self, lists: &BTreeSet<ListName>) -> Vec<Row> {
+        let wanted = wanted::wanted(&self.trees, self.parity, &self.known.lists, lists);
+        compare::compare(&self.trees, self.found, &self.reserved, wanted)
+    }
+
+    /// How each address of every list that exists stands.
+    pub(super) fn all_rows(&self) -> Vec<Row> {
+        self.rows(&self.living())
+    }
+
+    /// Entries of ours that should not be there.
+    pub(super) fn stale(&self) -> Vec<compare::Stale> {
+        let exist = self.known.enumerated.as_ref().ok();
+        compare::stale(&self.trees, self.parity, self.found, exist)
+    }
+
+    /// The names that the MTA's database must have right once `intent` is done: those of the
+    /// lists that it is about, as far as they lead to us.
+    pub(super) fn to_verify(&self, intent: &Intent) -> BTreeSet<String> {
+        let lists = match intent {
+            Intent::Move(lists) => Some(lists),
+            Intent::Adopt(lists) | Intent::Unadopt(lists) => lists.as_ref(),
+            _ => None,
+        };
+        let asked = |list: &ListName| lists.is_none_or(|lists| lists.contains(list));
+        self.found
+            .all()
+            .filter(|&place| {
+                compare::ours(&self.trees, self.found, place).is_some_and(|(_, list)| asked(&list))
+            })
+            .map(|place| self.found.folded(place).to_owned())
+            .collect()
+    }
+
+    /// # Errors
+    /// `Unknown` with the names that no list has.
+    fn check_lists(&self, lists: Option<&BTreeSet<ListName>>) -> Result<(), AddressError> {
+        let Some(lists) = lists else { return Ok(()) };
+        // Before adopt a list may be known from its direct entries alone.
+        let direct = || adopt::direct_lists(&self.trees, self.found);
+        let mut unknown: Vec<ListName> = lists.difference(&self.known.lists).cloned().collect();
+        if !unknown.is_empty() {
+            let direct = direct();
+            unknown.retain(|list| !direct.contains(list));
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let is_near = |list: &&ListName| {
+            unknown
+                .iter()
+                .any(|wrong| distance(wrong.as_str().as_bytes(), list.as_str().as_bytes()) <= 2)
+        };
+        let near = self
+            .known
+            .lists
+            .iter()
+            .filter(is_near)
+            .take(5)
+            .cloned()
+            .collect();
+        Err(AddressError::Unknown(unknown, near))
+    }
+}
+
+/// Decides what `intent` changes.
+///
+/// # Errors
+/// It is refused; nothing was changed.
+pub(super) fn decide<'f>(
+    view: &View<'f>,
+    intent: &Intent,
+    records: &Records,
+) -> Result<Edits<'f>, AddressError> {
+    let mut edits = Edits::new(view.found);
+    match intent {
+        Intent::Adopt(lists) => {
+            view.check_lists(lists.as_ref())?;
+            adopt::adopt(&view.trees, lists.as_ref(), &mut edits);
+        }
+        Intent::Unadopt(lists) => {
+            view.check_lists(lists.as_ref())?;
+            refuse_ahead(view.parity, lists.as_ref())?;
+            adopt::unadopt(
+                &view.trees,
+                view.parity,
+                lists.as_ref(),
+                records,
+                &mut edits,
+            );
+        }
+        Intent::Sync { remove, claim } => decide_sync(view, *remove, claim, &mut edits)?,
+        Intent::Move(lists) => {
+            adopt::adopt(&view.trees, Some(lists), &mut edits);
+            sync::add_missing(&view.trees, &view.rows(lists), &BTreeSet::new(), &mut edits);
+        }
+        Intent::Commit(lists) => {
+            let unused = compare::stale(&view.trees, view.parity, view.found, None);
+            let unused: Vec<_> = unused
+                .into_iter()
+                .filter(|one| lists.contains(&one.list))
+                .collect();
+            sync::remove_stale(&unused, &mut edits);
+        }
+        Intent::Revert => revert(view.found, records, &mut edits),
+    }
+    Ok(edits)
+}
+
+fn refuse_ahead(parity: &Parity, lists: Option<&BTreeSet<ListName>>) -> Result<(), AddressError> {
+    let asked = |list: &&ListName| lists.is_none_or(|lists| lists.contains(*list));
+    let ahead: Vec<ListName> = parity.on_future.iter().filter(asked).cloned().collect();
+    match ahead.is_empty() {
+        true => Ok(()),
+        false => Err(AddressError::OnFuture(ahead)),
+    }
+}
+
+fn decide_sync(
+    view: &View<'_>,
+    remove: bool,
+    claim: &BTreeSet<String>,
+    edits: &mut Edits<'_>,
+) -> Result<(), AddressError> {
+    let rows = view.all_rows();
+    let stale = view.stale();
+    sync::add_missing(&view.trees, &rows, claim, edits);
+    if let (true, Err(error)) = (remove, &view.known.enumerated) {
+        return Err(AddressError::CannotRemove(error.to_string()));
+    }
+    if remove {
+        sync::remove_stale(&stale, edits);
+        sync::report(&rows, &[], edits);
+    } else {
+        sync::report(&rows, &stale, edits);
+    }
+    if let Err(error) = &view.known.enumerated {
+        edits.left.push(format!(
+            "which lists there are cannot be told ({error}): only those that are known \
+             otherwise were looked at"
+        ));
+    }
+    Ok(())
+}
+
+/// Puts back each entry whose last record is its removal by a commit, and that nobody has now.
+fn revert(found: &Found, records: &Records, edits: &mut Edits<'_>) {
+    let mut last: BTreeMap<(usize, &[u8]), &Record> = BTreeMap::new();
+    for record in &records.all {
+        let path = record.file();
+        let file = found.files.iter().position(|file| file.path == path);
+        if let Some(file) = file {
+            last.insert((file, record.name()), record);
+        }
+    }
+    let mut back: Vec<(usize, &Record)> = last
+        .into_iter()
+        .map(|((file, _), record)| (file, record))
+        .collect();
+    // In the order in which they were removed: each finds the one that it followed.
+    back.sort_by_key(|(_, record)| {
+        records
+            .all
+            .iter()
+            .position(|other| std::ptr::eq(other, *record))
+    });
+    for (file, record) in back {
+        let (Some(before), None, "commit") = (&record.before, &record.written, record.by.as_str())
+        else {
+            continue;
+        };
+        let name = String::from_utf8_lossy(record.name()).into_owned();
+        if let Some(&place) = found.places(&name).first() {
+            edits.leave(
+                place,
+                &"somebody has the name now; what the commit removed is not put back",
+            );
+            continue;
+        }
+        let followed = record
+            .followed
+            .as_ref()
+            .map(|name| String::from_utf8_lossy(&name.0).into_owned());
+        edits.push(Change::PutBack {
+            file,
+            name,
+            raw: before.0.clone(),
+            followed,
+        });
+    }
+}

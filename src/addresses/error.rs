@@ -1,0 +1,154 @@
+//! Why mm-aliases, or a move that brings aliases in line, could not do what was asked.
+//!
+//! **Invariants.** A message never lacks its file; advice is data, apart from the message.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::rights::Denied;
+use crate::config::Mta;
+use crate::list::ListName;
+use crate::site::SiteError;
+use crate::store::StoreError;
+
+/// Why nothing was changed, unless a variant says otherwise.
+#[derive(Debug)]
+pub enum AddressError {
+    /// The site's files cannot be used.
+    Site(SiteError),
+    /// parity.toml or the writer's lock cannot be used.
+    Store(StoreError),
+    /// A file: what could not be done with it, and why.
+    Io(&'static str, PathBuf, io::Error),
+    /// An alias file cannot be read or replaced.
+    File(PathBuf, String, Vec<String>),
+    /// A line of adopted.jsonl is damaged: line from 1.
+    Record(PathBuf, usize, String),
+    /// What is stale cannot be told without an enumeration.
+    CannotRemove(String),
+    /// No list of these names is known.
+    Unknown(Vec<ListName>, Vec<ListName>),
+    /// The delivering users could not run what would be written.
+    Denied(Vec<Denied>),
+    /// Lists are ahead, so there is no one tree to go back to.
+    OnFuture(Vec<ListName>),
+    /// Pipes cannot be run as this user.
+    User(String, String),
+    /// An editor was faster each time.
+    Raced(PathBuf),
+    /// The MTA's database does not say what the text says.
+    Database(Mta, String),
+    /// The text was changed, its database could not be, and the text could not be put back.
+    Half(Vec<PathBuf>, String),
+    /// What was to be taken back is not what stands.
+    Edited(PathBuf, Vec<String>),
+}
+
+/// `a, b and 3 more`.
+pub(super) fn some_of<T: fmt::Display>(all: &[T]) -> String {
+    let shown: Vec<String> = all.iter().take(5).map(T::to_string).collect();
+    match all.len() {
+        0..=5 => shown.join(", "),
+        n => format!("{} and {} more", shown.join(", "), n - 5),
+    }
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AddressError::Site(error) => error.fmt(f),
+            AddressError::Store(error) => error.fmt(f),
+            AddressError::Io(what, path, error) => write!(f, "cannot {what} {path:?}: {error}"),
+            AddressError::File(_, what, _) => f.write_str(what),
+            AddressError::Record(path, line, what) => {
+                write!(f, "{}:{line}:1: {what}", path.display())
+            }
+            AddressError::CannotRemove(error) => {
+                write!(
+                    f,
+                    "cannot remove anything: which lists there are cannot be told: {error}"
+                )
+            }
+            AddressError::Unknown(lists, _) => write!(f, "no such list: {}", some_of(lists)),
+            AddressError::Denied(reasons) => write!(
+                f,
+                "the delivering users could not run the tree's programs: {}",
+                some_of(reasons)
+            ),
+            AddressError::OnFuture(lists) => {
+                write!(f, "lists are on the future tree: {}", some_of(lists))
+            }
+            AddressError::User(user, why) => write!(f, "cannot run pipes as {user:?}: {why}"),
+            AddressError::Raced(path) => {
+                write!(
+                    f,
+                    "cannot replace {path:?}: somebody else changes it again and again"
+                )
+            }
+            AddressError::Database(mta, what) => {
+                write!(
+                    f,
+                    "the database of {mta:?} is not in line with the text: {what}"
+                )
+            }
+            AddressError::Half(paths, what) => {
+                write!(f, "{paths:?} changed, but not the MTA's database: {what}")
+            }
+            AddressError::Edited(path, names) => write!(
+                f,
+                "cannot take back what was written into {path:?}: somebody edited {}",
+                some_of(names)
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+impl From<SiteError> for AddressError {
+    fn from(error: SiteError) -> AddressError {
+        AddressError::Site(error)
+    }
+}
+
+impl From<StoreError> for AddressError {
+    fn from(error: StoreError) -> AddressError {
+        AddressError::Store(error)
+    }
+}
+
+impl AddressError {
+    /// What the admin may do about it, one sentence each.
+    pub fn hints(&self) -> Vec<String> {
+        let one = |text: &str| vec![text.to_owned()];
+        match self {
+            AddressError::File(_, _, hints) => hints.clone(),
+            AddressError::Record(path, line, _) => vec![format!(
+                "repair or remove line {line} of {path:?}; what it recorded is then written anew \
+                 by unadopt, not put back"
+            )],
+            AddressError::Unknown(_, near) if !near.is_empty() => {
+                vec![format!("did you mean {}?", some_of(near))]
+            }
+            AddressError::OnFuture(_) => {
+                one("mm-parity downgrade them, or mm-parity upgrade --all and commit")
+            }
+            AddressError::Denied(_) => one("`mm-parity check` looks at every program and tree"),
+            AddressError::Raced(_) => one("find out what writes it, then type the command again"),
+            AddressError::Half(..) | AddressError::Database(..) => {
+                one("`mm-aliases sync` builds the database again")
+            }
+            AddressError::Store(StoreError::Busy(..)) => one("wait until it is done"),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The exit status: 3 where something was changed, else 1.
+    pub fn status(&self) -> u8 {
+        match self {
+            AddressError::Half(..) => 3,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Which lists there are, as far as anything says so.
+//!
+//! **Invariants.** Changes nothing. An enumeration that failed or found nothing is kept as the
+//! error that it is, never as "there are no lists".
+
+use std::collections::BTreeSet;
+
+use super::compare;
+use super::error::AddressError;
+use super::found::Found;
+use super::pipe::Trees;
+use crate::list::ListName;
+use crate::parity::Parity;
+use crate::profiles::ProbeError;
+use crate::site::{Site, SiteError};
+
+/// The lists that anything knows.
+#[derive(Debug)]
+pub struct Known {
+    /// All of them.
+    pub lists: BTreeSet<ListName>,
+    /// Those whose data the current tree has.
+    pub enumerated: Result<BTreeSet<ListName>, ProbeError>,
+    /// Those that entries of ours lead to.
+    pub in_aliases: BTreeSet<ListName>,
+}
+
+/// What the current tree enumerates, the lists in entries of ours, and the names in
+/// parity.toml.
+///
+/// # Errors
+/// A profile or an alias file cannot be read.
+pub fn known(site: &Site, parity: &Parity) -> Result<Known, AddressError> {
+    let trees = Trees::open(site)?;
+    let found = Found::read(site)?;
+    known_in(&trees, parity, &found)
+}
+
+pub(super) fn known_in(
+    trees: &Trees<'_>,
+    parity: &Parity,
+    found: &Found,
+) -> Result<Known, AddressError> {
+    let (tree, profile) = trees.current(parity).ok_or_else(|| {
+        SiteError::UnknownTree(
+            trees.site.config.parity_file(),
+            parity.roles.current.clone(),
+        )
+    })?;
+    let enumerated = profile.enumerate(tree);
+    let in_aliases: BTreeSet<ListName> = found
+        .all()
+        .filter_map(|place| Some(compare::ours(trees, found, place)?.1))
+        .collect();
+    let mut lists = in_aliases.clone();
+    lists.extend(enumerated.iter().flatten().cloned());
+    lists.extend(parity.names().into_iter().cloned());
+    Ok(Known {
+        lists,
+        enumerated,
+        in_aliases,
+    })
+}

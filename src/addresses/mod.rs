@@ -1,0 +1,39 @@
+//! mm-aliases: keeps the alias files of the MTA in line with the lists; and the same for a move
+//! of lists (`plan_move`, `plan_commit`, `plan_revert`).
+//!
+//! In order: `found` reads the files, `wanted` says what should be there, `compare` holds one
+//! against the other, `decide` (with `adopt` and `sync`) says what changes, `edits` makes it in
+//! memory, and `plan` makes it on disk, with `record` remembering what stood there.
+//!
+//! **Invariants.** Nothing of the alias files is written without the writer's lock. Nothing but
+//! `acts` prints.
+
+mod acts;
+mod adopt;
+mod agent;
+mod check;
+mod cli;
+mod compare;
+mod decide;
+mod deliver;
+mod disk;
+mod edits;
+mod error;
+mod expansion;
+mod found;
+mod known;
+mod pipe;
+mod plan;
+mod record;
+mod reserved;
+pub mod rights;
+mod sync;
+mod trace;
+mod wanted;
+
+pub use acts::main;
+pub use check::{Finding, Severity, findings, states};
+pub use error::AddressError;
+pub use known::{Known, known};
+pub use pipe::{Leads, Trees, Unwritable};
+pub use plan::{Applied, Plan, plan_commit, plan_move, plan_revert};

@@ -1,0 +1,257 @@
+//! adopted.jsonl: what we wrote into alias files, and the bytes that stood there before.
+//!
+//! One line an entry: when, the generation, what wrote it (`adopt`, `sync`, `upgrade`, …), the
+//! file, the alias's name, the entry's bytes `before` (null: there was none) and as `written`
+//! (null: it was removed), and for a removed one the name of the entry that it `followed`. An
+//! entry's bytes are a string where they are UTF-8, else `{"latin1": "…"}`: each byte as the
+//! character of that number.
+//!
+//! | step | on disk | the next reader |
+//! |---|---|---|
+//! | 1. lines appended, synced | records without their change | finds other bytes in the alias file: no effect |
+//! | 2. alias file replaced | both | uses them |
+//!
+//! A kill within step 1 leaves half a last line: passed over with a notice, cut off by the
+//! next append.
+//!
+//! **Invariants.** Lines are only appended, and only under the writer's lock. A damaged line
+//! in the middle is an error: without it an entry's own bytes would be lost silently.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::AddressError;
+use crate::site::Site;
+
+/// Bytes of somebody's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub(super) struct Text(pub(super) Vec<u8>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Utf8(String),
+    Other { latin1: String },
+}
+
+impl From<Written> for Text {
+    fn from(written: Written) -> Text {
+        match written {
+            Written::Utf8(text) => Text(text.into_bytes()),
+            // A character above U+00FF was never written; it becomes one that matches nothing.
+            Written::Other { latin1 } => Text(
+                latin1
+                    .chars()
+                    .map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?'))
+                    .collect(),
+            ),
+        }
+    }
+}
+
+impl From<Text> for Written {
+    fn from(text: Text) -> Written {
+        match String::from_utf8(text.0) {
+            Ok(text) => Written::Utf8(text),
+            Err(other) => Written::Other {
+                latin1: other.as_bytes().iter().map(|&b| char::from(b)).collect(),
+            },
+        }
+    }
+}
+
+/// One entry that was written or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// Of the line's format: 1.
+    pub(super) format: u32,
+    /// When, as RFC 3339 in UTC.
+    pub(super) when: String,
+    /// The generation of parity.toml that it was written for.
+    pub(super) generation: u64,
+    /// What wrote it: `adopt`.
+    pub(super) by: String,
+    file: Text,
+    name: Text,
+    /// The entry's bytes before; `None`: there was none.
+    pub(super) before: Option<Text>,
+    /// The entry's bytes now; `None`: it was removed.
+    pub(super) written: Option<Text>,
+    /// The name of the entry after which a removed one stood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) followed: Option<Text>,
+}
+
+impl Record {
+    /// A record of this moment; `by` wrote it for `generation`.
+    pub(super) fn new(by: &str, generation: u64, file: &Path, name: &[u8]) -> Record {
+        Record {
+            format: 1,
+            when: crate::clock::Timestamp::now().to_string(),
+            generation,
+            by: by.to_owned(),
+            file: Text(file.as_os_str().as_bytes().to_vec()),
+            name: Text(name.to_vec()),
+            before: None,
+            written: None,
+            followed: None,
+        }
+    }
+
+    /// The alias file.
+    pub(super) fn file(&self) -> PathBuf {
+        PathBuf::from(std::ffi::OsString::from_vec(self.file.0.clone()))
+    }
+
+    /// The alias's name, as it stood.
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name.0
+    }
+}
+
+/// What was written so far.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    /// Oldest first.
+    pub(super) all: Vec<Record>,
+    /// Whether half a last line was passed over.
+    pub(super) torn: bool,
+}
+
+/// Where the records of a site are.
+pub(super) fn path(site: &Site) -> PathBuf {
+    site.config.state.join("adopted.jsonl")
+}
+
+/// Reads every record; a missing file holds none.
+///
+/// # Errors
+/// It cannot be read; `Record` with the line that is damaged.
+pub(super) fn read(path: &Path) -> Result<Records, AddressError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Records::default()),
+        Err(error) => return Err(AddressError::Io("read", path.to_owned(), error)),
+    };
+    let whole = whole_lines(&bytes);
+    let bad = |line: usize, what: String| AddressError::Record(path.to_owned(), line + 1, what);
+    let mut all = Vec::new();
+    for (number, line) in whole.split_inclusive(|&b| b == b'\n').enumerate() {
+        let record: Record =
+            serde_json::from_slice(line).map_err(|error| bad(number, error.to_string()))?;
+        if record.format != 1 {
+            return Err(bad(number, format!("format {} is not 1", record.format)));
+        }
+        all.push(record);
+    }
+    Ok(Records {
+        all,
+        torn: whole.len() < bytes.len(),
+    })
+}
+
+/// Appends `records` and waits until they are on disk. Half a last line is cut off first.
+///
+/// # Errors
+/// It cannot be written; nothing that stood there is lost.
+pub(super) fn append(path: &Path, records: &[Record]) -> Result<(), AddressError> {
+    let failed = |error| AddressError::Io("write", path.to_owned(), error);
+    let mut text = Vec::new();
+    for record in records {
+        serde_json::to_writer(&mut text, record).map_err(|error| failed(error.into()))?;
+        text.push(b'\n');
+    }
+    let is_new = !path.exists();
+    append_bytes(path, &text).map_err(failed)?;
+    if is_new && let Some(directory) = path.parent() {
+        fs::File::open(directory)
+            .and_then(|held| held.sync_all())
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn append_bytes(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let whole = whole_lines(&bytes).len() as u64;
+    if whole < bytes.len() as u64 {
+        file.set_len(whole)?;
+    }
+    file.seek(io::SeekFrom::Start(whole))?;
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+/// Everything up to the last newline.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let end = bytes
+        .iter()
+        .rposition(|&b| b == b'\n')
+        .map_or(0, |newline| newline + 1);
+    &bytes[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn record(before: &[u8]) -> Record {
+        let mut record = Record::new("adopt", 7, Path::new("/etc/aliases"), b"toylist");
+        record.before = Some(Text(before.to_vec()));
+        record.written = Some(Text(b"toylist: x\n".to_vec()));
+        record
+    }
+
+    #[test]
+    fn every_byte_survives_the_records() {
+        let all: Vec<u8> = (0..=255).collect();
+        for bytes in [
+            &all[..],
+            b"plain \"q\" \\ \r\n\t",
+            "é and \u{0}".as_bytes(),
+            b"\xe9",
+        ] {
+            let text = serde_json::to_string(&record(bytes)).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Record>(&text).unwrap(),
+                record(bytes),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn half_a_last_line_is_passed_over_and_cut_by_the_next_append() {
+        let path = std::env::temp_dir().join(format!("mm-adopted-{}", std::process::id()));
+        append(&path, &[record(b"a"), record(b"b")]).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for cut in [1, 20, whole.len() / 2 - 1] {
+            fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+            let records = read(&path).unwrap();
+            assert!(records.torn && records.all.len() == 1, "{cut}");
+            append(&path, &[record(b"c")]).unwrap();
+            let records = read(&path).unwrap();
+            assert!(!records.torn && records.all[1] == record(b"c"), "{cut}");
+        }
+        fs::write(&path, b"{}\n").unwrap();
+        assert!(matches!(read(&path), Err(AddressError::Record(_, 1, _))));
+        fs::remove_file(&path).unwrap();
+    }
+}

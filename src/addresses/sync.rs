@@ -1,0 +1,127 @@
+//! Adding the addresses that lists lack, and removing what no list has any more.
+//!
+//! A missing address comes after the last entry of its list, in the profile's order; at the
+//! end of the first file if the list has none. A name that is a local user's, or that every
+//! host has, is not added unless it is claimed.
+//!
+//! **Invariants.** Decides; writes nothing. What is taken, direct or double is reported and
+//! never touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compare::{self, Row, Stale, State};
+use super::edits::{Change, Edits};
+use super::found::{Found, Place};
+use super::pipe::Trees;
+use crate::list::ListName;
+
+/// Adds what is missing of `rows`; `claimed` names are taken whoever has them.
+pub(super) fn add_missing(
+    trees: &Trees<'_>,
+    rows: &[Row],
+    claimed: &BTreeSet<String>,
+    edits: &mut Edits<'_>,
+) {
+    let last = last_entries(trees, edits.found, rows);
+    for row in rows {
+        let State::Missing(holder) = &row.state else {
+            continue;
+        };
+        let name = &row.wanted.name;
+        if let Some(holder) = holder
+            && !claimed.contains(name)
+        {
+            edits.left.push(format!(
+                "{name}: wanted by list {}, and not added: {holder} (--claim {name} takes it)",
+                row.wanted.list
+            ));
+            continue;
+        }
+        // A profile has at least one verb for each address.
+        let Some(&verb) = row.wanted.verbs.first() else {
+            continue;
+        };
+        match trees.command(verb, &row.wanted.list) {
+            Ok(command) => edits.push(Change::Add {
+                name: name.clone(),
+                command,
+                after: last.get(&row.wanted.list).copied(),
+            }),
+            Err(why) => edits.left.push(format!("{name}: cannot be added: {why}")),
+        }
+    }
+}
+
+/// The last entry of each list that lacks something.
+fn last_entries(trees: &Trees<'_>, found: &Found, rows: &[Row]) -> BTreeMap<ListName, Place> {
+    let mut last: BTreeMap<ListName, Place> = BTreeMap::new();
+    for row in rows {
+        if let Some(place) = row.place {
+            let at = last.entry(row.wanted.list.clone()).or_insert(place);
+            *at = place.max(*at);
+        }
+    }
+    let lacking: BTreeSet<&ListName> = rows
+        .iter()
+        .filter(|row| matches!(row.state, State::Missing(_)))
+        .map(|row| &row.wanted.list)
+        .collect();
+    if lacking.is_empty() {
+        return last;
+    }
+    for place in found.all() {
+        if let Some((_, list)) = compare::ours(trees, found, place)
+            && lacking.contains(&list)
+        {
+            let at = last.entry(list).or_insert(place);
+            *at = place.max(*at);
+        }
+    }
+    last
+}
+
+/// Removes entries of ours that should not be there.
+pub(super) fn remove_stale(stale: &[Stale], edits: &mut Edits<'_>) {
+    for stale in stale {
+        if edits.found.destinations(stale.place).len() == 1 {
+            edits.note(stale.place, &stale.why.to_string());
+            edits.push(Change::Remove { place: stale.place });
+        } else {
+            edits.leave(
+                stale.place,
+                &format!("{}, and others are served by it", stale.why),
+            );
+        }
+    }
+}
+
+/// Says what stands in the way and is left alone.
+pub(super) fn report(rows: &[Row], stale: &[Stale], edits: &mut Edits<'_>) {
+    for row in rows {
+        match (&row.state, row.place) {
+            (State::Taken(taken), Some(place)) => edits.leave(place, taken),
+            (State::Direct(None), Some(place)) => edits.leave(
+                place,
+                &"it pipes straight into a tree (mm-aliases adopt turns it)",
+            ),
+            (State::Direct(Some(why)), Some(place)) => {
+                edits.leave(place, &format!("it pipes straight into a tree, and {why}"));
+            }
+            (State::Double(places), _) => {
+                let all: Vec<String> = places.iter().map(|&p| edits.found.shown(p)).collect();
+                edits.left.push(format!(
+                    "{}: the name stands more than once, and MTAs differ in who wins: {}",
+                    row.wanted.name,
+                    all.join(", ")
+                ));
+            }
+            _ => {}
+        }
+    }
+    for stale in stale {
+        edits.leave(
+            stale.place,
+            &format!("{} (sync --remove removes it)", stale.why),
+        );
+    }
+}

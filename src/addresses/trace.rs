@@ -1,0 +1,203 @@
+//! The whole way of an address, from alias to argv, and why.
+//!
+//! **Invariants.** Changes nothing, runs nothing; text of files stands in it escaped.
+
+use serde_json::{Value, json};
+
+use super::expansion::{self, End, Step};
+use super::found::Found;
+use super::pipe::{Leads, Trees};
+use crate::list::{ListName, Verb};
+use crate::parity::{Parity, Role};
+
+/// What was found out about an address.
+#[derive(Debug)]
+pub(super) struct Traced {
+    /// The local part that was looked up, lower case.
+    local: String,
+    steps: Vec<Step>,
+    near: Vec<String>,
+}
+
+/// Follows `address`; its domain is the MTA's matter and is cut.
+pub(super) fn trace(found: &Found, address: &str) -> Traced {
+    let local = address
+        .split('@')
+        .next()
+        .unwrap_or(address)
+        .to_ascii_lowercase();
+    let steps = expansion::expand(found, &local);
+    let near = match steps[..] {
+        [] => expansion::near(found, &local),
+        _ => Vec::new(),
+    };
+    Traced { local, steps, near }
+}
+
+impl Traced {
+    /// Whether an alias has the address.
+    pub(super) fn is_known(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// For people.
+    pub(super) fn lines(&self, trees: &Trees<'_>, parity: &Parity, found: &Found) -> Vec<String> {
+        if !self.is_known() {
+            let mut lines = vec![format!("no such alias: {:?}", self.local)];
+            if !self.near.is_empty() {
+                lines.push(format!("near it: {}", self.near.join(", ")));
+            }
+            return lines;
+        }
+        let mut lines = Vec::new();
+        for step in &self.steps {
+            let indent = "  ".repeat(step.depth);
+            let extension = match &step.extension {
+                Some(extension) => format!("  (found without +{})", extension.escape_debug()),
+                None => String::new(),
+            };
+            lines.push(format!(
+                "{indent}{}: {}{extension}",
+                found.shown(step.place),
+                step.name
+            ));
+            if found.places(&step.name).len() > 1 {
+                lines.push(format!(
+                    "{indent}  the name stands more than once; MTAs differ in who wins"
+                ));
+            }
+            for end in &step.ends {
+                lines.push(format!("{indent}  -> {}", said(end)));
+                if let End::Pipe(command) = end {
+                    let told = leads(trees, parity, command);
+                    lines.extend(
+                        told.into_iter()
+                            .map(|(key, value)| format!("{indent}     {key:<9}{value}")),
+                    );
+                }
+            }
+        }
+        lines
+    }
+
+    /// For programs.
+    pub(super) fn json(&self, trees: &Trees<'_>, parity: &Parity, found: &Found) -> Value {
+        let mut steps = Vec::new();
+        for step in &self.steps {
+            let mut ends = Vec::new();
+            for end in &step.ends {
+                let mut row = json!({ "leads_to": said(end) });
+                if let End::Pipe(command) = end {
+                    for (key, value) in leads(trees, parity, command) {
+                        row[key] = Value::String(value);
+                    }
+                }
+                ends.push(row);
+            }
+            steps.push(json!({
+                "name": step.name,
+                "extension": step.extension,
+                "file": found.path(step.place).to_string_lossy(),
+                "line": found.line(step.place),
+                "destinations": ends,
+            }));
+        }
+        json!({ "format": 1, "address": self.local, "near": self.near, "steps": steps })
+    }
+}
+
+fn said(end: &End) -> String {
+    match end {
+        End::Pipe(command) => format!("the program {:?}", String::from_utf8_lossy(command)),
+        End::Alias(name) => format!("the alias {name:?}, below"),
+        End::Loop(name) => format!("{name:?} again"),
+        End::Mailbox(name) => format!("{name:?}, which no alias has: a mailbox of this host"),
+        End::Outside(address) => format!("the address {address:?}"),
+        End::File(path) => format!("the file {path:?}"),
+    }
+}
+
+type Facts = Vec<(&'static str, String)>;
+
+/// Where a command leads, fact by fact.
+fn leads(trees: &Trees<'_>, parity: &Parity, command: &[u8]) -> Facts {
+    let direct = |tree: &str, why: &str, list: &ListName| {
+        vec![
+            ("list", list.to_string()),
+            ("tree", tree.to_owned()),
+            ("why", why.to_owned()),
+        ]
+    };
+    match trees.leads(command) {
+        Leads::Us(verb, list) => ours(trees, parity, verb, &list),
+        Leads::Tree(tree, _, list) => direct(
+            &tree,
+            "it pipes straight into this tree, wherever the list is",
+            &list,
+        ),
+        Leads::Shell(tree, list) => direct(
+            &tree,
+            "it pipes straight into this tree, by a command that only a shell understands",
+            &list,
+        ),
+        Leads::Third(root, list) => {
+            vec![
+                ("list", list.to_string()),
+                (
+                    "why",
+                    format!("it pipes into {root:?}, which is no tree of this site"),
+                ),
+            ]
+        }
+        Leads::Elsewhere => vec![("why", "it is no program of a list".to_owned())],
+    }
+}
+
+fn ours(trees: &Trees<'_>, parity: &Parity, verb: Verb, list: &ListName) -> Facts {
+    let mut facts = vec![("list", list.to_string()), ("verb", verb.to_string())];
+    let Some((tree, profile)) = trees.of(parity, list) else {
+        facts.push((
+            "why",
+            "site.toml has no tree for it: mail waits (75)".to_owned(),
+        ));
+        return facts;
+    };
+    let (part, release, rule) = match parity.of(list) {
+        Role::Current => (
+            "current",
+            &parity.roles.current_release,
+            "is not in on_future",
+        ),
+        Role::Future => ("future", &parity.roles.future_release, "is in on_future"),
+    };
+    let file = trees.site.config.parity_file();
+    facts.push(("tree", format!("{} ({part})", tree.name)));
+    facts.push(("release", release.escape_debug().to_string()));
+    facts.push((
+        "rule",
+        format!(
+            "{list} {rule} of {file:?}, generation {}",
+            parity.roles.generation
+        ),
+    ));
+    if let Some(since) = parity.paused.get(list) {
+        facts.push(("paused", format!("since {since}: mail waits (75)")));
+    }
+    match profile.direct_command(tree, verb, list) {
+        Some(argv) => {
+            let argv: Vec<String> = argv.iter().map(|word| format!("{word:?}")).collect();
+            facts.push(("argv", argv.join(" ")));
+        }
+        None if trees
+            .all()
+            .any(|(_, profile)| profile.routing.argv(verb).is_some()) =>
+        {
+            facts.push((
+                "why",
+                "the list's tree has no such address: refused (67)".to_owned(),
+            ));
+        }
+        None => facts.push(("why", "no tree knows the verb: mail waits (75)".to_owned())),
+    }
+    facts
+}
