@@ -21,3 +21,12 @@ mod history;
 
 /// init, status and check: what an admin sees of a site, sound or broken.
 mod status;
+
+/// mm-aliases adopt and unadopt: entries are turned, and come back as they were.
+mod adopt;
+
+/// mm-aliases sync, diff and check: what lists lack is added, nothing of others is touched.
+mod sync;
+
+/// mm-aliases trace and deliver: the way of one address.
+mod trace;

@@ -1,0 +1,273 @@
+//! `mm-aliases sync`, `diff` and `check`: what lists lack is added; what is somebody else's is
+//! reported and left.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use crate::stage::Stage;
+
+/// A site whose lists are all adopted, on the current tree a.
+fn stage() -> Stage {
+    let stage = Stage::bare();
+    stage.hand_parity(&[], &[]);
+    stage.aliases(&["adopt"]).expect(0);
+    stage
+}
+
+fn without_line(stage: &Stage, name: &str) {
+    let text = stage.read("aliases");
+    let kept: String = text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with(&format!("{name}:")))
+        .collect();
+    assert_ne!(kept, text, "no entry {name}");
+    stage.write("aliases", kept, 0o644);
+}
+
+#[test]
+fn what_is_missing_comes_after_the_lists_last_entry() {
+    let stage = stage();
+    let before = stage.read("aliases");
+    without_line(&stage, "reallist1-join");
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&["1 address missing: reallist1-join", "hint: mm-aliases sync"]);
+    stage
+        .aliases(&["diff"])
+        .expect(1)
+        .says(&["+reallist1-join: \"|"]);
+    stage
+        .aliases(&["sync"])
+        .expect(0)
+        .says(&["1 entry changed"]);
+    let line = before
+        .lines()
+        .find(|line| line.starts_with("reallist1-join:"))
+        .unwrap();
+    let last = before
+        .lines()
+        .find(|line| line.starts_with("reallist1-unsubscribe:"))
+        .unwrap();
+    assert!(stage.read("aliases").contains(&format!("{last}\n{line}\n")));
+    stage.aliases(&["diff"]).expect(0);
+    stage.aliases(&["check"]).expect(0);
+}
+
+#[test]
+fn a_new_list_comes_at_the_end_of_the_first_file() {
+    let stage = stage();
+    let before = stage.read("aliases");
+    stage.add_list("newlist");
+    stage
+        .aliases(&["sync"])
+        .expect(0)
+        .says(&["10 entries changed"]);
+    let after = stage.read("aliases");
+    assert!(after.starts_with(&before) && after[before.len()..].starts_with("newlist: \"|"));
+    assert!(
+        after[before.len()..]
+            .lines()
+            .all(|line| line.starts_with("newlist"))
+    );
+}
+
+#[test]
+fn a_users_name_or_a_well_known_one_is_never_taken_unasked() {
+    let stage = stage();
+    stage.write(
+        "aliases",
+        stage.read("aliases").replace("postmaster: root\n", ""),
+        0o644,
+    );
+    for list in ["daemon", "postmaster", "info"] {
+        stage.add_list(list);
+    }
+    stage.aliases(&["sync"]).expect(0).says(&[
+        "daemon: wanted by list daemon, and not added: a local user has this name",
+        "postmaster: wanted by list postmaster, and not added: every host has this address",
+        "--claim info",
+    ]);
+    let names = |stage: &Stage| -> Vec<String> {
+        stage
+            .read("aliases")
+            .lines()
+            .filter_map(|line| Some(line.split_once(':')?.0.to_owned()))
+            .collect()
+    };
+    for name in ["daemon", "postmaster", "info"] {
+        assert!(
+            !names(&stage).contains(&name.to_owned()),
+            "{name} was taken"
+        );
+        assert!(names(&stage).contains(&format!("{name}-owner")));
+    }
+    stage.aliases(&["check"]).expect(0);
+    stage
+        .aliases(&["sync", "--claim", "info"])
+        .expect(0)
+        .says(&["1 entry changed"]);
+    assert!(names(&stage).contains(&"info".to_owned()));
+    assert!(!names(&stage).contains(&"postmaster".to_owned()));
+}
+
+#[test]
+fn stale_entries_go_only_when_asked_and_when_the_lists_can_be_told() {
+    let stage = stage();
+    let before = stage.read("aliases");
+    std::fs::remove_dir_all(stage.path("var/lists/reallist2")).unwrap();
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&["reallist2-owner: the list is gone", "sync --remove"]);
+    stage
+        .aliases(&["sync"])
+        .expect(0)
+        .says(&["nothing to change", "the list is gone"]);
+    assert_eq!(stage.read("aliases"), before);
+
+    std::fs::rename(stage.path("var/lists"), stage.path("var/away")).unwrap();
+    stage
+        .aliases(&["sync", "--remove"])
+        .expect(1)
+        .complains(&["cannot remove anything"]);
+    stage.make_dir("var/lists");
+    stage
+        .aliases(&["sync", "--remove"])
+        .expect(1)
+        .complains(&["holds no list"]);
+    assert_eq!(stage.read("aliases"), before);
+    std::fs::remove_dir(stage.path("var/lists")).unwrap();
+    std::fs::rename(stage.path("var/away"), stage.path("var/lists")).unwrap();
+
+    stage
+        .aliases(&["sync", "--remove"])
+        .expect(0)
+        .says(&["10 entries changed"]);
+    assert!(!stage.read("aliases").contains("\nreallist2"));
+    assert!(stage.read("aliases").contains("\ntoylist"));
+}
+
+#[test]
+fn what_is_somebody_elses_or_stands_twice_is_reported_and_not_touched() {
+    let stage = stage();
+    without_line(&stage, "toylist-owner");
+    without_line(&stage, "toylist-admin");
+    let text = stage.read("aliases");
+    let join = text
+        .lines()
+        .find(|line| line.starts_with("toylist-join:"))
+        .unwrap()
+        .to_owned();
+    let text = format!(
+        "{text}toylist-owner: alice\ntoylist-admin: \"|/opt/mm/mail/mailman admin toylist\"\n{join}\n"
+    );
+    stage.write("aliases", &text, 0o644);
+    stage.aliases(&["sync"]).expect(0).says(&[
+        "toylist-owner: it leads elsewhere",
+        "toylist-admin: it pipes into \"/opt/mm\", which is no tree",
+        "toylist-join: the name stands more than once",
+        "nothing to change",
+    ]);
+    assert_eq!(stage.read("aliases"), text);
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&["no tree of this site: toylist-admin", "toylist-join"]);
+}
+
+#[test]
+fn a_nickname_for_a_list_is_the_admins_and_stays() {
+    let stage = stage();
+    let text = stage.read("aliases");
+    let post = text
+        .lines()
+        .find(|line| line.starts_with("toylist:"))
+        .unwrap();
+    let text = format!("{text}{}\n", post.replace("toylist:", "toys:"));
+    stage.write("aliases", &text, 0o644);
+    stage.aliases(&["check"]).expect(0);
+    stage
+        .aliases(&["sync", "--remove"])
+        .expect(0)
+        .says(&["nothing to change"]);
+    assert_eq!(stage.read("aliases"), text);
+}
+
+#[test]
+fn a_list_whose_name_is_anothers_sub_address_wins_it() {
+    let stage = stage();
+    stage.add_list("toylist-owner");
+    stage
+        .aliases(&["sync"])
+        .expect(0)
+        .says(&["toylist-owner: it leads to mm-deliver with another"]);
+    let without = stage
+        .read("aliases")
+        .lines()
+        .filter(|line| !line.starts_with("toylist-owner:"))
+        .map(|line| format!("{line}\n"))
+        .collect::<String>();
+    stage.write("aliases", without, 0o644);
+    stage
+        .aliases(&["sync"])
+        .expect(0)
+        .says(&["post toylist-owner"]);
+    stage.aliases(&["check"]).expect(0);
+}
+
+#[test]
+fn an_alias_that_would_be_too_long_for_an_mta_is_refused_with_its_length() {
+    let stage = stage();
+    let far = format!("{}/{}", "d".repeat(100), "e".repeat(100));
+    stage.make_dir(&far);
+    stage.write(&format!("{far}/site.toml"), stage.read("site.toml"), 0o644);
+    let mut command = std::process::Command::new(stage.path("bin/mm-aliases"));
+    command
+        .arg("--site")
+        .arg(stage.path(&far).join("site.toml"))
+        .arg("sync");
+    stage.write("aliases", "", 0o644);
+    stage.run(command, b"").expect(0).says(&[
+        "bytes, and not every MTA takes more than 252",
+        "link",
+        "nothing to change",
+    ]);
+    assert_eq!(stage.read("aliases"), "");
+}
+
+#[test]
+fn a_direct_entry_of_a_list_that_is_ahead_is_critical() {
+    let stage = Stage::bare();
+    stage.hand_parity(&["toylist"], &[]);
+    stage
+        .aliases(&["check"])
+        .expect(2)
+        .says(&["CRITICAL: 10 addresses straight into a tree: toylist"]);
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_unknown() {
+    let stage = Stage::bare();
+    stage
+        .aliases(&["check"])
+        .expect(3)
+        .complains(&["parity.toml"]);
+    stage.aliases(&["diff"]).expect(2);
+    stage.aliases(&["check", "--no-such"]).expect(3);
+    stage.aliases(&["sync", "--no-such"]).expect(2);
+    stage.aliases(&["--help"]).expect(0).says(&["Exit status"]);
+    stage
+        .aliases(&["--version"])
+        .expect(0)
+        .says(&["mm-aliases"]);
+}
+
+#[test]
+fn a_former_program_that_is_gone_while_mail_may_be_queued_is_reported() {
+    let stage = stage();
+    stage.aliases(&["check"]).expect(0);
+    stage.remove_program("a");
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&["is gone, and mail that was queued"]);
+}
