@@ -114,6 +114,15 @@ fn kind_of(meaning: Vec<u8>) -> DestinationKind {
     }
 }
 
+/// The destinations of a right side as the MTA stores it.
+pub(crate) fn right_side(value: &[u8], dialect: Dialect) -> Vec<DestinationKind> {
+    let destinations = read(&[b"x: ", value].concat(), dialect).destinations;
+    destinations
+        .into_iter()
+        .map(|(_, meaning)| kind_of(meaning))
+        .collect()
+}
+
 /// A logical line, read.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {

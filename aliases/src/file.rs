@@ -186,6 +186,24 @@ impl Original {
         self.identity.inode
     }
 
+    /// Whether it was written after a file of which this is the metadata.
+    pub(crate) fn is_newer_than(&self, metadata: &fs::Metadata) -> bool {
+        self.identity.modified > (metadata.mtime(), metadata.mtime_nsec())
+    }
+
+    /// # Errors
+    /// `Changed` if it is not any more what was read.
+    pub(crate) fn check_it_stands(&self) -> Result<(), FileError> {
+        let directory = self
+            .open_directory()
+            .map_err(|source| self.failed("open its directory", source))?;
+        if self.still_stands(&directory) {
+            Ok(())
+        } else {
+            Err(self.changed())
+        }
+    }
+
     pub(crate) fn failed(&self, doing: &'static str, source: io::Error) -> FileError {
         FileError::Write {
             path: self.path.clone(),

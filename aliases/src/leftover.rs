@@ -146,7 +146,7 @@ fn set_aside(directory: &OwnedFd, name: &OsStr, base: &OsStr) {
 }
 
 /// Whether a process of this number lives that is not this one.
-fn lives(process: i32) -> bool {
+pub(crate) fn lives(process: i32) -> bool {
     match Pid::from_raw(process) {
         Some(pid) if pid != rustix::process::getpid() => {
             !matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH))

@@ -3,8 +3,8 @@
 //! A [`Document`] is the whole file, losslessly: what is parsed and printed is the same, byte for
 //! byte, whatever the bytes are. Its entries have names and destinations as the MTA of the
 //! [`Dialect`] sees them; an edit changes the bytes that were asked for and no other.
-//! `Original` reads such a file from disk and replaces it atomically; `mta` keeps
-//! the MTA's own database in step with it.
+//! [`Original`] reads such a file from disk, [`replace`] puts new bytes in its place in one instant;
+//! [`Mta`] does that and keeps the MTA's own database in step.
 //!
 //! ```
 //! use aliases::{Dialect, DestinationKind, Document};
@@ -30,6 +30,7 @@
 //! **Invariants**: nothing here knows a mailing list, a tree, or who uses this crate. The grammar
 //! half (`lexer`, `entry`, `document`, `names`) does no I/O; the disk half knows no grammar.
 
+mod build;
 mod document;
 mod entry;
 mod error;
@@ -39,7 +40,10 @@ mod file_error;
 mod leftover;
 mod lexer;
 mod looks;
+mod mta;
+mod mta_error;
 mod names;
+mod postfix;
 
 pub use document::{Document, Double, EntryId};
 pub use entry::{Destination, DestinationKind, Entry};
@@ -48,3 +52,6 @@ pub use exchange::{Exchanged, Method, Prepared, Replaced};
 pub use file::{Original, replace};
 pub use file_error::{FileError, Stands};
 pub use lexer::Dialect;
+pub use mta::{Expected, MapState, MapTrouble, Mta, Published};
+pub use mta_error::{Cause, MtaError, PublishError};
+pub use postfix::Postfix;

@@ -1,0 +1,302 @@
+//! One map, built beside the old one and moved into its place.
+//!
+//! The text is copied to a temporary name in the map's directory, postalias builds the map beside
+//! it, the new map gets the old one's owner, mode and attributes and is synced; then the two maps
+//! exchange names, and on the way back they do it again.
+//!
+//! **Invariants**: a map's name is never without a map once it had one. What is under a temporary
+//! name is removed when this is dropped, and what a killed run left by the next one.
+//!
+//! BUILDER'S RIGHTS. postalias run by root becomes the owner of the text it reads. Our copy of the
+//! text belongs to the owner of the directory: the one user who can surely write there, and who
+//! cannot make root write through a link planted there. The map is given to its right owner after.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::io::Errno;
+
+use crate::file::Original;
+use crate::leftover::{Leftover, lives};
+use crate::looks;
+use crate::mta_error::MtaError;
+use crate::postfix::{Map, Postfix};
+
+const END: &str = ".aliases-map";
+
+/// A new map under a temporary name, or, moved in, the old one under that name.
+#[derive(Debug)]
+pub(crate) struct Built<'m> {
+    map: &'m Map,
+    /// The directory of the map's file, links resolved.
+    path: PathBuf,
+    /// The name of the map's file in it.
+    target: OsString,
+    text: Leftover,
+    image: Leftover,
+    /// The other files that postalias may leave.
+    _scrap: Leftover,
+    place: Place,
+    warnings: Vec<String>,
+}
+
+/// Where the new map is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Beside,
+    /// In place, the old one under the temporary name.
+    In,
+    /// In place, where no map was before.
+    InFirst,
+}
+
+impl<'m> Built<'m> {
+    /// Builds the map for `text`, the new bytes of the file `original`.
+    pub(crate) fn new(
+        postfix: &Postfix,
+        map: &'m Map,
+        original: &Original,
+        text: &[u8],
+    ) -> Result<Self, MtaError> {
+        let file = fs::canonicalize(map.file()).unwrap_or_else(|_| map.file());
+        let path = file.parent().unwrap_or(Path::new("/")).to_owned();
+        let target = file.file_name().unwrap_or_default().to_owned();
+        sweep(&path, &target);
+        let mut built =
+            Self::reserve(map, path, target).map_err(failed(&file, "open the directory of"))?;
+        built
+            .write_text(text)
+            .map_err(failed(&file, "write a copy of the text beside"))?;
+        built.warnings = postfix.build(map, &built.path.join(&built.text.name))?;
+        built
+            .look_alike(original)
+            .map_err(failed(&file, "give owner and mode to the new"))?;
+        Ok(built)
+    }
+
+    fn reserve(map: &'m Map, path: PathBuf, target: OsString) -> io::Result<Self> {
+        let name = |suffix: &str| {
+            let mut name = prefix(&target);
+            name.push(format!("{}{END}{suffix}", std::process::id()));
+            name
+        };
+        let directory = || -> io::Result<OwnedFd> {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            Ok(rustix::fs::open(&path, flags, Mode::empty())?)
+        };
+        let text = Leftover::new(directory()?, name(""));
+        let image = Leftover::new(directory()?, name(map.suffix()));
+        let scrap = Leftover::new(directory()?, name(&format!("{}.tmp", map.suffix())));
+        for old in [&text, &image, &scrap] {
+            let _ = rustix::fs::unlinkat(&old.directory, &old.name, AtFlags::empty());
+        }
+        Ok(Self {
+            map,
+            path,
+            target,
+            text,
+            image,
+            _scrap: scrap,
+            place: Place::Beside,
+            warnings: Vec::new(),
+        })
+    }
+
+    fn write_text(&self, text: &[u8]) -> io::Result<()> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = &self.text.directory;
+        let mut file = File::from(rustix::fs::openat(
+            directory,
+            &self.text.name,
+            flags,
+            Mode::from_raw_mode(0o600),
+        )?);
+        file.write_all(text)?;
+        if rustix::process::geteuid().is_root() {
+            let stat = rustix::fs::fstat(directory)?;
+            let (user, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+            rustix::fs::fchown(&file, Some(user), Some(group))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the new map look like the old one; the first one like what postalias would make of the
+    /// text: it belongs to the text's owner and is nobody else's to write.
+    fn look_alike(&self, original: &Original) -> io::Result<()> {
+        let open = |name: &OsStr| -> io::Result<File> {
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            Ok(File::from(rustix::fs::openat(
+                &self.image.directory,
+                name,
+                flags,
+                Mode::empty(),
+            )?))
+        };
+        let image = open(&self.image.name)?;
+        let old = match open(&self.target) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let (user, group, mode) = match &old {
+            Some(file) => {
+                let metadata = file.metadata()?;
+                (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
+            }
+            None => {
+                let (user, group, mode) = original.owner_and_mode();
+                (user, group, mode & 0o644)
+            }
+        };
+        let now = image.metadata()?;
+        if (now.uid(), now.gid()) != (user, group) {
+            rustix::fs::fchown(
+                &image,
+                Some(Uid::from_raw(user)),
+                Some(Gid::from_raw(group)),
+            )?;
+        }
+        rustix::fs::fchmod(&image, Mode::from_raw_mode(mode))?;
+        if let Some(old) = old {
+            looks::copy_attributes(old, &image)?;
+        }
+        image.sync_all()
+    }
+
+    /// `TYPE:PATH` of the new map under its temporary name.
+    pub(crate) fn query(&self) -> OsString {
+        self.map.at(&self.path.join(&self.text.name))
+    }
+
+    pub(crate) fn map(&self) -> &'m Map {
+        self.map
+    }
+
+    pub(crate) fn into_warnings(self) -> Vec<String> {
+        self.warnings
+    }
+
+    /// Puts the new map in the old one's place.
+    ///
+    /// # Errors
+    /// `File`: the old map stands, or, if only the directory could not be synced, the new one, which
+    /// [`move_out`](Self::move_out) knows.
+    pub(crate) fn move_in(&mut self) -> Result<(), MtaError> {
+        let moved = match self.swap(RenameFlags::EXCHANGE) {
+            Ok(()) => Ok(Place::In),
+            Err(Errno::NOENT) => self.swap(RenameFlags::NOREPLACE).map(|()| Place::InFirst),
+            Err(Errno::NOSYS | Errno::INVAL | Errno::NOTSUP) => {
+                self.link_and_rename().map(|()| Place::In)
+            }
+            Err(errno) => Err(errno),
+        };
+        self.place = moved.map_err(self.failed("move the new map to"))?;
+        self.sync().map_err(self.failed("sync the directory of"))
+    }
+
+    /// Puts the old map back, if it is not there.
+    ///
+    /// # Errors
+    /// `File`: the new map may stand.
+    pub(crate) fn move_out(&mut self) -> Result<(), MtaError> {
+        let moved = match self.place {
+            Place::Beside => return Ok(()),
+            Place::In => match self.swap(RenameFlags::EXCHANGE) {
+                Err(Errno::NOSYS | Errno::INVAL | Errno::NOTSUP) => self.swap(RenameFlags::empty()),
+                done => done,
+            },
+            Place::InFirst => rustix::fs::renameat(
+                &self.image.directory,
+                &self.target,
+                &self.image.directory,
+                &self.image.name,
+            ),
+        };
+        moved.map_err(self.failed("put back"))?;
+        self.place = Place::Beside;
+        self.sync().map_err(self.failed("sync the directory of"))
+    }
+
+    fn swap(&self, flags: RenameFlags) -> Result<(), Errno> {
+        let directory = &self.image.directory;
+        rustix::fs::renameat_with(directory, &self.image.name, directory, &self.target, flags)
+    }
+
+    /// Where names cannot be exchanged: the old map gets a second name, then its first is taken.
+    fn link_and_rename(&mut self) -> Result<(), Errno> {
+        let directory = &self.image.directory;
+        let mut second = self.image.name.clone();
+        second.push(".old");
+        rustix::fs::linkat(
+            directory,
+            &self.target,
+            directory,
+            &second,
+            AtFlags::empty(),
+        )?;
+        rustix::fs::renameat(directory, &self.image.name, directory, &self.target)?;
+        self.image.name = second;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), Errno> {
+        rustix::io::retry_on_intr(|| rustix::fs::fsync(&self.image.directory))
+    }
+
+    fn failed(&self, doing: &'static str) -> impl FnOnce(Errno) -> MtaError + use<> {
+        let path = self.path.join(&self.target);
+        move |errno| MtaError::File {
+            path,
+            doing,
+            source: errno.into(),
+        }
+    }
+}
+
+fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> MtaError {
+    move |source| MtaError::File {
+        path: path.to_owned(),
+        doing,
+        source,
+    }
+}
+
+fn prefix(target: &OsStr) -> OsString {
+    let mut prefix = OsString::from(".");
+    prefix.push(target);
+    prefix.push(".");
+    prefix
+}
+
+/// Removes what killed runs left: regular files of our shape of name, of no living process.
+fn sweep(path: &Path, target: &OsStr) {
+    let Ok(entries) = fs::read_dir(path) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_file && process_of(&entry.file_name(), target).is_some_and(|process| !lives(process))
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The process in a temporary name, `.TARGET.PID.aliases-map` and what postalias adds to it.
+fn process_of(name: &OsStr, target: &OsStr) -> Option<i32> {
+    let rest = name.as_bytes().strip_prefix(prefix(target).as_bytes())?;
+    let (process, rest) = std::str::from_utf8(rest).ok()?.split_once('.')?;
+    let ours = format!(".{rest}");
+    let suffix = ours.strip_prefix(END)?;
+    (suffix.is_empty() || suffix.starts_with('.'))
+        .then_some(process)?
+        .parse()
+        .ok()
+}

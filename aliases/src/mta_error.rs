@@ -1,0 +1,217 @@
+//! Why text and database could not be published, and what stands after that.
+//!
+//! **Invariants**: every message has the file or the tool it is about; what a tool said is printable.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use crate::file_error::FileError;
+
+/// Why the MTA's database could not be asked or built.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MtaError {
+    /// The MTA's tools are in none of these directories.
+    NoTools {
+        /// Where they were looked for.
+        directories: &'static [&'static str],
+    },
+    /// No map that this crate can build belongs to the file.
+    NoMap {
+        /// The aliases file.
+        path: PathBuf,
+        /// The maps of other types that do.
+        others: Vec<String>,
+    },
+    /// A tool could not be started or spoken to.
+    Start {
+        /// The tool.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A tool failed.
+    Tool {
+        /// The tool.
+        program: PathBuf,
+        /// Its status.
+        status: ExitStatus,
+        /// What it said, printable.
+        said: String,
+    },
+    /// A file of the database could not be handled.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What could not be done.
+        doing: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Names that do not lead where they should.
+    Wrong {
+        /// The map's file.
+        map: PathBuf,
+        /// The names.
+        names: Vec<Vec<u8>>,
+    },
+}
+
+impl fmt::Display for MtaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTools { directories } => {
+                write!(
+                    f,
+                    "cannot find postconf and postalias in {}",
+                    directories.join(", ")
+                )
+            }
+            Self::NoMap { path, others } if others.is_empty() => {
+                write!(
+                    f,
+                    "cannot build a database: {path:?}: the mail system reads no map of it"
+                )
+            }
+            Self::NoMap { path, others } => {
+                write!(
+                    f,
+                    "cannot build a database: {path:?}: not for {}",
+                    others.join(", ")
+                )
+            }
+            Self::Start { program, source } => write!(f, "cannot run: {program:?}: {source}"),
+            Self::Tool {
+                program,
+                status,
+                said,
+            } => write!(f, "{program:?} failed: {status}: {said}"),
+            Self::File {
+                path,
+                doing,
+                source,
+            } => write!(f, "cannot {doing}: {path:?}: {source}"),
+            Self::Wrong { map, names } => {
+                let first = names
+                    .first()
+                    .map_or(String::new(), |name| name.escape_ascii().to_string());
+                let count = names.len();
+                write!(
+                    f,
+                    "{map:?}: {count} names do not lead where they should, the first is \"{first}\""
+                )
+            }
+        }
+    }
+}
+
+impl Error for MtaError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Start { source, .. } | Self::File { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// What went wrong, with the text or with the database.
+#[derive(Debug)]
+pub enum Cause {
+    /// The text.
+    File(FileError),
+    /// The database.
+    Mta(MtaError),
+}
+
+impl From<MtaError> for Cause {
+    fn from(error: MtaError) -> Self {
+        Self::Mta(error)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Mta(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Why text and database were not published, by what stands now.
+#[derive(Debug)]
+pub enum PublishError {
+    /// Nothing has changed. A [`FileError::Changed`] in it says to start over.
+    Refused(Cause),
+    /// Something was wrong after the text stood; text and database are as before.
+    PutBack(Cause),
+    /// The same, but something could not be put back (`then`): what stands must be looked at.
+    Stuck {
+        /// What was wrong at first.
+        cause: Box<Cause>,
+        /// Why it could not be undone.
+        then: Box<Cause>,
+    },
+    /// New text and new database stand, but might not after a power cut.
+    NotDurable(Cause),
+}
+
+impl PublishError {
+    pub(crate) fn refused(error: FileError) -> Self {
+        Self::Refused(Cause::File(error))
+    }
+
+    pub(crate) fn not_durable(error: FileError) -> Self {
+        Self::NotDurable(Cause::File(error))
+    }
+
+    pub(crate) fn back(cause: Cause, undone: Result<(), Cause>) -> Self {
+        match undone {
+            Ok(()) => Self::PutBack(cause),
+            Err(then) => Self::Stuck {
+                cause: Box::new(cause),
+                then: Box::new(then),
+            },
+        }
+    }
+
+    /// Whether another editor was faster, so that the caller should start over.
+    pub fn is_editor_faster(&self) -> bool {
+        matches!(self, Self::Refused(Cause::File(FileError::Changed { .. })))
+    }
+}
+
+impl From<MtaError> for PublishError {
+    fn from(error: MtaError) -> Self {
+        Self::Refused(Cause::Mta(error))
+    }
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(cause) => write!(f, "{cause}; nothing has changed"),
+            Self::PutBack(cause) => write!(f, "{cause}; text and database are as before"),
+            Self::Stuck { cause, then } => {
+                write!(f, "{cause}; and they could not be put back: {then}")
+            }
+            Self::NotDurable(cause) => cause.fmt(f),
+        }
+    }
+}
+
+impl Error for PublishError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let cause = match self {
+            Self::Refused(cause) | Self::PutBack(cause) | Self::NotDurable(cause) => cause,
+            Self::Stuck { cause, .. } => cause,
+        };
+        match cause {
+            Cause::File(error) => Some(error),
+            Cause::Mta(error) => Some(error),
+        }
+    }
+}

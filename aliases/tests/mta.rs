@@ -1,0 +1,402 @@
+//! Text and database, published together, with tools that stand in for Postfix' own.
+//!
+//! The stand-ins are shell scripts in a directory of the test's: postconf prints what the test
+//! wrote down, postalias "builds" a map of `name:<tab>value` lines and answers from it. Files beside
+//! them make them fail. The real tools are asked in the project's machine tests.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aliases::{
+    DestinationKind, Dialect, Document, Expected, MapTrouble, Mta, MtaError, Original, Postfix,
+    PublishError,
+};
+
+const POSTCONF: &str = r#"#!/bin/sh
+[ -z "$MAIL_CONFIG" ] && [ "$PATH:$LC_ALL" = /usr/sbin:/usr/bin:/sbin:/bin:C ] || exit 9
+[ "$*" = "-xh default_database_type alias_maps alias_database" ] || exit 8
+exec cat "${0%/*}/configured"
+"#;
+
+const POSTALIAS: &str = r#"#!/bin/sh
+tools=${0%/*}
+if [ "$1" = -q ]; then
+    path=${3#*:} status=1
+    [ -f "$path.db" ] || { echo "postalias: fatal: open database $path.db" >&2; exit 1; }
+    while IFS= read -r key; do
+        line=$(grep "^$key:	" "$path.db") || continue
+        status=0
+        [ -f "$tools/lies" ] && [ "${path##*/}" = aliases ] && line="$key:	elsewhere"
+        echo "$line"
+    done
+    exit $status
+fi
+[ -f "$tools/fails" ] && { echo "postalias: fatal: no" >&2; exit 1; }
+path=${1#*:}
+echo "$1" >> "$tools/built"
+sed -n 's/^\([a-z0-9-]*\): */\1:	/p' "$path" > "$path.db"
+grep -n '^[^:]*$' "$path" | while IFS=: read -r line rest; do
+    echo "postalias: warning: $path, line $line: need name:value pair" >&2
+done
+exit 0
+"#;
+
+/// A directory with an aliases file and stand-ins for Postfix' tools.
+struct Site {
+    root: PathBuf,
+    mta: Mta,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// A script cannot be started while another thread's new child still has it open for writing.
+static ALONE: Mutex<()> = Mutex::new(());
+
+impl Site {
+    fn new(name: &str, configured: &str) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = std::env::temp_dir().join(format!("aliases-mta-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("etc")).unwrap();
+        let tools = root.join("tools");
+        fs::create_dir(&tools).unwrap();
+        for (tool, script) in [("postconf", POSTCONF), ("postalias", POSTALIAS)] {
+            let path = tools.join(tool);
+            fs::write(&path, script).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let site = Self {
+            mta: Mta::Postfix(Postfix::with_tools(&tools)),
+            root,
+            _alone: alone,
+        };
+        fs::write(
+            tools.join("configured"),
+            configured.replace("FILE", site.file().to_str().unwrap()),
+        )
+        .unwrap();
+        fs::write(site.file(), OLD).unwrap();
+        site
+    }
+
+    fn with_map(name: &str) -> Self {
+        let site = Self::new(name, HASH);
+        fs::write(site.map(), "a:\tu1\n").unwrap();
+        site
+    }
+
+    fn file(&self) -> PathBuf {
+        self.root.join("etc/aliases")
+    }
+
+    fn map(&self) -> PathBuf {
+        self.root.join("etc/aliases.db")
+    }
+
+    fn set(&self, what: &str) {
+        fs::write(self.root.join("tools").join(what), "").unwrap();
+    }
+
+    fn read(&self) -> Original {
+        Original::read(self.file()).unwrap()
+    }
+
+    fn publish(&self) -> Result<aliases::Published, PublishError> {
+        let expected = expected(NEW);
+        self.mta.publish(&self.read(), NEW, &expected)
+    }
+
+    #[track_caller]
+    fn expect(&self, text: &[u8], map: Option<&str>) {
+        assert_eq!(
+            fs::read(self.file()).unwrap().escape_ascii().to_string(),
+            text.escape_ascii().to_string()
+        );
+        assert_eq!(fs::read_to_string(self.map()).ok().as_deref(), map);
+        let count = 1 + usize::from(map.is_some());
+        assert_eq!(
+            fs::read_dir(self.root.join("etc")).unwrap().count(),
+            count,
+            "temporary files are left"
+        );
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+const HASH: &str = "hash\nhash:FILE, nis:mail.aliases\nFILE\n";
+const OLD: &[u8] = b"a: u1\n";
+const NEW: &[u8] = b"a: \"|/bin/p x\"\nb: u2\n";
+const NEW_MAP: &str = "a:\t\"|/bin/p x\"\nb:\tu2\n";
+const OLD_MAP: &str = "a:\tu1\n";
+
+fn expected(text: &[u8]) -> Vec<Expected> {
+    Document::parse(text, Dialect::Postfix)
+        .entries()
+        .map(|entry| Expected::entry(&entry))
+        .collect()
+}
+
+#[test]
+fn text_and_map_stand_together_and_nothing_else_is_left() {
+    let site = Site::with_map("publish");
+    let published = site.publish().unwrap();
+    assert_eq!(published.maps, [site.map()]);
+    assert!(published.replaced.unwrap().is(&site.read()));
+    assert_eq!(published.warnings, [] as [&str; 0]);
+    site.expect(NEW, Some(NEW_MAP));
+}
+
+#[test]
+fn the_map_is_never_built_in_place() {
+    let site = Site::with_map("beside");
+    site.publish().unwrap();
+    let built = fs::read_to_string(site.root.join("tools/built")).unwrap();
+    assert!(
+        !built.lines().any(|path| path.ends_with("/aliases")),
+        "{built}"
+    );
+    assert_eq!(built.lines().count(), 1);
+}
+
+#[test]
+fn the_map_keeps_owner_and_mode_of_the_old_one() {
+    let site = Site::with_map("owner");
+    fs::set_permissions(site.map(), fs::Permissions::from_mode(0o640)).unwrap();
+    let as_root = rustix::process::geteuid().is_root();
+    if as_root {
+        std::os::unix::fs::chown(site.map(), Some(1234), Some(4321)).unwrap();
+    }
+    site.publish().unwrap();
+    let metadata = fs::metadata(site.map()).unwrap();
+    assert_eq!(metadata.mode() & 0o7777, 0o640);
+    if as_root {
+        assert_eq!((metadata.uid(), metadata.gid()), (1234, 4321));
+    }
+}
+
+#[test]
+fn a_first_map_belongs_to_the_texts_owner() {
+    let site = Site::new("first", HASH);
+    fs::set_permissions(site.file(), fs::Permissions::from_mode(0o664)).unwrap();
+    let as_root = rustix::process::geteuid().is_root();
+    if as_root {
+        std::os::unix::fs::chown(site.file(), Some(1234), Some(4321)).unwrap();
+    }
+    site.publish().unwrap();
+    site.expect(NEW, Some(NEW_MAP));
+    let metadata = fs::metadata(site.map()).unwrap();
+    assert_eq!(metadata.mode() & 0o7777, 0o644);
+    if as_root {
+        assert_eq!((metadata.uid(), metadata.gid()), (1234, 4321));
+    }
+}
+
+#[test]
+fn a_builder_that_fails_changes_nothing() {
+    let site = Site::with_map("fails");
+    site.set("fails");
+    let error = site.publish().unwrap_err();
+    assert!(matches!(error, PublishError::Refused(_)), "{error}");
+    assert!(error.to_string().contains("fatal: no"), "{error}");
+    site.expect(OLD, Some(OLD_MAP));
+}
+
+#[test]
+fn a_map_that_would_be_wrong_never_stands() {
+    let site = Site::with_map("wrong");
+    for wrong in [
+        Expected {
+            name: b"a".to_vec(),
+            destinations: Some(vec![DestinationKind::Pipe(b"/bin/p y".to_vec())]),
+        },
+        Expected {
+            name: b"c".to_vec(),
+            destinations: Some(vec![]),
+        },
+        Expected::absent("b"),
+    ] {
+        let name = wrong.name.clone();
+        let error = site.mta.publish(&site.read(), NEW, &[wrong]).unwrap_err();
+        let PublishError::Refused(aliases::Cause::Mta(MtaError::Wrong { names, .. })) = error
+        else {
+            unreachable!("{error}");
+        };
+        assert_eq!(names, [name]);
+        site.expect(OLD, Some(OLD_MAP));
+    }
+    site.mta
+        .publish(
+            &site.read(),
+            NEW,
+            &[Expected::absent("c"), Expected::absent("")],
+        )
+        .unwrap();
+}
+
+#[test]
+fn if_the_map_in_place_is_wrong_both_go_back() {
+    let site = Site::with_map("back");
+    let inodes = || [site.file(), site.map()].map(|path| fs::metadata(path).unwrap().ino());
+    let before = inodes();
+    site.set("lies");
+    let error = site.publish().unwrap_err();
+    assert!(matches!(error, PublishError::PutBack(_)), "{error}");
+    site.expect(OLD, Some(OLD_MAP));
+    assert_eq!(inodes(), before);
+}
+
+#[test]
+fn if_the_first_map_is_wrong_in_place_there_is_none_again() {
+    let site = Site::new("back-first", HASH);
+    site.set("lies");
+    assert!(matches!(site.publish(), Err(PublishError::PutBack(_))));
+    site.expect(OLD, None);
+}
+
+#[test]
+fn a_faster_editor_keeps_text_and_map() {
+    let site = Site::with_map("faster");
+    let original = site.read();
+    fs::write(site.file(), "a: u1, u2\n").unwrap();
+    let error = site.mta.publish(&original, NEW, &[]).unwrap_err();
+    assert!(error.is_editor_faster(), "{error}");
+    let error = site.mta.rebuild(&original, &[]).unwrap_err();
+    assert!(error.is_editor_faster(), "{error}");
+    site.expect(b"a: u1, u2\n", Some(OLD_MAP));
+}
+
+#[test]
+fn warnings_name_the_file_that_people_know() {
+    let site = Site::with_map("warnings");
+    let published = site
+        .mta
+        .publish(&site.read(), b"a: u1\nnonsense\n", &[])
+        .unwrap();
+    let warning = format!("{}, line 2: need name:value pair", site.file().display());
+    assert_eq!(published.warnings, [warning]);
+}
+
+#[test]
+fn verify_tells_missing_wrong_and_stale_maps_and_rebuild_mends_them() {
+    let site = Site::new("verify", HASH);
+    let trouble = || {
+        let states = site.mta.verify(&site.read(), &expected(OLD)).unwrap();
+        assert_eq!((states.len(), &states[0].file), (1, &site.map()));
+        states[0].trouble.clone()
+    };
+    let rebuild = || drop(site.mta.rebuild(&site.read(), &expected(OLD)).unwrap());
+    assert_eq!(trouble(), Some(MapTrouble::Missing));
+    rebuild();
+    assert_eq!(trouble(), None);
+    fs::write(site.map(), "a:\tu9\n").unwrap();
+    assert_eq!(trouble(), Some(MapTrouble::Wrong(vec![b"a".to_vec()])));
+    rebuild();
+    assert_eq!(trouble(), None);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    fs::write(site.file(), b"a: u1\nb: u2\n").unwrap();
+    assert_eq!(trouble(), Some(MapTrouble::Stale));
+    rebuild();
+    assert_eq!(trouble(), None);
+    site.expect(b"a: u1\nb: u2\n", Some("a:\tu1\nb:\tu2\n"));
+}
+
+#[test]
+fn maps_are_found_by_their_text_whatever_they_are_called() {
+    for configured in [
+        "hash\nhash:FILE\nhash:FILE\n",
+        "hash\nFILE\n\n",
+        "btree\n\nproxy:FILE\n",
+        "lmdb\nnis:mail.aliases proxy:hash:FILE\n\n",
+    ] {
+        let site = Site::new("found", configured);
+        assert_eq!(site.publish().unwrap().maps, [site.map()], "{configured}");
+    }
+}
+
+#[test]
+fn a_file_without_a_map_that_can_be_built_is_refused() {
+    for (configured, others) in [
+        ("hash\nhash:/etc/other\n\n", vec![]),
+        ("hash\ntexthash:FILE\n\n", vec!["texthash:"]),
+    ] {
+        let site = Site::new("nomap", configured);
+        let error = site.publish().unwrap_err();
+        let PublishError::Refused(aliases::Cause::Mta(MtaError::NoMap { others: found, .. })) =
+            &error
+        else {
+            unreachable!("{error}");
+        };
+        assert_eq!(found.len(), others.len());
+        assert!(
+            found
+                .iter()
+                .zip(others)
+                .all(|(found, other)| found.starts_with(other))
+        );
+        site.expect(OLD, None);
+    }
+}
+
+#[test]
+fn without_a_database_the_text_alone_is_replaced() {
+    let site = Site::new("none", "");
+    let published = Mta::None
+        .publish(&site.read(), NEW, &expected(NEW))
+        .unwrap();
+    assert!(published.replaced.is_some() && published.maps.is_empty());
+    assert!(
+        Mta::None
+            .verify(&site.read(), &expected(NEW))
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        Mta::None
+            .rebuild(&site.read(), &[])
+            .unwrap()
+            .replaced
+            .is_none()
+    );
+    site.expect(NEW, None);
+}
+
+#[test]
+fn many_names_are_asked_at_once() {
+    let site = Site::with_map("many");
+    let text: String = (0..300)
+        .map(|n| format!("list{n}: \"|/bin/prog post list{n}\"\n"))
+        .collect();
+    let names = expected(text.as_bytes());
+    site.mta
+        .publish(&site.read(), text.as_bytes(), &names)
+        .unwrap();
+    assert_eq!(
+        site.mta.verify(&site.read(), &names).unwrap()[0].trouble,
+        None
+    );
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed() {
+    let site = Site::with_map("left");
+    let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+    child.wait().unwrap();
+    let etc: &Path = &site.root.join("etc");
+    for end in ["", ".db", ".db.tmp"] {
+        fs::write(
+            etc.join(format!(".aliases.db.{}.aliases-map{end}", child.id())),
+            "",
+        )
+        .unwrap();
+    }
+    site.publish().unwrap();
+    site.expect(NEW, Some(NEW_MAP));
+}
