@@ -64,13 +64,15 @@ pub fn findings(site: &Site, parity: &Parity) -> Result<Vec<Finding>, AddressErr
     entries(&view, &mut findings);
     stale(&view, &mut findings);
     let names = view.to_verify(&super::decide::Intent::Adopt(None));
-    for text in disk::verify(site, &found, &names)? {
-        let hint = Some("mm-aliases sync");
-        findings.push(Finding {
-            severity: Severity::Critical,
-            text,
-            hint,
-        });
+    for file in &found.files {
+        for text in disk::verify(site, file, &names)? {
+            let hint = Some("mm-aliases sync");
+            findings.push(Finding {
+                severity: Severity::Critical,
+                text,
+                hint,
+            });
+        }
     }
     former_paths(&view, &records, &mut findings);
     if records.torn {

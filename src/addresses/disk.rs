@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 pub(super) use aliases::Original;
-use aliases::{FileError, Method, Stands};
+use aliases::{
+    Cause, Dialect, Document, Expected, FileError, MapState, MapTrouble, Method, Postfix,
+    PublishError, Published, Stands,
+};
 
-use super::error::AddressError;
-use super::found::Found;
-use crate::config::Mta;
+use super::error::{AddressError, some_of};
+use super::found::AliasFile;
+use crate::config;
 use crate::site::Site;
 
 /// Reads an alias file.
@@ -23,22 +26,136 @@ pub(super) fn read(path: &Path) -> Result<Original, AddressError> {
     Original::read(path).map_err(|error| said(path, &error))
 }
 
-/// Replaces what was read by `bytes`; returns what the admin should know.
+/// Replaces what was read by `text`, and the MTA's database with it, which must then have
+/// these names as the text has them. Returns what the admin should know.
 ///
 /// # Errors
-/// `Raced` if somebody else was faster; else why, and nothing has changed, unless it says so.
-pub(super) fn replace(
+/// `Raced` if somebody else was faster; `Half` if something is left to be looked at; else
+/// nothing has changed.
+pub(super) fn publish(
+    site: &Site,
     original: &Original,
     path: &Path,
-    bytes: &[u8],
+    text: &[u8],
+    names: &BTreeSet<String>,
 ) -> Result<Vec<String>, AddressError> {
-    let replaced = aliases::replace(original, bytes).map_err(|error| said(path, &error))?;
-    Ok(match replaced.method() {
-        Method::Exchanged => Vec::new(),
-        Method::Renamed => vec![format!(
+    let document = Document::parse(text, Dialect::Postfix);
+    let expected = expected(&document, names);
+    let published = mta(site)?.publish(original, text, &expected);
+    published
+        .map(|done| notes(path, &done))
+        .map_err(|error| unpublished(path, &error))
+}
+
+/// Builds the MTA's database of this file anew from the text as it stands.
+///
+/// # Errors
+/// As [`publish`].
+pub(super) fn rebuild(
+    site: &Site,
+    file: &AliasFile,
+    names: &BTreeSet<String>,
+) -> Result<Vec<String>, AddressError> {
+    let names = names_of(file, names);
+    let expected = expected(&file.document, &names);
+    let rebuilt = mta(site)?.rebuild(&file.original, &expected);
+    rebuilt
+        .map(|done| notes(&file.path, &done))
+        .map_err(|error| unpublished(&file.path, &error))
+}
+
+/// What the MTA's database of this file has otherwise than the text, for those of `names` that
+/// the file has: one sentence each.
+///
+/// # Errors
+/// The MTA's tools cannot be asked.
+pub(super) fn verify(
+    site: &Site,
+    file: &AliasFile,
+    names: &BTreeSet<String>,
+) -> Result<Vec<String>, AddressError> {
+    let expected = expected(&file.document, &names_of(file, names));
+    let states = mta(site)?
+        .verify(&file.original, &expected)
+        .map_err(|error| AddressError::Database(error.to_string()))?;
+    let said = |state: MapState| {
+        let map = &state.file;
+        Some(match state.trouble? {
+            MapTrouble::Missing => format!(
+                "{map:?} is missing: the MTA knows no alias of {:?}",
+                file.path
+            ),
+            MapTrouble::Stale => format!("{map:?} is older than {:?}", file.path),
+            MapTrouble::Wrong(names) => {
+                let names: Vec<String> = names
+                    .iter()
+                    .map(|name| name.escape_ascii().to_string())
+                    .collect();
+                format!(
+                    "{map:?} leads these elsewhere than {:?}: {}",
+                    file.path,
+                    some_of(&names)
+                )
+            }
+        })
+    };
+    Ok(states.into_iter().filter_map(said).collect())
+}
+
+fn mta(site: &Site) -> Result<aliases::Mta, AddressError> {
+    match site.config.mta {
+        config::Mta::None => Ok(aliases::Mta::None),
+        config::Mta::Postfix => Postfix::find()
+            .map(aliases::Mta::Postfix)
+            .map_err(|error| AddressError::Database(error.to_string())),
+    }
+}
+
+fn names_of(file: &AliasFile, names: &BTreeSet<String>) -> BTreeSet<String> {
+    let here = |name: &&String| file.document.lookup(name.as_bytes()).is_some();
+    names.iter().filter(here).cloned().collect()
+}
+
+fn expected(document: &Document, names: &BTreeSet<String>) -> Vec<Expected> {
+    let entry = |name: &String| {
+        let found = document
+            .lookup(name.as_bytes())
+            .and_then(|id| document.entry(id));
+        found.map_or_else(
+            || Expected::absent(name.as_bytes()),
+            |entry| Expected::entry(&entry),
+        )
+    };
+    names.iter().map(entry).collect()
+}
+
+fn notes(path: &Path, done: &Published) -> Vec<String> {
+    let mut notes: Vec<String> = done
+        .warnings
+        .iter()
+        .map(|warning| crate::syslog::printable(warning))
+        .collect();
+    if done
+        .replaced
+        .as_ref()
+        .is_some_and(|replaced| replaced.method() == Method::Renamed)
+    {
+        notes.push(format!(
             "{path:?}: its file system cannot exchange files; it was renamed into place"
-        )],
-    })
+        ));
+    }
+    notes
+}
+
+fn unpublished(path: &Path, error: &PublishError) -> AddressError {
+    match error {
+        error if error.is_editor_faster() => AddressError::Raced(path.to_owned()),
+        PublishError::Refused(Cause::File(error)) => said(path, error),
+        PublishError::Refused(_) | PublishError::PutBack(_) => {
+            AddressError::Database(error.to_string())
+        }
+        _ => AddressError::Half(vec![path.to_owned()], error.to_string()),
+    }
 }
 
 fn said(path: &Path, error: &FileError) -> AddressError {
@@ -47,45 +164,15 @@ fn said(path: &Path, error: &FileError) -> AddressError {
         error if error.stands() == Stands::New => {
             AddressError::Half(vec![path.to_owned()], error.to_string())
         }
-        error => AddressError::File(path.to_owned(), error.to_string(), hint(error)),
+        error => AddressError::File(error.to_string(), hint(error)),
     }
 }
 
-fn hint(error: &FileError) -> Vec<String> {
+fn hint(error: &FileError) -> Option<&'static str> {
     match error {
         FileError::HardLinked { .. } => {
-            vec!["make it one file with one name; a symbolic link to it is followed".to_owned()]
+            Some("make it one file with one name; a symbolic link to it is followed")
         }
-        _ => Vec::new(),
+        _ => None,
     }
-}
-
-/// What the MTA's database has otherwise than the text, of these names: one sentence each.
-///
-/// # Errors
-/// The MTA's tools cannot be asked.
-pub(super) fn verify(
-    site: &Site,
-    _found: &Found,
-    _names: &BTreeSet<String>,
-) -> Result<Vec<String>, AddressError> {
-    match site.config.mta {
-        Mta::None => Ok(Vec::new()),
-        Mta::Postfix => Err(AddressError::Database(
-            Mta::Postfix,
-            "it cannot be asked yet".into(),
-        )),
-    }
-}
-
-/// Builds the MTA's database from the text as it stands, and reads these names back.
-///
-/// # Errors
-/// It could not be built, or says something else; what was before stands again.
-pub(super) fn publish(
-    site: &Site,
-    found: &Found,
-    names: &BTreeSet<String>,
-) -> Result<Vec<String>, AddressError> {
-    verify(site, found, names)
 }

@@ -230,13 +230,7 @@ impl Making<'_> {
 
     fn check<T>(&self, done: Result<T, aliases::EditError>) -> Result<T, AddressError> {
         let path = &self.rewrite.path;
-        done.map_err(|error| {
-            AddressError::File(
-                path.clone(),
-                format!("cannot edit {path:?}: {error}"),
-                Vec::new(),
-            )
-        })
+        done.map_err(|error| AddressError::File(format!("cannot edit {path:?}: {error}"), None))
     }
 
     /// The entry behind which the next one comes.

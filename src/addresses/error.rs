@@ -7,7 +7,6 @@ use std::io;
 use std::path::PathBuf;
 
 use super::rights::Denied;
-use crate::config::Mta;
 use crate::list::ListName;
 use crate::site::SiteError;
 use crate::store::StoreError;
@@ -22,7 +21,7 @@ pub enum AddressError {
     /// A file: what could not be done with it, and why.
     Io(&'static str, PathBuf, io::Error),
     /// An alias file cannot be read or replaced.
-    File(PathBuf, String, Vec<String>),
+    File(String, Option<&'static str>),
     /// A line of adopted.jsonl is damaged: line from 1.
     Record(PathBuf, usize, String),
     /// What is stale cannot be told without an enumeration.
@@ -37,9 +36,9 @@ pub enum AddressError {
     User(String, String),
     /// An editor was faster each time.
     Raced(PathBuf),
-    /// The MTA's database does not say what the text says.
-    Database(Mta, String),
-    /// The text was changed, its database could not be, and the text could not be put back.
+    /// The MTA's database could not be asked, or could not be built.
+    Database(String),
+    /// Something was changed, and something after it failed; what stands must be looked at.
     Half(Vec<PathBuf>, String),
     /// What was to be taken back is not what stands.
     Edited(PathBuf, Vec<String>),
@@ -60,7 +59,7 @@ impl fmt::Display for AddressError {
             AddressError::Site(error) => error.fmt(f),
             AddressError::Store(error) => error.fmt(f),
             AddressError::Io(what, path, error) => write!(f, "cannot {what} {path:?}: {error}"),
-            AddressError::File(_, what, _) => f.write_str(what),
+            AddressError::File(what, _) => f.write_str(what),
             AddressError::Record(path, line, what) => {
                 write!(f, "{}:{line}:1: {what}", path.display())
             }
@@ -86,14 +85,9 @@ impl fmt::Display for AddressError {
                     "cannot replace {path:?}: somebody else changes it again and again"
                 )
             }
-            AddressError::Database(mta, what) => {
-                write!(
-                    f,
-                    "the database of {mta:?} is not in line with the text: {what}"
-                )
-            }
+            AddressError::Database(what) => f.write_str(what),
             AddressError::Half(paths, what) => {
-                write!(f, "{paths:?} changed, but not the MTA's database: {what}")
+                write!(f, "{paths:?}: something was changed, and then: {what}")
             }
             AddressError::Edited(path, names) => write!(
                 f,
@@ -123,7 +117,7 @@ impl AddressError {
     pub fn hints(&self) -> Vec<String> {
         let one = |text: &str| vec![text.to_owned()];
         match self {
-            AddressError::File(_, _, hints) => hints.clone(),
+            AddressError::File(_, hint) => hint.iter().map(|&hint| hint.to_owned()).collect(),
             AddressError::Record(path, line, _) => vec![format!(
                 "repair or remove line {line} of {path:?}; what it recorded is then written anew \
                  by unadopt, not put back"
@@ -136,8 +130,8 @@ impl AddressError {
             }
             AddressError::Denied(_) => one("`mm-parity check` looks at every program and tree"),
             AddressError::Raced(_) => one("find out what writes it, then type the command again"),
-            AddressError::Half(..) | AddressError::Database(..) => {
-                one("`mm-aliases sync` builds the database again")
+            AddressError::Half(..) => {
+                one("mm-aliases sync looks at text and database, and mends them")
             }
             AddressError::Store(StoreError::Busy(..)) => one("wait until it is done"),
             _ => Vec::new(),

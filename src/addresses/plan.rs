@@ -5,11 +5,9 @@
 //! | step | on disk | mail | the next run |
 //! |---|---|---|---|
 //! | 1. the records of what will stand, synced | records without their change | as before | they match nothing |
-//! | 2. each file replaced, its text exchanged whole | new text, old database | the MTA uses the old database: as before | finds the database out of line, builds it |
-//! | 3. the database built beside and moved, read back | both new | as wanted | nothing to do |
+//! | 2. each file and its database, text first (crate `aliases`, `mta`) | some files new, some old | by the database: each name as before or as wanted | finds what is left, or the database out of line, and goes on |
 //!
-//! The text goes first: what it loses is at worst an entry that the database still has, and an
-//! old entry leads to a program that is still there. If step 3 fails, the text goes back.
+//! If a file cannot be published, those before it go back.
 //!
 //! **Invariants.** Only with the writer's lock. An editor who was faster wins: everything is
 //! decided anew from what he wrote. Where nothing differs no file is touched.
@@ -144,12 +142,16 @@ impl<'s> Plan<'s> {
             .sum()
     }
 
-    /// Whether the MTA's database says what the text says, for the names that matter.
+    /// What the MTA's database has otherwise than the text: one sentence each.
     ///
     /// # Errors
-    /// The MTA's tool cannot be asked.
+    /// The MTA's tools cannot be asked.
     pub(super) fn database(&self) -> Result<Vec<String>, AddressError> {
-        disk::verify(self.site, &self.work.found, &self.work.verify)
+        let mut told = Vec::new();
+        for file in &self.work.found.files {
+            told.extend(disk::verify(self.site, file, &self.work.verify)?);
+        }
+        Ok(told)
     }
 
     /// Makes the change: text and database.
@@ -180,43 +182,50 @@ impl<'s> Plan<'s> {
     }
 
     fn try_apply(&self) -> Result<Vec<String>, AddressError> {
-        let mut notes = Vec::new();
-        if self.is_empty() {
-            if !self.database()?.is_empty() {
-                notes.extend(disk::publish(
-                    self.site,
-                    &self.work.found,
-                    &self.work.verify,
-                )?);
-                notes.push("the MTA's database was out of line: it was built anew".to_owned());
-            }
-            return Ok(notes);
+        let work = &self.work;
+        if !self.is_empty() {
+            let all = work
+                .rewrites
+                .iter()
+                .flat_map(|rewrite| rewrite.records.iter());
+            let records: Vec<_> = all.cloned().collect();
+            record::append(&record::path(self.site), &records)?;
         }
-        let records: Vec<_> = self
-            .work
-            .rewrites
-            .iter()
-            .flat_map(|rewrite| rewrite.records.clone())
-            .collect();
-        record::append(&record::path(self.site), &records)?;
-        notes.extend(replace_all(
-            self.site,
-            &self.work.found,
-            &self.work.rewrites,
-        )?);
-        let names = self
-            .work
-            .rewrites
-            .iter()
-            .flat_map(|rewrite| rewrite.names.iter());
-        let verify = names.chain(&self.work.verify).cloned().collect();
-        let published =
-            Found::read(self.site).and_then(|found| disk::publish(self.site, &found, &verify));
-        match published {
-            Ok(more) => notes.extend(more),
-            Err(error) => return Err(back_to_before(self.site, &self.work.rewrites, error)),
+        let mut notes = Vec::new();
+        for (n, rewrite) in work.rewrites.iter().enumerate() {
+            let original = &work.found.files[rewrite.file].original;
+            let names = self.names_in(rewrite);
+            match disk::publish(self.site, original, &rewrite.path, &rewrite.after, &names) {
+                Ok(more) => notes.extend(more),
+                Err(error) => return Err(back(self.site, &work.rewrites[..n], error)),
+            }
+        }
+        // A file that needs no change may still have a database that a kill left behind.
+        for (n, file) in work.found.files.iter().enumerate() {
+            let is_done = work.rewrites.iter().any(|rewrite| rewrite.file == n);
+            if is_done || disk::verify(self.site, file, &work.verify)?.is_empty() {
+                continue;
+            }
+            notes.extend(disk::rebuild(self.site, file, &work.verify)?);
+            notes.push(format!(
+                "{}: its database was out of line, and was built anew",
+                file.path.display()
+            ));
         }
         Ok(notes)
+    }
+
+    /// What is to be read back from the database of a rewritten file: what changes, and what
+    /// the act is about besides.
+    fn names_in(&self, rewrite: &Rewrite) -> BTreeSet<String> {
+        let file = &self.work.found.files[rewrite.file];
+        let here = |name: &&String| file.document.lookup(name.as_bytes()).is_some();
+        rewrite
+            .names
+            .iter()
+            .chain(self.work.verify.iter().filter(here))
+            .cloned()
+            .collect()
     }
 }
 
@@ -244,56 +253,26 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
     })
 }
 
-/// Replaces every file; where one fails, those before it go back.
-fn replace_all(
-    site: &Site,
-    found: &Found,
-    rewrites: &[Rewrite],
-) -> Result<Vec<String>, AddressError> {
-    let mut notes = Vec::new();
-    for (n, rewrite) in rewrites.iter().enumerate() {
-        match disk::replace(
-            &found.files[rewrite.file].original,
-            &rewrite.path,
-            &rewrite.after,
-        ) {
-            Ok(more) => notes.extend(more),
-            Err(error) => {
-                return Err(match put_texts_back(site, &rewrites[..n]) {
-                    Ok(()) => error,
-                    Err(worse) => AddressError::Half(paths(&rewrites[..n]), worse.to_string()),
-                });
-            }
-        }
+/// One file could not be published: those before it go back.
+fn back(site: &Site, done: &[Rewrite], error: AddressError) -> AddressError {
+    if done.is_empty() {
+        return error;
     }
-    Ok(notes)
-}
-
-/// The database could not follow the text: text and database go back.
-fn back_to_before(site: &Site, rewrites: &[Rewrite], error: AddressError) -> AddressError {
-    let back = put_texts_back(site, rewrites).and_then(|()| {
-        let found = Found::read(site)?;
-        let names = rewrites
-            .iter()
-            .flat_map(|rewrite| rewrite.names.clone())
-            .collect();
-        match disk::verify(site, &found, &names)?.is_empty() {
-            true => Ok(()),
-            false => disk::publish(site, &found, &names).map(|_| ()),
-        }
-    });
-    match back {
+    match put_back(site, done) {
         Ok(()) => error,
-        Err(worse) => AddressError::Half(paths(rewrites), format!("{error}; and {worse}")),
+        Err(worse) => {
+            let paths = done.iter().map(|rewrite| rewrite.path.clone()).collect();
+            AddressError::Half(paths, format!("{error}; and then {worse}"))
+        }
     }
 }
 
 /// Puts the bytes before each rewrite back, or entry by entry where somebody edited the file
 /// since.
-fn put_texts_back(site: &Site, rewrites: &[Rewrite]) -> Result<(), AddressError> {
+fn put_back(site: &Site, rewrites: &[Rewrite]) -> Result<(), AddressError> {
     for _ in 0..ATTEMPTS {
         let found = Found::read(site)?;
-        match put_back_in(&found, rewrites) {
+        match put_back_in(site, &found, rewrites) {
             Err(AddressError::Raced(_)) => {}
             done => return done,
         }
@@ -305,7 +284,7 @@ fn put_texts_back(site: &Site, rewrites: &[Rewrite]) -> Result<(), AddressError>
     ))
 }
 
-fn put_back_in(found: &Found, rewrites: &[Rewrite]) -> Result<(), AddressError> {
+fn put_back_in(site: &Site, found: &Found, rewrites: &[Rewrite]) -> Result<(), AddressError> {
     for rewrite in rewrites {
         let file = &found.files[rewrite.file];
         let now = file.original.bytes();
@@ -313,11 +292,23 @@ fn put_back_in(found: &Found, rewrites: &[Rewrite]) -> Result<(), AddressError> 
             continue;
         }
         if now == rewrite.after {
-            disk::replace(&file.original, &rewrite.path, &rewrite.before)?;
+            disk::publish(
+                site,
+                &file.original,
+                &rewrite.path,
+                &rewrite.before,
+                &rewrite.names,
+            )?;
             continue;
         }
         for undone in undo_entries(found, rewrite)?.rewrite("take-back", 0)? {
-            disk::replace(&file.original, &undone.path, &undone.after)?;
+            disk::publish(
+                site,
+                &file.original,
+                &undone.path,
+                &undone.after,
+                &undone.names,
+            )?;
         }
     }
     Ok(())
@@ -362,13 +353,6 @@ fn undo_entries<'f>(found: &'f Found, rewrite: &Rewrite) -> Result<Edits<'f>, Ad
     }
 }
 
-fn paths(rewrites: &[Rewrite]) -> Vec<PathBuf> {
-    rewrites
-        .iter()
-        .map(|rewrite| rewrite.path.clone())
-        .collect()
-}
-
 impl Applied<'_> {
     /// What the admin should know besides: one sentence each.
     pub fn notes(&self) -> &[String] {
@@ -384,14 +368,7 @@ impl Applied<'_> {
         if self.done.is_empty() {
             return Ok(());
         }
-        put_texts_back(self.site, &self.done)?;
-        let found = Found::read(self.site)?;
-        let names = self
-            .done
-            .iter()
-            .flat_map(|rewrite| rewrite.names.clone())
-            .collect();
-        disk::publish(self.site, &found, &names).map(|_| ())
+        put_back(self.site, &self.done)
     }
 }
 
