@@ -1,6 +1,6 @@
 //! The system's own move, and every way back from it.
 
-use crate::stage::Stage;
+use crate::stage::{LISTS, Stage};
 
 fn current(stage: &Stage) -> String {
     let done = stage.parity(&["status", "--format", "json"]).expect(0);
@@ -119,6 +119,7 @@ fn a_site_with_one_tree_has_nothing_to_move_to() {
     ] {
         stage.parity(words).expect(1).complains(&["one tree only"]);
     }
+    stage.aliases(&["adopt"]).expect(0);
     stage.parity(&["check"]).expect(0);
 }
 
@@ -133,5 +134,144 @@ fn a_commit_that_stands_is_not_made_again() {
             .expect(0)
             .says(&["nothing to do: tree b is current already"]);
     }
+    assert_eq!(stage.read("state/parity.toml"), before);
+}
+
+/// A list manager with three addresses a list, one of which Mailman 2.1 has not.
+const SMALL: &str = r#"format = 1
+about = "small"
+case = "lower"
+[verbs.post]
+addresses = ["{list}"]
+argv = ["{tree}/mail/mailman", "post", "{list}"]
+[verbs.owner]
+addresses = ["{list}-owner"]
+argv = ["{tree}/mail/mailman", "owner", "{list}"]
+[verbs.editor]
+addresses = ["{list}-editor"]
+argv = ["{tree}/mail/mailman", "editor", "{list}"]
+[lists]
+directory = "{data}/lists"
+holds = ["config.pck"]
+[release]
+file = "{tree}/Mailman/Version.py"
+regex = 'VERSION = "([^"]+)"'
+"#;
+
+/// A site whose future tree has another list manager than its current one.
+fn unlike() -> Stage {
+    let stage = Stage::bare();
+    stage.make_dir("profiles");
+    stage.write("profiles/small.toml", SMALL, 0o644);
+    let site = stage.read("site.toml");
+    let Some(at) = site.rfind("\"mailman2\"") else {
+        panic!("{site}")
+    };
+    let site = format!("{}\"small\"{}", &site[..at], &site[at + 10..]);
+    stage.write("site.toml", site, 0o644);
+    stage.parity(&["init", "--current", "a"]).expect(0);
+    stage
+}
+
+#[test]
+fn a_move_brings_the_lists_own_aliases_in_line_first() {
+    let stage = unlike();
+    let before = stage.read("aliases");
+    stage
+        .parity(&["upgrade", "toylist", "--dry-run"])
+        .expect(0)
+        .says(&["aliases: ", "+toylist-editor: ", "-toylist: "]);
+    assert_eq!(stage.read("aliases"), before);
+    stage
+        .parity(&["upgrade", "toylist"])
+        .expect(0)
+        .says(&["aliases: "]);
+    let after = stage.read("aliases");
+    assert!(after.contains("\ntoylist-editor: \"|"), "{after}");
+    assert!(!after.contains("a/mail/mailman post toylist"), "{after}");
+    // Nobody else's.
+    assert!(
+        after.contains(&stage.direct_block("a", "reallist1")),
+        "{after}"
+    );
+    // On the way back they stay: what the current tree has not is no address there.
+    stage.parity(&["downgrade", "toylist"]).expect(0);
+    assert_eq!(stage.read("aliases"), after);
+    stage.deliver(&["editor", "toylist"], b"x").expect(67);
+}
+
+#[test]
+fn a_commit_removes_what_no_tree_in_use_has_and_a_revert_puts_it_back() {
+    let stage = unlike();
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    let before = stage.read("aliases");
+    stage
+        .parity(&["commit"])
+        .expect(0)
+        .says(&["committed: tree b", "aliases: "]);
+    let after = stage.read("aliases");
+    for list in LISTS {
+        for (tail, stays) in [
+            ("", true),
+            ("-owner", true),
+            ("-editor", true),
+            ("-join", false),
+        ] {
+            let name = format!("\n{list}{tail}: ");
+            assert!(before.contains(&name), "{name} in {before}");
+            assert_eq!(after.contains(&name), stays, "{name} in {after}");
+        }
+    }
+    stage
+        .parity(&["undo"])
+        .expect(0)
+        .says(&["reverted the commit", "aliases: "]);
+    assert_eq!(stage.read("aliases"), before);
+    stage.parity(&["undo"]).expect(0);
+    stage.parity(&["check"]).expect(0);
+    assert_eq!(stage.read("aliases"), before);
+}
+
+#[test]
+fn a_commit_whose_aliases_could_not_follow_is_refused() {
+    let stage = unlike();
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    let before = stage.read("state/parity.toml");
+    // A second name for the file: replacing it would part the two.
+    let (file, other) = (stage.path("aliases"), stage.path("aliases.other"));
+    assert!(std::fs::hard_link(&file, &other).is_ok());
+    stage
+        .parity(&["commit"])
+        .expect(1)
+        .complains(&["cannot commit", "hard link", "hint: "]);
+    assert_eq!(stage.read("state/parity.toml"), before);
+    assert!(std::fs::remove_file(&other).is_ok());
+    stage.parity(&["commit"]).expect(0);
+}
+
+#[test]
+fn a_commit_that_was_killed_before_its_aliases_is_finished_by_the_next() {
+    let stage = unlike();
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    let before = stage.read("aliases");
+    stage.parity(&["commit"]).expect(0);
+    let after = stage.read("aliases");
+    stage.write("aliases", &before, 0o644);
+    stage
+        .parity(&["commit"])
+        .expect(0)
+        .says(&["nothing to do: tree b is current already", "aliases: "]);
+    assert_eq!(stage.read("aliases"), after);
+}
+
+#[test]
+fn a_list_whose_aliases_cannot_be_turned_does_not_move() {
+    let stage = unlike();
+    let before = stage.read("state/parity.toml");
+    assert!(std::fs::hard_link(stage.path("aliases"), stage.path("aliases.other")).is_ok());
+    stage
+        .parity(&["upgrade", "toylist"])
+        .expect(1)
+        .complains(&["cannot upgrade", "aliases"]);
     assert_eq!(stage.read("state/parity.toml"), before);
 }

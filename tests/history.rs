@@ -83,6 +83,7 @@ fn undo_of_a_downgrade_has_the_checks_of_an_upgrade() {
 #[test]
 fn an_edit_by_hand_is_told_recorded_and_can_be_undone() {
     let stage = Stage::new();
+    stage.aliases(&["adopt"]).expect(0);
     stage.parity(&["upgrade", "toylist"]).expect(0);
     let text = stage.read("state/parity.toml");
     stage.write(

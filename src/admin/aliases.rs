@@ -1,113 +1,71 @@
-//! The one door from a move to the alias entries (`addresses`).
+//! The one door from the admin's acts to the alias entries (`addresses`).
 //!
 //! **Invariants.** Decides nothing about parity; no alias grammar.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+pub use crate::addresses::{
+    AddressError, Applied, Known, Plan, known, plan_commit, plan_move, plan_revert,
+};
+
+use crate::addresses;
+use crate::admin::check::{Finding, Severity};
+use crate::admin::outcome::{Refused, typed_aliases};
 use crate::list::ListName;
 use crate::parity::Parity;
-use crate::profiles::Profile;
 use crate::site::Site;
-use crate::store::Writer;
 
-/// The lists there are.
-#[derive(Debug)]
-pub struct Known {
-    /// All of them.
-    pub lists: BTreeSet<ListName>,
-    /// Those whose data the current tree has.
-    pub enumerated: Result<BTreeSet<ListName>, String>,
-}
-
-/// All known lists.
-///
-/// # Errors
-/// The alias files or a profile cannot be read.
-pub fn known(site: &Site, parity: &Parity) -> Result<Known, String> {
-    let tree = site
-        .config
-        .tree(&parity.roles.current)
-        .ok_or_else(|| "site.toml lacks the current tree".to_owned())?;
-    let profile = Profile::of(site, tree).map_err(|error| error.to_string())?;
-    let enumerated = profile.enumerate(tree).map_err(|error| error.to_string());
-    let mut lists: BTreeSet<ListName> = parity.names().into_iter().cloned().collect();
-    lists.extend(enumerated.iter().flatten().cloned());
-    Ok(Known { lists, enumerated })
-}
-
-/// What would change in the alias files.
-#[derive(Debug, Default)]
-pub struct Plan;
-
-/// What was changed there.
-#[derive(Debug)]
-pub struct Applied;
-
-/// The entries of `lists`, once they stand as `after` says.
-///
-/// # Errors
-/// The alias files cannot be read.
-pub fn plan_move(_: &Site, _: &Parity, _: &BTreeSet<ListName>) -> Result<Plan, String> {
-    Ok(Plan)
-}
-
-/// The entries that go once no tree in use has such an address.
-///
-/// # Errors
-/// The alias files cannot be read.
-pub fn plan_commit(_: &Site, _: &Parity, _: &Known) -> Result<Plan, String> {
-    Ok(Plan)
-}
-
-/// The entries that a commit removed.
-///
-/// # Errors
-/// The alias files cannot be read.
-pub fn plan_revert(_: &Site, _: &Parity) -> Result<Plan, String> {
-    Ok(Plan)
-}
-
-impl Plan {
-    /// Whether nothing differs.
-    pub fn is_empty(&self) -> bool {
-        true
-    }
-
-    /// What changes, a line each, for people.
-    pub fn lines(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// The same as a unified diff.
-    pub fn diff(&self) -> String {
-        String::new()
-    }
-
-    /// Makes it so: text and database.
-    ///
-    /// # Errors
-    /// Nothing changed.
-    pub fn apply(self, _: &Writer, _generation: u64) -> Result<Applied, String> {
-        Ok(Applied)
+/// A refusal of `act` because of the aliases.
+pub fn refusal(act: &'static str, error: &AddressError) -> Refused {
+    Refused {
+        act,
+        reasons: vec![error.to_string()],
+        hints: error.hints(),
+        status: error.status(),
     }
 }
 
-impl Applied {
-    /// Puts back what was.
-    ///
-    /// # Errors
-    /// What could not be put back.
-    pub fn take_back(self) -> Result<(), String> {
-        Ok(())
-    }
+/// What a plan does, a line each, and what it leaves as it is.
+pub fn lines(plan: &Plan<'_>) -> Vec<String> {
+    let left = plan.left().iter().map(|line| format!("left: {line}"));
+    plan.lines().into_iter().chain(left).collect()
 }
 
-/// One word for the entries of a list.
-pub fn state_of(_: &Site, _: &Parity, _: &ListName) -> Option<String> {
-    None
+/// One word for the entries of each list; none where they cannot be read.
+pub fn states(
+    site: &Site,
+    parity: &Parity,
+    lists: &BTreeSet<ListName>,
+) -> BTreeMap<ListName, &'static str> {
+    addresses::states(site, parity, lists).unwrap_or_default()
 }
 
-/// What `check` has to say about the entries and the MTA's database.
-pub fn findings(_: &Site, _: &Parity) -> Vec<crate::admin::check::Finding> {
-    Vec::new()
+/// What `check` has to say about the entries, the lists and the MTA's database.
+pub fn findings(site: &Site, parity: &Parity) -> Vec<Finding> {
+    let found = match addresses::findings(site, parity) {
+        Ok(found) => found,
+        Err(error) => {
+            return vec![Finding {
+                severity: Severity::Unknown,
+                subject: "aliases",
+                text: error.to_string(),
+                hint: error.hints().into_iter().next(),
+            }];
+        }
+    };
+    let found = found.into_iter().map(|finding| Finding {
+        severity: match finding.severity {
+            addresses::Severity::Warning => Severity::Warning,
+            addresses::Severity::Critical => Severity::Critical,
+        },
+        subject: "aliases",
+        text: finding.text,
+        hint: finding
+            .hint
+            .map(|hint| match hint.strip_prefix("mm-aliases ") {
+                Some(words) => typed_aliases(site, words),
+                None => hint.to_owned(),
+            }),
+    });
+    found.collect()
 }

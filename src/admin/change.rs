@@ -7,12 +7,17 @@
 //!
 //! **Invariants.** A trial (`--dry-run`) takes no lock and writes no byte.
 
-use crate::admin::aliases::{Known, Plan, known};
-use crate::admin::outcome::{Done, Refused, typed, typed_aliases};
+use std::collections::BTreeSet;
+
+use crate::admin::aliases::{self, AddressError, Applied, Known, Plan};
+use crate::admin::outcome::{AFTER, Done, Refused, names, typed, typed_aliases};
 use crate::parity::Parity;
 use crate::site::Site;
 use crate::store::{self, StoreError, Writer};
 use crate::tree::Tree;
+
+/// What the history calls an edit by hand.
+const BY_HAND: &str = "by hand";
 
 /// Whether to make a change or to say what it would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,24 +60,24 @@ enum Hold {
 
 /// One commit point with what goes before and after it.
 #[derive(Debug)]
-pub struct Step {
+pub struct Step<'a> {
     /// What is to stand.
     pub after: Parity,
     /// Aliases that must be there first.
-    pub first: Plan,
+    pub first: Option<Plan<'a>>,
     /// Aliases that may go then.
-    pub last: Plan,
+    pub last: Option<Plan<'a>>,
     /// The generation that is taken back, for undo.
     pub undoes: Option<u64>,
 }
 
-impl Step {
+impl Step<'_> {
     /// A step that needs no aliases.
-    pub fn to(after: Parity) -> Step {
+    pub fn to(after: Parity) -> Self {
         Step {
             after,
-            first: Plan::default(),
-            last: Plan::default(),
+            first: None,
+            last: None,
             undoes: None,
         }
     }
@@ -100,12 +105,7 @@ impl<'a> Change<'a> {
                 for note in writer.notes() {
                     done.text += &format!("note: {note}\n");
                 }
-                if !writer.notes().is_empty() {
-                    done.text += &format!(
-                        "note: see whether aliases lack something: {}\n",
-                        typed_aliases(site, "diff")
-                    );
-                }
+                done.text += &edited(site, writer.parity());
                 Hold::Real(Box::new(writer))
             }
         };
@@ -135,7 +135,12 @@ impl<'a> Change<'a> {
     /// # Errors
     /// The alias files or a profile cannot be read.
     pub fn known(&self) -> Result<Known, Refused> {
-        known(self.site, self.parity()).map_err(|error| self.refuse(error))
+        aliases::known(self.site, self.parity()).map_err(|error| self.refuse_aliases(&error))
+    }
+
+    /// A refusal of this change because of the aliases.
+    pub fn refuse_aliases(&self, error: &AddressError) -> Refused {
+        aliases::refusal(self.request.act, error)
     }
 
     /// The current tree and the other one.
@@ -172,49 +177,54 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// Nothing changed: the aliases are as they were, or it says why not.
-    pub fn carry_out(&mut self, step: Step, told: &[String]) -> Result<(), Refused> {
-        let lines: Vec<String> = step
-            .first
-            .lines()
-            .into_iter()
-            .chain(step.last.lines())
+    pub fn carry_out(&mut self, step: Step<'_>, told: &[String]) -> Result<(), Refused> {
+        let plans = [&step.first, &step.last];
+        let lines: Vec<String> = plans
+            .iter()
+            .copied()
+            .flatten()
+            .flat_map(aliases::lines)
             .collect();
         match &mut self.hold {
             Hold::Trial(parity) => {
-                let diffs = [step.first.diff(), step.last.diff()].concat();
+                let diffs: String = plans.iter().copied().flatten().map(Plan::diff).collect();
                 *parity = step.after;
                 self.say_all(told, &lines);
                 self.done.text += &diffs;
             }
             Hold::Real(writer) => {
-                let failed = make(self.site, self.request, writer, step)?;
+                let after = make(self.site, self.request, writer, step)?;
                 self.say_all(told, &lines);
-                if !failed.is_empty() {
-                    self.done.failed.extend(failed);
-                    self.done
-                        .hints
-                        .push(typed_aliases(self.site, "sync --remove"));
-                }
+                self.after(after);
             }
         }
         Ok(())
     }
 
     /// Makes alias entries follow what stands already.
-    pub fn tidy(&mut self, plan: Plan) {
-        let lines = plan.lines();
+    pub fn tidy(&mut self, plan: Plan<'_>) {
+        let lines = aliases::lines(&plan);
         match &self.hold {
-            _ if plan.is_empty() => {}
             Hold::Trial(_) => {
                 let diff = plan.diff();
                 self.say_all(&[], &lines);
                 self.done.text += &diff;
             }
-            Hold::Real(writer) => match plan.apply(writer, writer.parity().roles.generation) {
-                Ok(_) => self.say_all(&[], &lines),
-                Err(error) => self.done.failed.push(error.to_string()),
+            Hold::Real(writer) => match plan.apply(writer) {
+                Ok(applied) => {
+                    let notes = applied.notes().to_vec();
+                    self.say_all(&[], &lines);
+                    self.say_all(&[], &notes);
+                }
+                Err(error) => self.after(After::failed(self.site, &error)),
             },
         }
+    }
+
+    fn after(&mut self, after: After) {
+        self.say_all(&[], &after.notes);
+        self.done.failed.extend(after.failed);
+        self.done.hints.extend(after.hints);
     }
 
     fn say_all(&mut self, told: &[String], aliases: &[String]) {
@@ -243,50 +253,111 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Returns what failed after the commit point.
+/// Which aliases to look after, if the last change was an edit by hand.
+fn edited(site: &Site, parity: &Parity) -> String {
+    let entries = store::history(site).unwrap_or_default();
+    let Some(entry) = entries
+        .last()
+        .filter(|entry| entry.command == BY_HAND && entry.generation == parity.roles.generation)
+    else {
+        return String::new();
+    };
+    let lists: BTreeSet<&String> = entry
+        .before
+        .on_future
+        .union(&entry.after.on_future)
+        .collect();
+    if lists.is_empty() {
+        return String::new();
+    }
+    format!(
+        "note: by that {} changed trees; to bring their aliases in line: {} and {}\n",
+        names(lists),
+        typed_aliases(site, "adopt"),
+        typed_aliases(site, "sync")
+    )
+}
+
+/// What came after the commit point.
+#[derive(Debug, Default)]
+struct After {
+    notes: Vec<String>,
+    failed: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl After {
+    /// Entries that may go could not be removed: mail is not held up by them.
+    fn failed(site: &Site, error: &AddressError) -> After {
+        let mut hints = error.hints();
+        hints.push(typed_aliases(site, "sync --remove"));
+        After {
+            notes: Vec::new(),
+            failed: vec![error.to_string()],
+            hints,
+        }
+    }
+}
+
 fn make(
     site: &Site,
     request: &Request,
     writer: &mut Writer,
-    step: Step,
-) -> Result<Vec<String>, Refused> {
-    let generation = step.after.roles.generation;
-    let mut failed = Vec::new();
-    let applied = match step.first.is_empty() {
-        true => None,
-        false => Some(
-            step.first
-                .apply(writer, generation)
-                .map_err(|error| Refused::new(request.act, error))?,
-        ),
+    step: Step<'_>,
+) -> Result<After, Refused> {
+    let mut after = After::default();
+    // Even where no file differs: the MTA's database may be out of line with it.
+    let applied = match step.first {
+        None => None,
+        Some(plan) => {
+            let applied = plan.apply(writer);
+            let applied = applied.map_err(|error| aliases::refusal(request.act, &error))?;
+            after.notes.extend_from_slice(applied.notes());
+            Some(applied)
+        }
     };
     match writer.commit(step.after, request.reason.as_deref(), step.undoes) {
         Ok(()) => {}
         // THE CHANGE STANDS: every delivery sees it; only its line in the history waits.
-        Err(error @ StoreError::Unrecorded(..)) => failed.push(format!("history: {error}")),
-        Err(error) => {
-            let mut refused = no_state(request.act, site, &error);
-            match applied.map(|applied| applied.take_back()) {
-                None => {}
-                Some(Ok(())) => refused
-                    .reasons
-                    .push("the aliases are as they were".to_owned()),
-                Some(Err(error)) => {
-                    refused
-                        .reasons
-                        .push(format!("the aliases could not be put back: {error}"));
-                    refused.hints.push(typed_aliases(site, "sync"));
-                }
+        Err(error @ StoreError::Unrecorded(..)) => after.failed.push(error.to_string()),
+        Err(error) => return Err(taken_back(site, request, &error, applied)),
+    }
+    if let Some(plan) = step.last {
+        match plan.apply(writer) {
+            Ok(applied) => after.notes.extend_from_slice(applied.notes()),
+            Err(error) => {
+                let failed = After::failed(site, &error);
+                after.failed.extend(failed.failed);
+                after.hints.extend(failed.hints);
             }
-            return Err(refused);
         }
     }
-    if !step.last.is_empty()
-        && let Err(error) = step.last.apply(writer, generation)
-    {
-        failed.push(error.to_string());
+    Ok(after)
+}
+
+/// The commit point was not reached: the aliases go back, and the refusal says so.
+fn taken_back(
+    site: &Site,
+    request: &Request,
+    error: &StoreError,
+    applied: Option<Applied<'_>>,
+) -> Refused {
+    let mut refused = no_state(request.act, site, error);
+    match applied.map(Applied::take_back) {
+        None => {}
+        Some(Ok(())) => refused
+            .hints
+            .push("the aliases are as they were before".to_owned()),
+        Some(Err(error)) => {
+            refused.status = AFTER;
+            refused
+                .reasons
+                .push(format!("the aliases could not be put back: {error}"));
+            refused.hints.extend(error.hints());
+            refused.hints.push(typed_aliases(site, "diff"));
+        }
     }
-    Ok(failed)
+    refused
 }
 
 /// A refusal because the state cannot be read or written, with what helps.

@@ -7,6 +7,8 @@
 //! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
 //! UNKNOWN, never OK.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::admin::aliases::{self, Known};
@@ -131,9 +133,13 @@ fn look(site: &Site, found: &mut Found) {
         ahead: parity.on_future.len(),
         paused: parity.paused.len(),
     });
-    match &known {
-        Ok(known) => lists(site, &parity, known, found),
-        Err(error) => found.add(Severity::Unknown, "lists", error.to_string(), None),
+    // Where the lists cannot be told, the look at the aliases says so.
+    if let Ok(Known {
+        enumerated: Ok(there),
+        ..
+    }) = &known
+    {
+        gone(site, &parity, there, found);
     }
     let probe = known.as_ref().ok().and_then(|known| probe(&parity, known));
     trees(site, &parity, probe.as_ref(), found);
@@ -164,14 +170,7 @@ fn probe(parity: &Parity, known: &Known) -> Option<ListName> {
         .cloned()
 }
 
-fn lists(site: &Site, parity: &Parity, known: &Known, found: &mut Found) {
-    let there = match &known.enumerated {
-        Ok(there) => there,
-        Err(error) => {
-            let text = format!("cannot say which lists there are: {error}");
-            return found.add(Severity::Critical, "lists", text, None);
-        }
-    };
+fn gone(site: &Site, parity: &Parity, there: &BTreeSet<ListName>, found: &mut Found) {
     let gone: Vec<&ListName> = parity
         .names()
         .into_iter()

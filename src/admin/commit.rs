@@ -62,8 +62,8 @@ fn finish(change: &mut Change<'_>) -> Result<(), Refused> {
     if let Err(error) = &known.enumerated {
         return Err(change.refuse(format!("cannot say which lists there are: {error}")));
     }
-    let left = aliases::plan_commit(site, change.parity(), &known)
-        .map_err(|error| change.refuse(error))?;
+    let left = aliases::plan_commit(site, change.parity(), &known.lists)
+        .map_err(|error| change.refuse_aliases(&error))?;
     change.say(told);
     change.tidy(left);
     Ok(())
@@ -84,7 +84,7 @@ pub fn revert(site: &Site, request: &Request) -> Outcome {
 ///
 /// # Errors
 /// Why it may not be.
-pub fn step(change: &Change<'_>) -> Result<Step, Refused> {
+pub fn step<'a>(change: &Change<'a>) -> Result<Step<'a>, Refused> {
     let site = change.site;
     let (_, future) = change.trees()?;
     let known = change.known()?;
@@ -99,9 +99,10 @@ pub fn step(change: &Change<'_>) -> Result<Step, Refused> {
             refused.hints = hints(site, parity, &refusal);
             refused
         })?;
-    let last = aliases::plan_commit(site, &after, &known).map_err(|error| change.refuse(error))?;
+    let last = aliases::plan_commit(site, &after, &known.lists)
+        .map_err(|error| change.refuse_aliases(&error))?;
     Ok(Step {
-        last,
+        last: Some(last),
         ..Step::to(after)
     })
 }
@@ -110,7 +111,7 @@ pub fn step(change: &Change<'_>) -> Result<Step, Refused> {
 ///
 /// # Errors
 /// Nothing changed.
-pub fn carry_out(change: &mut Change<'_>, step: Step) -> Result<(), Refused> {
+pub fn carry_out(change: &mut Change<'_>, step: Step<'_>) -> Result<(), Refused> {
     let site = change.site;
     let roles = &step.after.roles;
     let told = vec![
@@ -138,7 +139,7 @@ pub fn carry_out(change: &mut Change<'_>, step: Step) -> Result<(), Refused> {
 ///
 /// # Errors
 /// Why it may not be.
-pub fn step_back(change: &Change<'_>) -> Result<Step, Refused> {
+pub fn step_back<'a>(change: &Change<'a>) -> Result<Step<'a>, Refused> {
     let site = change.site;
     let (_, retired) = change.trees()?;
     let parity = change.parity();
@@ -154,9 +155,10 @@ pub fn step_back(change: &Change<'_>) -> Result<Step, Refused> {
     let after = parity
         .revert(&retired.name, known.lists)
         .map_err(|refusal| change.refuse(refusal_text(parity, retired, &refusal)))?;
-    let first = aliases::plan_revert(site, &after).map_err(|error| change.refuse(error))?;
+    let first =
+        aliases::plan_revert(site, &after).map_err(|error| change.refuse_aliases(&error))?;
     Ok(Step {
-        first,
+        first: Some(first),
         ..Step::to(after)
     })
 }
@@ -165,7 +167,7 @@ pub fn step_back(change: &Change<'_>) -> Result<Step, Refused> {
 ///
 /// # Errors
 /// Nothing changed.
-pub fn carry_out_back(change: &mut Change<'_>, step: Step) -> Result<(), Refused> {
+pub fn carry_out_back(change: &mut Change<'_>, step: Step<'_>) -> Result<(), Refused> {
     let site = change.site;
     let roles = &step.after.roles;
     let told = vec![
@@ -196,7 +198,7 @@ pub fn carry_out_back(change: &mut Change<'_>, step: Step) -> Result<(), Refused
 }
 
 /// What takes `step` back: `words`, or undo, unless this is one: that goes further back.
-fn ways(site: &Site, words: &str, step: &Step) -> String {
+fn ways(site: &Site, words: &str, step: &Step<'_>) -> String {
     match step.undoes {
         None => format!("{}, or undo", typed(site, words)),
         Some(_) => typed(site, words),

@@ -44,11 +44,9 @@ pub fn init(site: &Site, current: Option<&str>) -> Outcome {
     let (release, there) = match look {
         Ok(found) if reasons.is_empty() => found,
         _ => {
-            let hints = Vec::new();
             return Err(Refused {
-                act: ACT,
                 reasons,
-                hints,
+                ..Refused::empty(ACT)
             });
         }
     };
@@ -64,9 +62,8 @@ pub fn init(site: &Site, current: Option<&str>) -> Outcome {
     if !rights.problems.is_empty() {
         made.remove();
         return Err(Refused {
-            act: ACT,
             reasons: rights.problems,
-            hints: Vec::new(),
+            ..Refused::empty(ACT)
         });
     }
     let mut future_problem = future

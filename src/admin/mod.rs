@@ -33,16 +33,12 @@ use crate::admin::commit::Behind;
 use crate::admin::grammar::Line;
 use crate::admin::history::Format;
 use crate::admin::marks::Mark;
-use crate::admin::outcome::{Done, Outcome, Refused};
+use crate::admin::outcome::{AFTER, Done, Outcome, Refused};
 use crate::admin::selection::Which;
 use crate::site::Site;
 
-/// Refused or failed; nothing changed.
-const REFUSED: u8 = 1;
 /// A command line that means nothing.
 const USAGE: u8 = 2;
-/// Done, but something after it failed.
-const AFTER: u8 = 3;
 /// What monitoring takes for "cannot tell".
 const UNKNOWN: u8 = 3;
 
@@ -169,7 +165,7 @@ fn finish(outcome: Outcome) -> u8 {
                 terminal::complain(&format!("mm-parity: cannot {}: {reason}", refused.act));
             }
             hints(&refused.hints);
-            REFUSED
+            refused.status
         }
     }
 }

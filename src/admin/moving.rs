@@ -35,11 +35,7 @@ pub fn upgrade(site: &Site, which: &Which, request: &Request) -> Outcome {
 pub fn upgrade_in(change: &mut Change<'_>, which: &Which) -> Result<(), Refused> {
     let (_, future) = change.trees()?;
     let known = change.known()?;
-    let mut refused = Refused {
-        act: change.request.act,
-        reasons: Vec::new(),
-        hints: Vec::new(),
-    };
+    let mut refused = Refused::empty(change.request.act);
     let choice = choose_to_upgrade(change, which, &known, future, &mut refused);
     let pinned = &change.parity().pinned;
     for list in choice.named.intersection(pinned) {
@@ -59,9 +55,7 @@ pub fn upgrade_in(change: &mut Change<'_>, which: &Which) -> Result<(), Refused>
     }
     moving.retain(|list| change.parity().of(list) == Role::Current);
     let step = ready_to_move(change, &moving, future, &mut refused);
-    if !refused.reasons.is_empty() {
-        return Err(refused);
-    }
+    refused.if_any()?;
     if !passed.is_empty() {
         change.say(format!("passed over, since pinned: {}", names(&passed)));
     }
@@ -114,19 +108,19 @@ fn choose_to_upgrade(
             .unwrap_or_default()),
     };
     selection::choose(site, which, &known.lists, &beyond).unwrap_or_else(|unclear| {
-        add(refused, unclear);
+        refused.add(unclear_refusal(refused.act, unclear));
         Choice::default()
     })
 }
 
 /// The step to the future tree for `moving`, or `None` if there is nothing to move; why it
 /// may not be goes to `refused`.
-fn ready_to_move(
-    change: &mut Change<'_>,
+fn ready_to_move<'a>(
+    change: &mut Change<'a>,
     moving: &BTreeSet<ListName>,
     future: &Tree,
     refused: &mut Refused,
-) -> Option<Step> {
+) -> Option<Step<'a>> {
     let site = change.site;
     let after = match change.parity().upgrade(moving.iter().cloned()) {
         Ok(after) => after,
@@ -151,11 +145,11 @@ fn ready_to_move(
     }
     match aliases::plan_move(site, &after, moving) {
         Ok(first) => Some(Step {
-            first,
+            first: Some(first),
             ..Step::to(after)
         }),
         Err(error) => {
-            refused.reasons.push(error.to_string());
+            refused.add(change.refuse_aliases(&error));
             None
         }
     }
@@ -165,21 +159,14 @@ fn ready_to_move(
 ///
 /// # Errors
 /// Every reason.
-pub fn step_ahead(
-    change: &mut Change<'_>,
+pub fn step_ahead<'a>(
+    change: &mut Change<'a>,
     moving: &BTreeSet<ListName>,
-) -> Result<Option<Step>, Refused> {
+) -> Result<Option<Step<'a>>, Refused> {
     let (_, future) = change.trees()?;
-    let mut refused = Refused {
-        act: change.request.act,
-        reasons: Vec::new(),
-        hints: Vec::new(),
-    };
+    let mut refused = Refused::empty(change.request.act);
     let step = ready_to_move(change, moving, future, &mut refused);
-    match refused.reasons.is_empty() {
-        true => Ok(step),
-        false => Err(refused),
-    }
+    refused.if_any().map(|()| step)
 }
 
 /// `downgrade`: back to the current tree.
@@ -262,15 +249,10 @@ pub fn refusal_text(parity: &Parity, other: &Tree, refusal: &Refusal) -> String 
 /// A refusal for words that mean no lists.
 pub fn unclear_refusal(act: &'static str, unclear: Unclear) -> Refused {
     Refused {
-        act,
         reasons: unclear.reasons,
         hints: unclear.hints,
+        ..Refused::empty(act)
     }
-}
-
-fn add(refused: &mut Refused, unclear: Unclear) {
-    refused.reasons.extend(unclear.reasons);
-    refused.hints.extend(unclear.hints);
 }
 
 /// What happened to `moving`, which were on `from`'s tree.

@@ -34,7 +34,14 @@ pub struct Refused {
     pub reasons: Vec<String>,
     /// What to type instead.
     pub hints: Vec<String>,
+    /// 1, or 3 where something was changed all the same and could not be put back.
+    pub status: u8,
 }
+
+/// Refused or failed; nothing changed.
+pub const REFUSED: u8 = 1;
+/// Something changed, and something failed: both are named.
+pub const AFTER: u8 = 3;
 
 impl Done {
     /// A command that has nothing to say but `text`.
@@ -53,6 +60,36 @@ impl Refused {
             act,
             reasons: vec![reason.to_string()],
             hints: Vec::new(),
+            status: REFUSED,
+        }
+    }
+
+    /// A refusal of `act` to which reasons are added as they are found.
+    pub fn empty(act: &'static str) -> Refused {
+        Refused {
+            act,
+            reasons: Vec::new(),
+            hints: Vec::new(),
+            status: REFUSED,
+        }
+    }
+
+    /// Takes the reasons of another one over.
+    pub fn add(&mut self, other: Refused) {
+        self.reasons.extend(other.reasons);
+        self.hints.extend(other.hints);
+        self.status = self.status.max(other.status);
+    }
+
+    /// Itself, if there is a reason.
+    ///
+    /// # Errors
+    /// With every reason.
+    pub fn if_any(self) -> Result<(), Refused> {
+        if self.reasons.is_empty() {
+            Ok(())
+        } else {
+            Err(self)
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::admin::aliases::{self, Known};
+use crate::admin::aliases::{self, AddressError, Known};
 use crate::admin::change::no_state;
 use crate::admin::history::Format;
 use crate::admin::moving::unclear_refusal;
@@ -29,9 +29,10 @@ struct View<'a> {
     parity: Parity,
     current: &'a Tree,
     future: Option<&'a Tree>,
-    known: Result<Known, String>,
+    known: Result<Known, AddressError>,
     since: BTreeMap<String, String>,
     profiles: BTreeMap<&'a str, Profile>,
+    aliases: BTreeMap<ListName, &'static str>,
 }
 
 /// `status`. Without lists: those that are not plainly on the current tree.
@@ -44,8 +45,9 @@ pub fn status(site: &Site, which: Option<&Which>, format: Format) -> Outcome {
     if loaded.by_hand {
         done.text += "note: parity.toml was edited by hand; the next change records that\n";
     }
-    let view = look(site, loaded.parity)?;
+    let mut view = look(site, loaded.parity)?;
     let chosen = choose(&view, which)?;
+    view.aliases = aliases::states(site, &view.parity, &chosen);
     match format {
         Format::Text => done.text += &view.text(&chosen),
         Format::Json => done.text = terminal::json(&view.json(&chosen)),
@@ -58,7 +60,7 @@ fn look(site: &Site, parity: Parity) -> Result<View<'_>, Refused> {
         .config
         .tree(&parity.roles.current)
         .ok_or_else(|| Refused::new(ACT, "site.toml lacks the current tree"))?;
-    let known = aliases::known(site, &parity).map_err(|error| error.to_string());
+    let known = aliases::known(site, &parity);
     let mut profiles = BTreeMap::new();
     for tree in &site.config.trees {
         if let Ok(profile) = Profile::of(site, tree) {
@@ -72,6 +74,7 @@ fn look(site: &Site, parity: Parity) -> Result<View<'_>, Refused> {
         known,
         since: since(site, &parity),
         profiles,
+        aliases: BTreeMap::new(),
         parity,
     })
 }
@@ -97,7 +100,7 @@ fn choose(view: &View<'_>, which: Option<&Which>) -> Result<BTreeSet<ListName>, 
         |cause: &str| Refused::new(ACT, format!("cannot say which lists there are: {cause}"));
     let known = match &view.known {
         Ok(known) => known,
-        Err(error) => return Err(cannot(error)),
+        Err(error) => return Err(cannot(&error.to_string())),
     };
     if which.is_open()
         && let Err(error) = &known.enumerated
@@ -170,7 +173,7 @@ impl View<'_> {
         if self.parity.pinned.contains(list) {
             remarks.push("pinned".to_owned());
         }
-        if let Some(state) = aliases::state_of(self.site, &self.parity, list) {
+        if let Some(state) = self.aliases.get(list) {
             remarks.push(format!("aliases {state}"));
         }
         if let Ok(known) = &self.known
@@ -276,7 +279,7 @@ impl View<'_> {
             "since": self.since.get(list.as_str()),
             "paused": self.parity.paused.contains_key(list),
             "pinned": self.parity.pinned.contains(list),
-            "aliases": aliases::state_of(self.site, &self.parity, list),
+            "aliases": self.aliases.get(list),
         })
     }
 }
