@@ -26,6 +26,9 @@ use crate::parity::Parity;
 use crate::site::Site;
 use crate::store::{self, Writer};
 
+/// How many changes are told one by one.
+const MOST_LINES: usize = 5;
+
 /// What a command prints, and its status.
 #[derive(Debug, Default)]
 struct Said {
@@ -147,7 +150,7 @@ fn sync(site: &Site, asked: &cli::Sync) -> Result<Said, Failure> {
 
 /// Decides, shows, and makes a change unless it is a dry run.
 fn change(site: &Site, intent: Intent, dry: cli::Dry) -> Result<Said, Failure> {
-    let back = way_back(&intent);
+    let back = way_back(site, &intent);
     if dry.dry_run {
         let parity = store::load(site)?.parity;
         let plan = Plan::new(site, &parity, intent)?;
@@ -188,7 +191,20 @@ fn tell(plan: &Plan<'_>, dry: cli::Dry) -> String {
     let mut out = String::new();
     match dry.diff {
         true => out += &plan.diff(),
-        false => out.extend(plan.lines().iter().map(|line| format!("{line}\n"))),
+        false => {
+            let lines = plan.lines();
+            out.extend(
+                lines
+                    .iter()
+                    .take(MOST_LINES)
+                    .map(|line| format!("{line}\n")),
+            );
+            if lines.len() > MOST_LINES {
+                let more = lines.len() - MOST_LINES;
+                out +=
+                    &format!("… and {more} more; --dry-run --diff shows each before it is made\n");
+            }
+        }
     }
     out.extend(plan.left().iter().map(|line| format!("left: {line}\n")));
     out
@@ -201,15 +217,19 @@ fn counted(n: usize) -> String {
     }
 }
 
-fn way_back(intent: &Intent) -> String {
+fn way_back(site: &Site, intent: &Intent) -> String {
+    let program = match site.is_default() {
+        true => "mm-aliases".to_owned(),
+        false => format!("mm-aliases --site {}", site.path.display()),
+    };
     match intent {
-        Intent::Adopt(None) => "back: mm-aliases unadopt\n".to_owned(),
+        Intent::Adopt(None) => format!("the way back: {program} unadopt\n"),
         Intent::Adopt(Some(lists)) => {
             let names: Vec<&str> = lists.iter().map(ListName::as_str).collect();
-            format!("back: mm-aliases unadopt {}\n", names.join(" "))
+            format!("the way back: {program} unadopt {}\n", names.join(" "))
         }
-        Intent::Unadopt(_) => "back: mm-aliases adopt\n".to_owned(),
-        _ => "back: adopted.jsonl has the bytes of each entry, before and after\n".to_owned(),
+        Intent::Unadopt(_) => format!("the way back: {program} adopt\n"),
+        _ => "adopted.jsonl has the bytes of each entry, before and after\n".to_owned(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The address is expanded through the alias files, and each pipe is run by `agent`.
 //!
-//! **Invariants.** Runs programs that the alias files name, never as root; sends nothing to
+//! **Invariants.** Runs programs that the alias files name, as the user who delivers; sends nothing to
 //! another host and writes into no mailbox.
 
 use super::agent::{self, Envelope, Verdict};
@@ -178,7 +178,8 @@ fn runner(site: &Site, asked: Option<&str>) -> Result<Option<User>, AddressError
     let user = account
         .user()
         .map_err(|error| AddressError::User(account.to_string(), error.to_string()))?;
-    if user.uid == 0 {
+    // As root only where site.toml itself says so, as a toy site of root's does.
+    if user.uid == 0 && asked.is_some() {
         return Err(AddressError::User(
             user.name,
             "pipes are never run as root".to_owned(),
