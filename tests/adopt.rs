@@ -32,7 +32,7 @@ fn adopt_turns_every_direct_entry_and_nothing_else() {
     stage
         .aliases(&["adopt"])
         .expect(0)
-        .says(&["30 entries changed", "back: mm-aliases unadopt"]);
+        .says(&["30 entries changed", "the way back: mm-aliases --site"]);
     let mut wanted = before;
     for list in LISTS {
         let direct = stage.direct_block("a", list);

@@ -192,18 +192,14 @@ fn tell(plan: &Plan<'_>, dry: cli::Dry) -> String {
     match dry.diff {
         true => out += &plan.diff(),
         false => {
-            let lines = plan.lines();
-            out.extend(
-                lines
-                    .iter()
-                    .take(MOST_LINES)
-                    .map(|line| format!("{line}\n")),
-            );
-            if lines.len() > MOST_LINES {
-                let more = lines.len() - MOST_LINES;
+            let first = plan.changes().take(MOST_LINES);
+            out.extend(first.map(|line| format!("{line}\n")));
+            let more = plan.changes().count().saturating_sub(MOST_LINES);
+            if more > 0 {
                 out +=
                     &format!("… and {more} more; --dry-run --diff shows each before it is made\n");
             }
+            out.extend(plan.notes().iter().map(|note| format!("{note}\n")));
         }
     }
     out.extend(plan.left().iter().map(|line| format!("left: {line}\n")));

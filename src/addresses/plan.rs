@@ -113,14 +113,19 @@ impl<'s> Plan<'s> {
         self.work.rewrites.is_empty()
     }
 
-    /// What changes, one sentence a change.
+    /// What changes, one sentence a change, and what else there is to say of it.
     pub fn lines(&self) -> Vec<String> {
-        let changes = self
-            .work
-            .rewrites
-            .iter()
-            .flat_map(|rewrite| rewrite.lines.iter());
-        changes.chain(&self.work.notes).cloned().collect()
+        self.changes().chain(self.notes()).cloned().collect()
+    }
+
+    /// What changes, one sentence a change.
+    pub(super) fn changes(&self) -> impl Iterator<Item = &String> {
+        self.work.rewrites.iter().flat_map(|rewrite| &rewrite.lines)
+    }
+
+    /// What else there is to say of it.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.work.notes
     }
 
     /// What is left as it is although the act is about it, and why.
