@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Stdio;
 
 use crate::stage::{LISTS, Stage, spawn};
@@ -178,6 +178,23 @@ fn a_tree_whose_programs_cannot_be_run_takes_no_list() {
             .count(),
         0
     );
+}
+
+#[test]
+fn a_tree_that_the_delivering_users_cannot_run_takes_no_list() {
+    let stage = Stage::new();
+    // Root may run what its owner may; the user whom the MTA takes may not.
+    let root = fs::metadata(&stage.dir).unwrap().uid() == 0;
+    let mode = if root { 0o700 } else { 0o600 };
+    let program = stage.path("b/mail/mailman");
+    fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
+    refused(
+        &stage,
+        &["upgrade", "toylist"],
+        &["tree b: ", "b/mail/mailman", "Permission denied"],
+    );
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
 }
 
 #[test]

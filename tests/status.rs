@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, spawn};
 
 fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -272,5 +273,33 @@ fn help_and_version_need_no_site_and_usage_errors_are_2() {
         &["commit", "--all", "--revert"],
     ] {
         stage.parity(words).expect(2);
+    }
+}
+
+#[test]
+fn status_needs_no_privilege() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    let before = stage.snapshot("state");
+    let mut command = stage.command("mm-parity", &["status", "--all"]);
+    if fs::metadata(&stage.dir).unwrap().uid() == 0 {
+        command.uid(65534).gid(65534);
+    }
+    stage
+        .run(command, b"")
+        .expect(0)
+        .says(&["toylist", "2 on current, 1 on future", "since"]);
+    assert_eq!(stage.snapshot("state"), before);
+}
+
+#[test]
+fn a_reader_who_has_gone_away_is_no_failure() {
+    let stage = Stage::new();
+    for words in [&["status"][..], &["history"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = stage.command("mm-parity", words);
+        let mut child = spawn(command.stdout(writer));
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{words:?}");
     }
 }

@@ -25,10 +25,42 @@ pub fn refusal(act: &'static str, error: &AddressError) -> Refused {
     }
 }
 
-/// What a plan does, a line each, and what it leaves as it is.
+/// What a plan does, a line each for the first ten changes, and what it leaves as it is.
 pub fn lines(plan: &Plan<'_>) -> Vec<String> {
-    let left = plan.left().iter().map(|line| format!("left: {line}"));
-    plan.lines().into_iter().chain(left).collect()
+    const MOST: usize = 10;
+    let changes = plan.lines();
+    let mut lines: Vec<String> = changes
+        .iter()
+        .take(MOST)
+        .map(|line| format!("aliases: {line}"))
+        .collect();
+    if changes.len() > MOST {
+        lines.push(format!("aliases: and {} more", changes.len() - MOST));
+    }
+    lines.extend(left(plan));
+    lines
+}
+
+/// What a plan would do, as a diff, and what it would leave as it is.
+pub fn shown(plan: &Plan<'_>) -> String {
+    let mut text = plan.diff();
+    for line in left(plan) {
+        text += &line;
+        text.push('\n');
+    }
+    text
+}
+
+/// What came up while a plan was carried out.
+pub fn notes(applied: &Applied<'_>) -> Vec<String> {
+    let notes = applied.notes().iter();
+    notes.map(|note| format!("aliases: {note}")).collect()
+}
+
+fn left(plan: &Plan<'_>) -> impl Iterator<Item = String> {
+    plan.left()
+        .iter()
+        .map(|line| format!("aliases: left: {line}"))
 }
 
 /// One word for the entries of each list; none where they cannot be read.

@@ -178,23 +178,19 @@ impl<'a> Change<'a> {
     /// # Errors
     /// Nothing changed: the aliases are as they were, or it says why not.
     pub fn carry_out(&mut self, step: Step<'_>, told: &[String]) -> Result<(), Refused> {
-        let plans = [&step.first, &step.last];
-        let lines: Vec<String> = plans
-            .iter()
-            .copied()
-            .flatten()
-            .flat_map(aliases::lines)
-            .collect();
+        let plans = || [&step.first, &step.last].into_iter().flatten();
         match &mut self.hold {
             Hold::Trial(parity) => {
-                let diffs: String = plans.iter().copied().flatten().map(Plan::diff).collect();
+                let shown: String = plans().map(aliases::shown).collect();
                 *parity = step.after;
-                self.say_all(told, &lines);
-                self.done.text += &diffs;
+                self.say_all(told);
+                self.done.text += &shown;
             }
             Hold::Real(writer) => {
+                let lines: Vec<String> = plans().flat_map(aliases::lines).collect();
                 let after = make(self.site, self.request, writer, step)?;
-                self.say_all(told, &lines);
+                self.say_all(told);
+                self.say_all(&lines);
                 self.after(after);
             }
         }
@@ -203,18 +199,13 @@ impl<'a> Change<'a> {
 
     /// Makes alias entries follow what stands already.
     pub fn tidy(&mut self, plan: Plan<'_>) {
-        let lines = aliases::lines(&plan);
+        let (lines, shown) = (aliases::lines(&plan), aliases::shown(&plan));
         match &self.hold {
-            Hold::Trial(_) => {
-                let diff = plan.diff();
-                self.say_all(&[], &lines);
-                self.done.text += &diff;
-            }
+            Hold::Trial(_) => self.done.text += &shown,
             Hold::Real(writer) => match plan.apply(writer) {
                 Ok(applied) => {
-                    let notes = applied.notes().to_vec();
-                    self.say_all(&[], &lines);
-                    self.say_all(&[], &notes);
+                    self.say_all(&lines);
+                    self.say_all(&aliases::notes(&applied));
                 }
                 Err(error) => self.after(After::failed(self.site, &error)),
             },
@@ -222,17 +213,14 @@ impl<'a> Change<'a> {
     }
 
     fn after(&mut self, after: After) {
-        self.say_all(&[], &after.notes);
+        self.say_all(&after.notes);
         self.done.failed.extend(after.failed);
         self.done.hints.extend(after.hints);
     }
 
-    fn say_all(&mut self, told: &[String], aliases: &[String]) {
-        for line in told {
+    fn say_all(&mut self, lines: &[String]) {
+        for line in lines {
             self.say(line);
-        }
-        for line in aliases {
-            self.say(format!("aliases: {line}"));
         }
     }
 
@@ -312,7 +300,7 @@ fn make(
         Some(plan) => {
             let applied = plan.apply(writer);
             let applied = applied.map_err(|error| aliases::refusal(request.act, &error))?;
-            after.notes.extend_from_slice(applied.notes());
+            after.notes.extend(aliases::notes(&applied));
             Some(applied)
         }
     };
@@ -324,7 +312,7 @@ fn make(
     }
     if let Some(plan) = step.last {
         match plan.apply(writer) {
-            Ok(applied) => after.notes.extend_from_slice(applied.notes()),
+            Ok(applied) => after.notes.extend(aliases::notes(&applied)),
             Err(error) => {
                 let failed = After::failed(site, &error);
                 after.failed.extend(failed.failed);

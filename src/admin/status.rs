@@ -173,7 +173,7 @@ impl View<'_> {
         if self.parity.pinned.contains(list) {
             remarks.push("pinned".to_owned());
         }
-        if let Some(state) = self.aliases.get(list) {
+        if let Some(state) = self.aliases.get(list).filter(|&&state| state != "ok") {
             remarks.push(format!("aliases {state}"));
         }
         if let Ok(known) = &self.known
