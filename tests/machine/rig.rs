@@ -33,7 +33,7 @@ pub(crate) const VERBS: [(&str, &str); 10] = [
     ("-unsubscribe", "unsubscribe"),
 ];
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(60);
 const NOBODY: u32 = 65534;
 
 const SITE: &str = r#"state = "/var/lib/mm-deliver"
