@@ -226,7 +226,7 @@ fn postfix_keeps_mail_while_the_trees_program_is_gone() {
         assert!(line.contains("mm-deliver: "), "no reason of ours: {line}");
         assert!(line.contains("dsn=4.3.0"), "{line}");
         // Another try before it is mended changes nothing.
-        machine.flush();
+        machine.flush_in_vain(&id);
         machine.rename(away, gone);
         machine.flush();
         machine.wait_for(&id, ": removed");
@@ -297,7 +297,6 @@ fn postfix_loses_nothing_when_mail_is_queued_during_adopt() {
     machine.expect("mm-parity upgrade toylist");
     assert_eq!(machine.take().len(), 0);
     machine.flush();
-    machine.wait_for_empty_queue();
     for id in &ids {
         machine.show_log(&format!("{id}: to="));
     }
@@ -354,12 +353,12 @@ fn postfix_delivers_each_message_once_while_lists_move() {
             let before = sent.load(Ordering::Relaxed);
             machine.expect(command);
             // Let some mail through in each state.
-            while sent.load(Ordering::Relaxed) < before + 12 {
+            while sent.load(Ordering::Relaxed) < before + 40 {
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
         }
     });
-    machine.wait_for_empty_queue();
+    machine.flush();
     let sent = sent.into_inner();
     let got = machine.take();
     let mut subjects = BTreeMap::<Vec<u8>, usize>::new();

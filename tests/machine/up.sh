@@ -19,6 +19,6 @@ for device in null zero random urandom; do
     mount --bind "/dev/$device" "$run/root/dev/$device"
 done
 mount -t proc proc "$run/root/proc"
-echo up
-# `wait` also takes in whoever was left without a parent.
-exec chroot "$run/root" /bin/sh -c 'while :; do sleep 3600 & wait $!; done'
+# "up" is said from within: who enters before would be outside. `wait` also takes in
+# whoever was left without a parent.
+exec chroot "$run/root" /bin/sh -c 'cd /; echo up; while :; do sleep 3600 & wait $!; done'
