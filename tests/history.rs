@@ -52,7 +52,7 @@ fn undo_goes_one_change_further_back_each_time() {
     stage.parity(&["undo"]).expect(0).says(&[
         "\"upgrade toylist\"",
         "downgraded 1 list",
-        "no message is lost",
+        "deferred mail waits in the MTA",
     ]);
     assert!(!on_future());
     stage

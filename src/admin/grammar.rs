@@ -82,6 +82,7 @@ fn kens(mut line: Vec<OsString>, mut words: Vec<OsString>) -> Line {
         };
         match option {
             b"help" | b"h" => return Line::Help(KEN),
+            b"version" => return Line::Ours(vec!["mm-parity".into(), "--version".into()]),
             b"forward" => forward = true,
             b"back" => back = true,
             b"commit" => commit = true,
@@ -164,6 +165,7 @@ mod tests {
             ),
             ("mmmigrate -dry-run x", "mm-parity upgrade --dry-run x"),
             ("mmmigrate -help", "help"),
+            ("mmmigrate --version", "mm-parity --version"),
         ] {
             assert_eq!(ours(his), mine, "{his}");
         }

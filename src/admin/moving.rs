@@ -303,7 +303,7 @@ pub fn tell_of_mail(change: &mut Change<'_>) {
         Mta::None => "",
     };
     change.say(format!(
-        "no message is lost: what was deferred waits in the MTA's queue and is tried again by itself{flush}"
+        "deferred mail waits in the MTA's queue and is tried again by itself{flush}"
     ));
 }
 

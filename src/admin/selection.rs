@@ -7,7 +7,7 @@
 //! nothing is refused.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -78,86 +78,110 @@ pub fn choose(
     candidates: &BTreeSet<ListName>,
     beyond: &dyn Fn() -> Result<BTreeSet<ListName>, String>,
 ) -> Result<Choice, Unclear> {
-    let mut choice = Choice::default();
     let words = match which {
         Which::All => {
-            choice.lists.clone_from(candidates);
-            return Ok(choice);
+            return Ok(Choice {
+                lists: candidates.clone(),
+                ..Choice::default()
+            });
         }
         Which::Named(words) => words,
     };
-    let mut others = None;
-    let mut unclear = Unclear::default();
+    let mut search = Search {
+        candidates,
+        beyond,
+        others: None,
+        choice: Choice::default(),
+        unclear: Unclear::default(),
+    };
     for word in words {
-        let bytes = word.as_bytes();
-        if glob::is_glob(bytes) {
-            let matched = |list: &&ListName| glob::matches(bytes, list.as_str());
-            let before = choice.lists.len();
-            let matching: Vec<_> = candidates.iter().filter(matched).cloned().collect();
-            let some = !matching.is_empty();
-            choice.lists.extend(matching);
-            if some || choice.lists.len() > before {
-                continue;
-            }
-            match others.get_or_insert_with(beyond) {
-                Ok(others) if others.iter().any(|list| matched(&list)) => {}
-                Ok(_) => unclear.reasons.push(format!("no list matches {word:?}")),
-                Err(cause) => unclear
-                    .reasons
-                    .push(format!("cannot say which lists match {word:?}: {cause}")),
-            }
-            continue;
-        }
-        let list = match site.list(bytes) {
-            Ok(list) => list,
-            Err(bad) => {
-                unclear
-                    .reasons
-                    .push(format!("not a list name: {word:?}: {bad}"));
-                continue;
-            }
-        };
-        if candidates.contains(&list) {
-            choice.named.insert(list.clone());
-            choice.lists.insert(list);
-            continue;
-        }
-        match others.get_or_insert_with(beyond) {
-            Ok(others) if others.contains(&list) => {
-                choice.others.insert(list);
-            }
-            Ok(others) => {
-                let near = near(&list, candidates.iter().chain(others.iter()));
-                unclear.reasons.push(format!("there is no list {list}"));
-                if !near.is_empty() {
-                    unclear
-                        .hints
-                        .push(format!("near {list}: {}", near.join(", ")));
-                }
-            }
-            Err(cause) => unclear.reasons.push(format!(
-                "cannot say whether there is a list {list}: {cause}"
-            )),
+        match site.list(word.as_bytes()) {
+            _ if glob::is_glob(word.as_bytes()) => search.glob(word),
+            Ok(list) => search.name(list),
+            Err(bad) => search.refuse(format!("not a list name: {word:?}: {bad}")),
         }
     }
+    let mut unclear = search.unclear;
     if unclear.reasons.is_empty() {
-        return Ok(choice);
+        return Ok(search.choice);
     }
     if are_files_here(words) {
+        let some: Vec<String> = words
+            .iter()
+            .take(3)
+            .map(|word| format!("{word:?}"))
+            .collect();
         unclear.reasons = vec![format!(
             "these are files of the working directory, not lists: {}{}; \
              the shell put them where * was typed",
-            words
-                .iter()
-                .take(3)
-                .map(|word| format!("{word:?}"))
-                .collect::<Vec<_>>()
-                .join(", "),
-            if words.len() > 3 { ", …" } else { "" },
+            some.join(", "),
+            if words.len() > some.len() {
+                ", …"
+            } else {
+                ""
+            },
         )];
         unclear.hints = vec!["type '*' in quotes, or --all".to_owned()];
     }
     Err(unclear)
+}
+
+/// The words of one command, looked up one by one.
+struct Search<'a> {
+    candidates: &'a BTreeSet<ListName>,
+    beyond: &'a dyn Fn() -> Result<BTreeSet<ListName>, String>,
+    /// What `beyond` said, once it was asked.
+    others: Option<Result<BTreeSet<ListName>, String>>,
+    choice: Choice,
+    unclear: Unclear,
+}
+
+impl Search<'_> {
+    fn glob(&mut self, word: &OsStr) {
+        let matched = |list: &&ListName| glob::matches(word.as_bytes(), list.as_str());
+        let mut found = self.candidates.iter().filter(matched).peekable();
+        if found.peek().is_some() {
+            self.choice.lists.extend(found.cloned());
+            return;
+        }
+        match self.others.get_or_insert_with(self.beyond) {
+            Ok(others) if others.iter().any(|list| matched(&list)) => {}
+            Ok(_) => self.refuse(format!("no list matches {word:?}")),
+            Err(cause) => {
+                let reason = format!("cannot say which lists match {word:?}: {cause}");
+                self.refuse(reason);
+            }
+        }
+    }
+
+    fn name(&mut self, list: ListName) {
+        if self.candidates.contains(&list) {
+            self.choice.named.insert(list.clone());
+            self.choice.lists.insert(list);
+            return;
+        }
+        match self.others.get_or_insert_with(self.beyond) {
+            Ok(others) if others.contains(&list) => {
+                self.choice.others.insert(list);
+            }
+            Ok(others) => {
+                let near = near(&list, self.candidates.iter().chain(others.iter()));
+                if !near.is_empty() {
+                    let hint = format!("near {list}: {}", near.join(", "));
+                    self.unclear.hints.push(hint);
+                }
+                self.refuse(format!("there is no list {list}"));
+            }
+            Err(cause) => {
+                let reason = format!("cannot say whether there is a list {list}: {cause}");
+                self.refuse(reason);
+            }
+        }
+    }
+
+    fn refuse(&mut self, reason: String) {
+        self.unclear.reasons.push(reason);
+    }
 }
 
 /// Whether the shell made these words of a `*`: every one is a file that stands here.
