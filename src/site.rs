@@ -29,6 +29,9 @@ pub const DEFAULT_SITE: &str = "/etc/mm-deliver/site.toml";
 /// The largest site.toml or profile, in bytes.
 const LARGEST: u64 = 64 * 1024;
 
+/// How often a file that is replaced at this very moment is opened anew.
+const ATTEMPTS: usize = 10;
+
 /// An opened site.
 #[derive(Debug)]
 pub struct Site {
@@ -157,7 +160,11 @@ impl Site {
     /// [`SiteError`], with the file at fault.
     pub fn open(path: &Path) -> Result<Site, SiteError> {
         let whole = std::path::absolute(path);
-        let path = &*whole.map_err(|error| SiteError::Read(path.to_owned(), error))?;
+        let path = whole.map_err(|error| SiteError::Read(path.to_owned(), error))?;
+        steadily(|| Site::open_once(&path))
+    }
+
+    fn open_once(path: &Path) -> Result<Site, SiteError> {
         let (file, bytes) = read_bounded(path)?;
         let text = utf8(path, &bytes)?;
         let config = Config::parse(text).map_err(|bad| SiteError::Config(path.to_owned(), bad))?;
@@ -222,13 +229,17 @@ impl Site {
     /// It is there and cannot be read or relied on.
     pub fn own_profile(&self, name: &str) -> Result<Option<(PathBuf, String)>, SiteError> {
         let path = self.profile_file(name);
-        let (file, bytes) = match read_bounded(&path) {
+        let read = steadily(|| {
+            let (file, bytes) = read_bounded(&path)?;
+            check(&path, &self.trusted(), &file)?;
+            Ok(bytes)
+        });
+        let bytes = match read {
             Err(SiteError::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(None);
             }
             other => other?,
         };
-        check(&path, &self.trusted(), &file)?;
         let text = utf8(&path, &bytes)?.to_owned();
         Ok(Some((path, text)))
     }
@@ -260,9 +271,11 @@ impl Site {
     /// It cannot be opened or relied on.
     pub fn open_parity(&self) -> Result<File, SiteError> {
         let path = self.config.parity_file();
-        let file = open_plain(&path)?;
-        check(&path, &self.trusted(), &file)?;
-        Ok(file)
+        steadily(|| {
+            let file = open_plain(&path)?;
+            check(&path, &self.trusted(), &file)?;
+            Ok(file)
+        })
     }
 
     /// Which tree serves this list?
@@ -302,6 +315,18 @@ impl Site {
             standing,
         })
     }
+}
+
+/// Tries again where the file was replaced between being opened and being judged: mm-parity
+/// and editors rename a new one into its place, and that is no reason for mail to wait.
+fn steadily<T>(attempt: impl Fn() -> Result<T, SiteError>) -> Result<T, SiteError> {
+    for _ in 1..ATTEMPTS {
+        match attempt() {
+            Err(SiteError::Swapped(_)) => {}
+            done => return done,
+        }
+    }
+    attempt()
 }
 
 /// Opens a plain file without waiting for the other end of a pipe and without becoming

@@ -579,3 +579,29 @@ fn help_and_version_work_where_the_site_is_broken() {
         .expect(0)
         .says(&["mm-deliver 0."]);
 }
+
+#[test]
+fn no_message_waits_because_parity_is_replaced_at_this_moment() {
+    let stage = split_stage();
+    let text = stage.read("state/parity.toml");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                stage.write("state/next", &text, 0o644);
+                fs::rename(stage.path("state/next"), stage.path("state/parity.toml")).unwrap();
+            }
+        });
+        let runs: Vec<Done> = (0..300)
+            .map(|_| stage.deliver(&["--explain", "post", "toylist"], b""))
+            .collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        let waited: Vec<&Done> = runs.iter().filter(|done| done.status != Some(0)).collect();
+        assert!(
+            waited.is_empty(),
+            "{} of 300: {:?}",
+            waited.len(),
+            waited[0]
+        );
+    });
+}
