@@ -15,15 +15,15 @@ use std::sync::OnceLock;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use crate::entry::{Destination, Entry, fold, read};
-use crate::error::{EditError, Problem, ProblemKind};
+use crate::entry::{Entry, fold, is_plain_name, name_of, read};
+use crate::error::{Problem, ProblemKind};
 use crate::lexer::{Dialect, Piece, PieceKind, pieces};
 use crate::names::Names;
 
 /// The handle of an entry. It stays good through all edits of its document, and means nothing in
 /// another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EntryId(usize);
+pub struct EntryId(pub(crate) usize);
 
 /// A name that stands more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Double {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Entry,
     /// A logical line that the MTA skips.
     Skipped,
@@ -46,33 +46,33 @@ enum Kind {
 }
 
 #[derive(Debug, Clone)]
-enum Text {
+pub(crate) enum Text {
     /// A range of the file as it was parsed.
     Original(Range<usize>),
     Edited(Box<[u8]>),
 }
 
 #[derive(Debug, Clone)]
-struct Chunk {
-    kind: Kind,
-    text: Text,
+pub(crate) struct Chunk {
+    pub(crate) kind: Kind,
+    pub(crate) text: Text,
     /// The line of its first byte, from 1, as long as no edit has changed the number of lines.
-    line: usize,
-    next: Option<usize>,
+    pub(crate) line: usize,
+    pub(crate) next: Option<usize>,
 }
 
 /// An aliases file.
 #[derive(Debug, Clone)]
 pub struct Document {
-    dialect: Dialect,
-    original: Vec<u8>,
+    pub(crate) dialect: Dialect,
+    pub(crate) original: Vec<u8>,
     /// In the order of making; the order of the file is that of the links, from `first`.
-    chunks: Vec<Chunk>,
-    first: Option<usize>,
-    last: Option<usize>,
+    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) first: Option<usize>,
+    pub(crate) last: Option<usize>,
     problems: Vec<Problem>,
-    names: OnceLock<Names>,
-    lines_shifted: bool,
+    pub(crate) names: OnceLock<Names>,
+    pub(crate) lines_shifted: bool,
 }
 
 impl Document {
@@ -203,160 +203,19 @@ impl Document {
             .filter(|double| double.entries.len() > 1)
             .collect()
     }
-
-    /// Replaces destination `n` (from 0) of an entry; every other byte stays.
-    ///
-    /// `text`: one destination as it is to stand in the file, with its quotes, without a newline.
-    ///
-    /// # Errors
-    /// `NoSuchEntry`, `NoSuchDestination`; `NotOneDestination` if the entry would then not be read
-    /// as before with `text` as its destination `n`. The document is then as it was.
-    pub fn set_destination(&mut self, id: EntryId, n: usize, text: &[u8]) -> Result<(), EditError> {
-        let entry = self.entry(id).ok_or(EditError::NoSuchEntry)?;
-        let before = entry.destinations();
-        let range = before.get(n).ok_or(EditError::NoSuchDestination)?.range();
-        let raw = entry.raw();
-        let edited = [&raw[..range.start], text, &raw[range.end..]].concat();
-        let read_back = Entry {
-            raw: &edited,
-            ..entry.clone()
-        };
-        let same_kind =
-            |a: &Destination<'_>, b: &Destination<'_>| a.text() == b.text() && a.kind() == b.kind();
-        let after = read_back.destinations();
-        let stands = memchr(b'\n', text).is_none()
-            && read_back.name() == entry.name()
-            && after.len() == before.len()
-            && after
-                .iter()
-                .zip(&before)
-                .enumerate()
-                .all(|(index, (new, old))| {
-                    if index == n {
-                        new.text() == text
-                    } else {
-                        same_kind(new, old)
-                    }
-                });
-        if !stands {
-            return Err(EditError::NotOneDestination);
-        }
-        self.set_text(id.0, edited);
-        Ok(())
-    }
-
-    /// Adds the one line `name: destination` behind the entry `after`, all of it, or at the end of
-    /// the file.
-    ///
-    /// The new line always ends with a newline, CRLF where the line above has that; the last line
-    /// of the file gets one if it had none. `name`, `destination`: as they are to stand there.
-    ///
-    /// # Errors
-    /// `NoSuchEntry` if `after` never was an entry; `NotOneEntry` if the line would not be read as
-    /// that name with that one destination.
-    pub fn insert_after(
-        &mut self,
-        after: Option<EntryId>,
-        name: &[u8],
-        destination: &[u8],
-    ) -> Result<EntryId, EditError> {
-        let ending = self.line_ending(after);
-        let line = [name, b": ", destination, ending].concat();
-        let one = read(&line, self.dialect);
-        let fits = one.problems.is_empty()
-            && one.name == fold(name)
-            && matches!(one.destinations.as_slice(), [(range, _)] if &line[range.clone()] == destination);
-        if !fits {
-            return Err(EditError::NotOneEntry);
-        }
-        self.insert_raw_after(after, &line)
-    }
-
-    /// Takes an entry out, with its continuation lines and the comments between those, and returns
-    /// these bytes. The handle stays good as a place to insert behind.
-    ///
-    /// # Errors
-    /// `NoSuchEntry` if it is not there.
-    pub fn remove(&mut self, id: EntryId) -> Result<Vec<u8>, EditError> {
-        let raw = self.entry(id).ok_or(EditError::NoSuchEntry)?.raw().to_vec();
-        self.chunks[id.0].kind = Kind::Removed;
-        self.set_text(id.0, Vec::new());
-        self.names = OnceLock::new();
-        Ok(raw)
-    }
-
-    /// Puts an entry's bytes in behind the entry `after` (or where it was, if it was removed), or
-    /// at the end of the file. Used to put back what [`remove`](Self::remove) returned.
-    ///
-    /// A newline is added only where the bytes would otherwise run into a neighbour's.
-    ///
-    /// # Errors
-    /// `NoSuchEntry` if `after` never was an entry; `NotOneEntry` if `raw` is not exactly one entry.
-    pub fn insert_raw_after(
-        &mut self,
-        after: Option<EntryId>,
-        raw: &[u8],
-    ) -> Result<EntryId, EditError> {
-        self.check_one_entry(raw)?;
-        let above = match after {
-            Some(id) => Some(self.place(id)?),
-            None => self.last,
-        };
-        self.end_line_above(above);
-        let next = match above {
-            Some(index) => self.chunks[index].next,
-            None => self.first,
-        };
-        let raw = self.ended(raw, next);
-        let index = self.chunks.len();
-        self.chunks.push(Chunk {
-            kind: Kind::Entry,
-            text: Text::Edited(raw.into()),
-            line: 0,
-            next,
-        });
-        match above {
-            Some(above) => self.chunks[above].next = Some(index),
-            None => self.first = Some(index),
-        }
-        if next.is_none() {
-            self.last = Some(index);
-        }
-        self.lines_shifted = true;
-        self.note_name(EntryId(index));
-        Ok(EntryId(index))
-    }
-
-    /// Replaces all of an entry's bytes; used to put its former bytes back.
-    ///
-    /// # Errors
-    /// `NoSuchEntry`; `NotOneEntry` if `raw` is not exactly one entry.
-    pub fn replace_raw(&mut self, id: EntryId, raw: &[u8]) -> Result<(), EditError> {
-        self.entry(id).ok_or(EditError::NoSuchEntry)?;
-        self.check_one_entry(raw)?;
-        let raw = self.ended(raw, self.chunks[id.0].next);
-        self.set_text(id.0, raw);
-        self.names = OnceLock::new();
-        Ok(())
-    }
 }
 
 /// The inner half: chunks and their order.
 impl Document {
-    fn order(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn order(&self) -> impl Iterator<Item = usize> {
         std::iter::successors(self.first, |index| self.chunks[*index].next)
     }
 
-    fn text(&self, index: usize) -> &[u8] {
+    pub(crate) fn text(&self, index: usize) -> &[u8] {
         match &self.chunks[index].text {
             Text::Original(range) => &self.original[range.clone()],
             Text::Edited(bytes) => bytes,
         }
-    }
-
-    fn set_text(&mut self, index: usize, bytes: Vec<u8>) {
-        self.lines_shifted |= newlines(self.text(index)) != newlines(&bytes);
-        self.chunks[index].text = Text::Edited(bytes.into());
     }
 
     fn view(&self, index: usize, line: usize) -> Entry<'_> {
@@ -368,8 +227,8 @@ impl Document {
         }
     }
 
-    fn name(&self, id: EntryId) -> Vec<u8> {
-        self.view(id.0, 0).name()
+    pub(crate) fn name(&self, id: EntryId) -> Vec<u8> {
+        name_of(self.text(id.0), self.dialect)
     }
 
     fn line_now(&self, wanted: usize) -> usize {
@@ -384,98 +243,19 @@ impl Document {
         }
         names
     }
-
-    /// Keeps the index of names up to date with a new entry; a double makes it start over.
-    fn note_name(&mut self, id: EntryId) {
-        let name = self.name(id);
-        if let Some(names) = self.names.get_mut()
-            && names.note(&name, id).is_some()
-        {
-            self.names = OnceLock::new();
-        }
-    }
-
-    /// A chunk that is or was an entry.
-    fn place(&self, id: EntryId) -> Result<usize, EditError> {
-        match self.chunks.get(id.0).map(|chunk| chunk.kind) {
-            Some(Kind::Entry | Kind::Removed) => Ok(id.0),
-            _ => Err(EditError::NoSuchEntry),
-        }
-    }
-
-    /// The last chunk with bytes, up to and with `upto`.
-    fn last_written(&self, upto: Option<usize>) -> Option<usize> {
-        let upto = upto?;
-        if !self.text(upto).is_empty() {
-            return Some(upto);
-        }
-        let above = self.order().take_while(|index| *index != upto);
-        above.filter(|index| !self.text(*index).is_empty()).last()
-    }
-
-    /// Ends the line above a place where something is to be inserted, if it has no newline.
-    fn end_line_above(&mut self, above: Option<usize>) {
-        let Some(index) = self.last_written(above) else {
-            return;
-        };
-        let text = self.text(index);
-        if text.ends_with(b"\n") {
-            return;
-        }
-        let ended = [text, self.usual_ending()].concat();
-        self.set_text(index, ended);
-    }
-
-    /// `raw`, with a newline behind it if it has none and something follows.
-    fn ended(&self, raw: &[u8], next: Option<usize>) -> Vec<u8> {
-        let followed = std::iter::successors(next, |index| self.chunks[*index].next)
-            .any(|index| !self.text(index).is_empty());
-        let missing = followed && !raw.ends_with(b"\n");
-        [raw, if missing { self.usual_ending() } else { b"" }].concat()
-    }
-
-    /// The ending of the line above a new one; the file's usual one if that has none.
-    fn line_ending(&self, after: Option<EntryId>) -> &'static [u8] {
-        let above = after
-            .map(|id| id.0)
-            .filter(|index| *index < self.chunks.len())
-            .or(self.last);
-        match self.last_written(above).map(|index| self.text(index)) {
-            Some(text) if text.ends_with(b"\r\n") => b"\r\n",
-            Some(text) if text.ends_with(b"\n") => b"\n",
-            _ => self.usual_ending(),
-        }
-    }
-
-    /// The ending of the file's last complete line.
-    fn usual_ending(&self) -> &'static [u8] {
-        match memrchr(b'\n', &self.original) {
-            Some(at) if self.original[..at].ends_with(b"\r") => b"\r\n",
-            _ => b"\n",
-        }
-    }
-
-    fn check_one_entry(&self, raw: &[u8]) -> Result<(), EditError> {
-        let mut chunks = 0;
-        let mut kind = Kind::Between;
-        pieces(raw, self.dialect, |piece| {
-            chunks += 1;
-            kind = judge(raw, &piece, self.dialect, &mut Vec::new());
-        });
-        if (chunks, kind) == (1, Kind::Entry) {
-            Ok(())
-        } else {
-            Err(EditError::NotOneEntry)
-        }
-    }
 }
 
-fn newlines(bytes: &[u8]) -> usize {
+pub(crate) fn newlines(bytes: &[u8]) -> usize {
     memchr_iter(b'\n', bytes).count()
 }
 
 /// Says what a piece is to the MTA, and notes what is wrong with it.
-fn judge(file: &[u8], piece: &Piece, dialect: Dialect, problems: &mut Vec<Problem>) -> Kind {
+pub(crate) fn judge(
+    file: &[u8],
+    piece: &Piece,
+    dialect: Dialect,
+    problems: &mut Vec<Problem>,
+) -> Kind {
     let raw = &file[piece.span.clone()];
     let mut note = |kind, at| problems.push(problem(raw, piece, kind, at));
     match piece.kind {
@@ -521,8 +301,7 @@ fn is_plain(raw: &[u8]) -> bool {
         return false;
     };
     let (name, rest) = raw.split_at(colon);
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+');
-    if name.is_empty() || !name.iter().all(is_name) {
+    if !is_plain_name(name) {
         return false;
     }
     let value = rest[1..]

@@ -9,6 +9,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
 use crate::document::EntryId;
 use crate::error::ProblemKind;
 use crate::lexer::{Dialect, Joined, Token, TokenKind, tokens};
@@ -45,7 +47,7 @@ impl<'a> Entry<'a> {
 
     /// The name as the MTA looks it up: without quotes and backslashes, in lower case.
     pub fn name(&self) -> Vec<u8> {
-        read(self.raw, self.dialect).name
+        name_of(self.raw, self.dialect)
     }
 
     /// What mail for the name goes to, in the order of the file.
@@ -112,6 +114,21 @@ fn kind_of(meaning: Vec<u8>) -> DestinationKind {
             _ => DestinationKind::Address(meaning),
         },
     }
+}
+
+/// The name of an entry, without reading what is right of the colon if it is an ordinary one.
+pub(crate) fn name_of(raw: &[u8], dialect: Dialect) -> Vec<u8> {
+    match memchr(b':', raw).map(|colon| &raw[..colon]) {
+        Some(name) if is_plain_name(name) => name.to_ascii_lowercase(),
+        _ => read(raw, dialect).name,
+    }
+}
+
+/// Whether these bytes before a colon are a name as they stand.
+pub(crate) fn is_plain_name(name: &[u8]) -> bool {
+    let is_plain =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'.');
+    !name.is_empty() && name.iter().all(is_plain)
 }
 
 /// The destinations of a right side as the MTA stores it.

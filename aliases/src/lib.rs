@@ -32,6 +32,7 @@
 
 mod build;
 mod document;
+mod edit;
 mod entry;
 mod error;
 mod exchange;

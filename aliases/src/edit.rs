@@ -1,0 +1,264 @@
+//! Changing a document: one destination, one line more, one entry less, and back.
+//!
+//! Each edit first makes the bytes that would stand, reads them as the MTA would, and only then puts
+//! them in. Text is spliced, never rewritten: what was not asked for keeps its bytes.
+//!
+//! **Invariants**: a refused edit leaves the document as it was. A new line never stands where a
+//! continuation line behind it would come to belong to it: it is placed behind a complete entry,
+//! with all its continuation lines, or at the end of the file.
+
+use std::sync::OnceLock;
+
+use memchr::{memchr, memrchr};
+
+use crate::document::{Chunk, Document, EntryId, Kind, Text, judge, newlines};
+use crate::entry::{Destination, Entry, fold, read};
+use crate::error::EditError;
+use crate::lexer::pieces;
+
+impl Document {
+    /// Replaces destination `n` (from 0) of an entry; every other byte stays.
+    ///
+    /// `text`: one destination as it is to stand in the file, with its quotes, without a newline.
+    ///
+    /// # Errors
+    /// `NoSuchEntry`, `NoSuchDestination`; `NotOneDestination` if the entry would then not be read
+    /// as before with `text` as its destination `n`. The document is then as it was.
+    pub fn set_destination(&mut self, id: EntryId, n: usize, text: &[u8]) -> Result<(), EditError> {
+        let entry = self.entry(id).ok_or(EditError::NoSuchEntry)?;
+        let before = entry.destinations();
+        let range = before.get(n).ok_or(EditError::NoSuchDestination)?.range();
+        let raw = entry.raw();
+        let edited = [&raw[..range.start], text, &raw[range.end..]].concat();
+        let read_back = Entry {
+            raw: &edited,
+            ..entry.clone()
+        };
+        let same_kind =
+            |a: &Destination<'_>, b: &Destination<'_>| a.text() == b.text() && a.kind() == b.kind();
+        let after = read_back.destinations();
+        let stands = memchr(b'\n', text).is_none()
+            && self.check_one_entry(&edited).is_ok()
+            && read_back.name() == entry.name()
+            && after.len() == before.len()
+            && after
+                .iter()
+                .zip(&before)
+                .enumerate()
+                .all(|(index, (new, old))| {
+                    if index == n {
+                        new.text() == text
+                    } else {
+                        same_kind(new, old)
+                    }
+                });
+        if !stands {
+            return Err(EditError::NotOneDestination);
+        }
+        self.set_text(id.0, edited);
+        Ok(())
+    }
+
+    /// Adds the one line `name: destination` behind the entry `after`, all of it, or at the end of
+    /// the file.
+    ///
+    /// The new line always ends with a newline, CRLF where the line above has that; a last line
+    /// that had none gets one. `name`, `destination`: as they are to stand there.
+    ///
+    /// # Errors
+    /// `NoSuchEntry` if `after` never was an entry; `NotOneEntry` if the line would not be read as
+    /// that name with that one destination.
+    pub fn insert_after(
+        &mut self,
+        after: Option<EntryId>,
+        name: &[u8],
+        destination: &[u8],
+    ) -> Result<EntryId, EditError> {
+        let ending = self.line_ending(after);
+        let line = [name, b": ", destination, ending].concat();
+        let one = read(&line, self.dialect);
+        let fits = one.problems.is_empty()
+            && one.name == fold(name)
+            && matches!(one.destinations.as_slice(), [(range, _)] if &line[range.clone()] == destination);
+        if !fits {
+            return Err(EditError::NotOneEntry);
+        }
+        self.insert_raw_after(after, &line)
+    }
+
+    /// Takes an entry out, with its continuation lines and the comments between those, and returns
+    /// these bytes. The handle stays good as a place to insert behind.
+    ///
+    /// # Errors
+    /// `NoSuchEntry` if it is not there.
+    pub fn remove(&mut self, id: EntryId) -> Result<Vec<u8>, EditError> {
+        let raw = self.entry(id).ok_or(EditError::NoSuchEntry)?.raw().to_vec();
+        self.chunks[id.0].kind = Kind::Removed;
+        self.set_text(id.0, Vec::new());
+        self.names = OnceLock::new();
+        Ok(raw)
+    }
+
+    /// Puts an entry's bytes in behind the entry `after` (or where it was, if it was removed), or
+    /// at the end of the file. Used to put back what [`remove`](Self::remove) returned.
+    ///
+    /// A newline is added only where the bytes would otherwise run into a neighbour's.
+    ///
+    /// # Errors
+    /// `NoSuchEntry` if `after` never was an entry; `NotOneEntry` if `raw` is not exactly one entry.
+    pub fn insert_raw_after(
+        &mut self,
+        after: Option<EntryId>,
+        raw: &[u8],
+    ) -> Result<EntryId, EditError> {
+        self.check_one_entry(raw)?;
+        let above = match after {
+            Some(id) => Some(self.place(id)?),
+            None => self.last,
+        };
+        self.end_line_above(above);
+        let next = match above {
+            Some(index) => self.chunks[index].next,
+            None => self.first,
+        };
+        let raw = self.ended(raw, next);
+        let index = self.chunks.len();
+        self.chunks.push(Chunk {
+            kind: Kind::Entry,
+            text: Text::Edited(raw.into()),
+            line: 0,
+            next,
+        });
+        match above {
+            Some(above) => self.chunks[above].next = Some(index),
+            None => self.first = Some(index),
+        }
+        if next.is_none() {
+            self.last = Some(index);
+        }
+        self.lines_shifted = true;
+        self.note_name(EntryId(index));
+        Ok(EntryId(index))
+    }
+
+    /// Replaces all of an entry's bytes; used to put its former bytes back.
+    ///
+    /// # Errors
+    /// `NoSuchEntry`; `NotOneEntry` if `raw` is not exactly one entry.
+    pub fn replace_raw(&mut self, id: EntryId, raw: &[u8]) -> Result<(), EditError> {
+        self.entry(id).ok_or(EditError::NoSuchEntry)?;
+        self.check_one_entry(raw)?;
+        let raw = self.ended(raw, self.chunks[id.0].next);
+        self.set_text(id.0, raw);
+        self.names = OnceLock::new();
+        Ok(())
+    }
+}
+
+impl Document {
+    fn set_text(&mut self, index: usize, bytes: Vec<u8>) {
+        self.lines_shifted |= newlines(self.text(index)) != newlines(&bytes);
+        self.chunks[index].text = Text::Edited(bytes.into());
+    }
+
+    /// Keeps the index of names up to date with a new entry; a double makes it start over.
+    fn note_name(&mut self, id: EntryId) {
+        let name = self.name(id);
+        if let Some(names) = self.names.get_mut()
+            && names.note(&name, id).is_some()
+        {
+            self.names = OnceLock::new();
+        }
+    }
+
+    /// A chunk that is or was an entry.
+    fn place(&self, id: EntryId) -> Result<usize, EditError> {
+        match self.chunks.get(id.0).map(|chunk| chunk.kind) {
+            Some(Kind::Entry | Kind::Removed) => Ok(id.0),
+            _ => Err(EditError::NoSuchEntry),
+        }
+    }
+
+    /// The last chunk with bytes, up to and with `upto`.
+    fn last_written(&self, upto: Option<usize>) -> Option<usize> {
+        let upto = upto?;
+        if !self.text(upto).is_empty() {
+            return Some(upto);
+        }
+        let above = self.order().take_while(|index| *index != upto);
+        above.filter(|index| !self.text(*index).is_empty()).last()
+    }
+
+    /// Ends the line above a place where something is to be inserted, if it has no newline.
+    fn end_line_above(&mut self, above: Option<usize>) {
+        let Some(index) = self.last_written(above) else {
+            return;
+        };
+        let text = self.text(index);
+        if text.ends_with(b"\n") {
+            return;
+        }
+        let ended = [text, self.missing_ending(text)].concat();
+        self.set_text(index, ended);
+    }
+
+    /// `raw`, with a newline behind it if it has none and something follows.
+    fn ended(&self, raw: &[u8], next: Option<usize>) -> Vec<u8> {
+        let followed = std::iter::successors(next, |index| self.chunks[*index].next)
+            .any(|index| !self.text(index).is_empty());
+        let missing = followed && !raw.ends_with(b"\n");
+        let ending = if missing {
+            self.missing_ending(raw)
+        } else {
+            b""
+        };
+        [raw, ending].concat()
+    }
+
+    /// The ending for a last line that has none: the usual one, unless the line would then be read
+    /// otherwise, since a quote that is open takes the CR in.
+    fn missing_ending(&self, raw: &[u8]) -> &'static [u8] {
+        let usual = self.usual_ending();
+        let ended = [raw, usual].concat();
+        if read(&ended, self.dialect).destinations == read(raw, self.dialect).destinations {
+            usual
+        } else {
+            b"\n"
+        }
+    }
+
+    /// The ending of the line above a new one; the file's usual one if that has none.
+    fn line_ending(&self, after: Option<EntryId>) -> &'static [u8] {
+        let above = after
+            .map(|id| id.0)
+            .filter(|index| *index < self.chunks.len())
+            .or(self.last);
+        match self.last_written(above).map(|index| self.text(index)) {
+            Some(text) if text.ends_with(b"\r\n") => b"\r\n",
+            Some(text) if text.ends_with(b"\n") => b"\n",
+            _ => self.usual_ending(),
+        }
+    }
+
+    /// The ending of the file's last complete line.
+    fn usual_ending(&self) -> &'static [u8] {
+        match memrchr(b'\n', &self.original) {
+            Some(at) if self.original[..at].ends_with(b"\r") => b"\r\n",
+            _ => b"\n",
+        }
+    }
+
+    fn check_one_entry(&self, raw: &[u8]) -> Result<(), EditError> {
+        let mut chunks = 0;
+        let mut kind = Kind::Between;
+        pieces(raw, self.dialect, |piece| {
+            chunks += 1;
+            kind = judge(raw, &piece, self.dialect, &mut Vec::new());
+        });
+        if (chunks, kind) == (1, Kind::Entry) {
+            Ok(())
+        } else {
+            Err(EditError::NotOneEntry)
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What the MTA makes of a file, and that we make the same of it.
+//!
+//! `grammar/postfix.cases` says what the real one did; its head explains the form.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::Write as _;
+
+use aliases::{DestinationKind, Dialect, Document, Effect, ProblemKind};
+
+/// Our reading, in the form of the case file.
+fn reading(text: &[u8]) -> String {
+    let document = Document::parse(text, Dialect::Postfix);
+    let mut told = String::new();
+    let line_of = |offset: usize| 1 + text[..offset].iter().filter(|byte| **byte == b'\n').count();
+    for problem in document.problems() {
+        writeln!(
+            told,
+            "problem {} {:?}",
+            line_of(problem.span().start),
+            problem.kind()
+        )
+        .unwrap();
+    }
+    for entry in document.entries() {
+        writeln!(told, "entry {} {}", entry.line(), escape(&entry.name())).unwrap();
+        for destination in entry.destinations() {
+            let (kind, meaning) = match destination.kind() {
+                DestinationKind::Pipe(meaning) => ("pipe", meaning),
+                DestinationKind::File(meaning) => ("file", meaning),
+                DestinationKind::Include(meaning) => ("include", meaning),
+                DestinationKind::Address(meaning) => ("address", meaning),
+            };
+            writeln!(told, "to {kind} {}", escape(meaning)).unwrap();
+        }
+    }
+    for double in document.doubles() {
+        write!(told, "double {}", escape(&double.name)).unwrap();
+        for id in &double.entries {
+            write!(told, " {}", document.entry(*id).unwrap().line()).unwrap();
+        }
+        told.push('\n');
+        assert_eq!(
+            document.lookup(&double.name),
+            double.entries.first().copied()
+        );
+    }
+    told
+}
+
+fn escape(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for &byte in bytes {
+        match byte {
+            b'\\' => text.push_str("\\\\"),
+            b'\n' => text.push_str("\\n"),
+            b'\r' => text.push_str("\\r"),
+            b'\t' => text.push_str("\\t"),
+            b' '..=b'~' => text.push(char::from(byte)),
+            _ => write!(text, "\\x{byte:02x}").unwrap(),
+        }
+    }
+    text
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes().iter().copied();
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        match rest.next().unwrap() {
+            b'n' => bytes.push(b'\n'),
+            b'r' => bytes.push(b'\r'),
+            b't' => bytes.push(b'\t'),
+            b'x' => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+            }
+            other => bytes.push(other),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn postfix_cases_are_read_as_postfix_reads_them() {
+    let file = include_str!("grammar/postfix.cases");
+    let cases: Vec<&str> = file.split("\ncase ").skip(1).collect();
+    assert!(cases.len() > 130, "the case file is cut: {}", cases.len());
+    let mut wrong = String::new();
+    for case in cases {
+        let (name, rest) = case.split_once("\ntext ").unwrap();
+        let (text, expected) = rest.split_once('\n').unwrap();
+        let found = reading(&unescape(text));
+        if found.trim_end() != expected.trim_end() {
+            writeln!(
+                wrong,
+                "{name}: {text}\n--- Postfix\n{expected}\n--- we\n{found}"
+            )
+            .unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_byte_of_the_case_file_is_a_file_like_any_other() {
+    for case in include_str!("grammar/postfix.cases")
+        .split("\ncase ")
+        .skip(1)
+    {
+        let text = unescape(
+            case.split_once("\ntext ")
+                .unwrap()
+                .1
+                .split_once('\n')
+                .unwrap()
+                .0,
+        );
+        assert_eq!(
+            Document::parse(text.clone(), Dialect::Postfix).to_bytes(),
+            text
+        );
+    }
+}
+
+#[test]
+fn postfix_takes_entries_of_any_length() {
+    let one = |text: String| {
+        let document = Document::parse(text, Dialect::Postfix);
+        assert_eq!(document.problems(), []);
+        let entries: Vec<_> = document
+            .entries()
+            .map(|entry| (entry.name(), entry.destinations().len()))
+            .collect();
+        assert_eq!(entries.len(), 1);
+        entries.into_iter().next().unwrap()
+    };
+    let many = |count: usize| {
+        (0..count)
+            .map(|n| format!("r{n:04}@e.x"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    assert_eq!(
+        one(format!("a: \"|/bin/prog {}\"\n", "x".repeat(2000))),
+        (b"a".to_vec(), 1)
+    );
+    assert_eq!(one(format!("a: {}\n", many(900))), (b"a".to_vec(), 900));
+    assert_eq!(one(format!("a: {}\n", many(6400))), (b"a".to_vec(), 6400));
+    for length in [300, 3000] {
+        assert_eq!(
+            one(format!("{}: u1\n", "k".repeat(length))),
+            ("k".repeat(length).into_bytes(), 1)
+        );
+    }
+}
+
+#[track_caller]
+fn check_problem(text: &[u8], expected: (usize, usize, ProblemKind, &str)) {
+    let document = Document::parse(text, Dialect::Postfix);
+    let [problem] = document.problems() else {
+        unreachable!("{:?}", document.problems())
+    };
+    let said = problem.to_string();
+    let span = &text[problem.span()];
+    assert_eq!(
+        (
+            problem.line(),
+            problem.column(),
+            problem.kind(),
+            span.escape_ascii().to_string().as_str()
+        ),
+        expected,
+        "{said}",
+    );
+    assert!(
+        said.starts_with(&format!("line {}: ", expected.0)),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_problem_says_where_it_is() {
+    check_problem(
+        b"a: u1\nb: \"|x\n",
+        (2, 4, ProblemKind::OpenQuote, r#"b: \"|x\n"#),
+    );
+    check_problem(
+        b"# c\n\nbad\n more\na: u1\n",
+        (3, 1, ProblemKind::NotAnEntry, r"bad\n more\n"),
+    );
+    check_problem(b"a,b: u1\n", (1, 2, ProblemKind::TwoNames, r"a,b: u1\n"));
+    check_problem(
+        b"a:\n u1,\n# c\n\tu2 (x\n",
+        (4, 5, ProblemKind::OpenQuote, r"a:\n u1,\n# c\n\tu2 (x\n"),
+    );
+    check_problem(b"a@b: u1", (1, 2, ProblemKind::NotLocal, "a@b: u1"));
+    check_problem(b"a: u\xe9\n", (1, 1, ProblemKind::NotUtf8, r"a: u\xe9\n"));
+    check_problem(
+        b"a: u1\n b\0c\n",
+        (2, 3, ProblemKind::Nul, r"a: u1\n b\x00c\n"),
+    );
+    check_problem(
+        b"\xef\xbb\xbfa: u1\n",
+        (1, 1, ProblemKind::ByteOrderMark, r"\xef\xbb\xbfa: u1\n"),
+    );
+}
+
+#[test]
+fn a_skipped_line_is_said_to_be_skipped() {
+    let document = Document::parse(&b"bad\na: \"x\n"[..], Dialect::Postfix);
+    let effects: Vec<Effect> = document
+        .problems()
+        .iter()
+        .map(aliases::Problem::effect)
+        .collect();
+    assert_eq!(effects, [Effect::Skipped, Effect::ReadOtherwise]);
+}
+
+#[test]
+fn names_are_looked_up_in_any_case_and_the_first_entry_wins() {
+    let document = Document::parse(&b"a: u1\nA: u2\n\"x Y\": u3\n"[..], Dialect::Postfix);
+    let line = |name: &[u8]| {
+        document
+            .lookup(name)
+            .and_then(|id| document.entry(id))
+            .map(|entry| entry.line())
+    };
+    assert_eq!(line(b"A"), Some(1));
+    assert_eq!(line(b"X y"), Some(3));
+    assert_eq!(line(b"b"), None);
+}
