@@ -275,3 +275,33 @@ fn a_list_whose_aliases_cannot_be_turned_does_not_move() {
         .complains(&["cannot upgrade", "aliases"]);
     assert_eq!(stage.read("state/parity.toml"), before);
 }
+
+#[test]
+fn a_commit_whose_aliases_fail_at_the_last_moment_stands_and_says_so() {
+    let stage = unlike();
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    let before = stage.read("aliases");
+    // What an edit replaces is written down first, and here that cannot be.
+    let record = stage.path("state/adopted.jsonl");
+    let kept = stage.path("adopted.jsonl");
+    assert!(std::fs::rename(&record, &kept).is_ok());
+    assert!(std::os::unix::fs::symlink("/nonexistent/x", &record).is_ok());
+    let done = stage
+        .parity(&["commit"])
+        .expect(3)
+        .says(&["committed: tree b"])
+        .complains(&[
+            "the change is made, but: ",
+            "adopted.jsonl",
+            "sync --remove",
+        ]);
+    assert_eq!(current(&stage), "b 2.1.40 retired 2.1.39");
+    assert_eq!(stage.read("aliases"), before);
+    assert!(!done.stdout.contains("aliases: "), "{done:?}");
+    assert!(std::fs::rename(&kept, &record).is_ok());
+    stage
+        .parity(&["commit"])
+        .expect(0)
+        .says(&["nothing to do", "aliases: "]);
+    assert!(!stage.read("aliases").contains("toylist-join"));
+}

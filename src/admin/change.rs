@@ -187,10 +187,8 @@ impl<'a> Change<'a> {
                 self.done.text += &shown;
             }
             Hold::Real(writer) => {
-                let lines: Vec<String> = plans().flat_map(aliases::lines).collect();
                 let after = make(self.site, self.request, writer, step)?;
                 self.say_all(told);
-                self.say_all(&lines);
                 self.after(after);
             }
         }
@@ -266,7 +264,7 @@ fn edited(site: &Site, parity: &Parity) -> String {
     )
 }
 
-/// What came after the commit point.
+/// What became of the aliases, and what failed after the commit point.
 #[derive(Debug, Default)]
 struct After {
     notes: Vec<String>,
@@ -298,6 +296,7 @@ fn make(
     let applied = match step.first {
         None => None,
         Some(plan) => {
+            after.notes.extend(aliases::lines(&plan));
             let applied = plan.apply(writer);
             let applied = applied.map_err(|error| aliases::refusal(request.act, &error))?;
             after.notes.extend(aliases::notes(&applied));
@@ -311,8 +310,12 @@ fn make(
         Err(error) => return Err(taken_back(site, request, &error, applied)),
     }
     if let Some(plan) = step.last {
+        let lines = aliases::lines(&plan);
         match plan.apply(writer) {
-            Ok(applied) => after.notes.extend(aliases::notes(&applied)),
+            Ok(applied) => {
+                after.notes.extend(lines);
+                after.notes.extend(aliases::notes(&applied));
+            }
             Err(error) => {
                 let failed = After::failed(site, &error);
                 after.failed.extend(failed.failed);
