@@ -174,7 +174,7 @@ impl Document {
 
     /// The names that stand more than once, in the order of their first entries.
     pub fn doubles(&self) -> Vec<Double> {
-        let mut firsts = Names::default();
+        let mut firsts = Names::with_capacity(self.chunks.len());
         let mut later: HashMap<Vec<u8>, Vec<EntryId>> = HashMap::new();
         let mut found = Vec::new();
         for entry in self.entries() {
@@ -237,7 +237,7 @@ impl Document {
     }
 
     fn index(&self) -> Names {
-        let mut names = Names::default();
+        let mut names = Names::with_capacity(self.chunks.len());
         for entry in self.entries() {
             names.note(&entry.name(), entry.id());
         }

@@ -25,6 +25,8 @@ pub struct Prepared<'o> {
     original: &'o Original,
     temporary: Leftover,
     file: File,
+    /// What `file` was when it was whole.
+    own: Identity,
     size: usize,
 }
 
@@ -36,10 +38,13 @@ impl<'o> Prepared<'o> {
         file: File,
         bytes: &[u8],
     ) -> Result<Self, FileError> {
+        let own =
+            stat(&file).map_err(|source| original.failed("look at a temporary file", source))?;
         let mut prepared = Self {
             original,
             temporary,
             file,
+            own,
             size: bytes.len(),
         };
         prepared.write(bytes)?;
@@ -61,9 +66,9 @@ impl<'o> Prepared<'o> {
             .sync_all()
             .map_err(|source| original.failed("sync a temporary file", source))?;
         // From here on the name says which two files may be deleted under it.
-        let own = stat(&self.file)
+        self.own = stat(&self.file)
             .map_err(|source| original.failed("look at a temporary file", source))?;
-        let name = leftover::name(original.base(), own.inode, original.inode());
+        let name = leftover::name(original.base(), self.own.inode, original.inode());
         self.temporary
             .rename(name)
             .map_err(|source| original.failed("rename a temporary file", source))
@@ -100,6 +105,12 @@ impl<'o> Prepared<'o> {
         if !original.still_stands(&self.temporary.directory) {
             return Err(original.changed());
         }
+        self.take_place()
+    }
+
+    /// Exchanges without looking, and then looks.
+    fn take_place(self) -> Result<Exchanged<'o>, FileError> {
+        let original = self.original;
         match self.swap() {
             Ok(()) => self.compare_what_came_out(),
             Err(Errno::NOSYS | Errno::INVAL | Errno::NOTSUP) => self.rename_over(),
@@ -118,18 +129,25 @@ impl<'o> Prepared<'o> {
                 prepared: self,
                 method: Method::Exchanged,
             }),
-            Ok(false) => Err(self.give_way(original.changed())),
+            Ok(false) => {
+                let ours = self.own.inode;
+                Err(self.give_way(ours, original.changed()))
+            }
             Err(source) => {
-                Err(self.give_way(original.failed("read what it was exchanged for", source)))
+                let ours = self.own.inode;
+                Err(self.give_way(
+                    ours,
+                    original.failed("read what it was exchanged for", source),
+                ))
             }
         }
     }
 
     /// Puts what came out back, and returns why, or that this failed.
-    fn give_way(mut self, why: FileError) -> FileError {
-        // What stands at the path by our doing; if something else comes out, a still faster editor
-        // put it there, and it goes back in turn.
-        let mut ours = stat(&self.file).map(|own| own.inode).unwrap_or(0);
+    ///
+    /// `ours`: the inode of what stands at the path by our doing. If something else comes out from
+    /// there, a still faster editor put it there, and it goes back in turn.
+    fn give_way(mut self, mut ours: u64, why: FileError) -> FileError {
         loop {
             let out = inode_of(&self.temporary);
             if let Err(errno) = self.swap() {
@@ -141,8 +159,14 @@ impl<'o> Prepared<'o> {
                 Err(source) => return self.stuck(source),
             }
         }
-        let own = stat(&self.file).map(|own| own.inode).ok();
-        if own.is_none() || own != inode_of(&self.temporary).ok() {
+        let (directory, name) = (&self.temporary.directory, &self.temporary.name);
+        let is_new = identity_of(&self.temporary).is_ok_and(|out| out.same_content(&self.own));
+        if !is_new
+            && !self
+                .original
+                .is_what_was_read(directory, name)
+                .unwrap_or(false)
+        {
             // An editor's file that a later editor replaced without having seen it.
             self.temporary.set_aside(self.original.base());
         }
@@ -150,7 +174,8 @@ impl<'o> Prepared<'o> {
     }
 
     fn stuck(mut self, source: io::Error) -> FileError {
-        self.temporary.leave();
+        // Under a name that no later run sweeps.
+        self.temporary.set_aside(self.original.base());
         FileError::Stuck {
             path: self.original.path().to_owned(),
             other: self.original.directory().join(&self.temporary.name),
@@ -186,12 +211,18 @@ fn swap(temporary: &Leftover, base: &OsStr) -> Result<(), Errno> {
 }
 
 fn inode_of(temporary: &Leftover) -> io::Result<u64> {
-    let stat = rustix::fs::statat(
-        &temporary.directory,
-        &temporary.name,
+    Ok(identity_of(temporary)?.inode)
+}
+
+fn identity_of(temporary: &Leftover) -> io::Result<Identity> {
+    let Leftover {
+        directory, name, ..
+    } = temporary;
+    Ok(Identity::of(&rustix::fs::statat(
+        directory,
+        name,
         AtFlags::SYMLINK_NOFOLLOW,
-    )?;
-    Ok(Identity::of(&stat).inode)
+    )?))
 }
 
 /// How the new file took the old one's place.
@@ -227,7 +258,7 @@ impl Exchanged<'_> {
         if self.method == Method::Exchanged {
             self.prepared.temporary.remove().map_err(undurable)?;
         }
-        self.sync().map_err(undurable)?;
+        sync(&self.prepared.temporary).map_err(undurable)?;
         Ok(Replaced {
             identity,
             size: self.prepared.size,
@@ -241,46 +272,41 @@ impl Exchanged<'_> {
     /// `Stuck` if that failed: the new file stands. `Changed`: an editor has saved since, and its
     /// file stands.
     pub fn put_back(self) -> Result<(), FileError> {
-        let own = stat(&self.prepared.file).ok().map(|own| own.inode);
-        let original = self.prepared.original;
-        if self.method == Method::Renamed {
-            return put_back_by_rename(original);
-        }
-        let now = rustix::fs::statat(
-            &self.prepared.temporary.directory,
-            original.base(),
-            AtFlags::SYMLINK_NOFOLLOW,
-        );
-        if now.ok().map(|stat| Identity::of(&stat).inode) != own {
+        let prepared = self.prepared;
+        let original = prepared.original;
+        let now = Original::read(original.path()).map_err(|_| original.changed())?;
+        if !now.identity().same_content(&prepared.own) {
             return Err(original.changed());
         }
-        if let Err(errno) = self.prepared.swap() {
-            return Err(self.prepared.stuck(errno.into()));
+        if self.method == Method::Renamed {
+            return put_back_by_rename(&now, original);
         }
-        if inode_of(&self.prepared.temporary).ok() != own {
-            return Err(self.prepared.give_way(original.changed()));
+        if let Err(errno) = prepared.swap() {
+            return Err(prepared.stuck(errno.into()));
         }
-        self.sync().map_err(|source| FileError::Write {
+        if !identity_of(&prepared.temporary).is_ok_and(|out| out.same_content(&prepared.own)) {
+            return Err(prepared.give_way(original.inode(), original.changed()));
+        }
+        sync(&prepared.temporary).map_err(|source| FileError::Write {
             path: original.path().to_owned(),
             doing: "sync its directory",
             source,
         })
     }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(rustix::io::retry_on_intr(|| {
-            rustix::fs::fsync(&self.prepared.temporary.directory)
-        })?)
-    }
 }
 
-fn put_back_by_rename(original: &Original) -> Result<(), FileError> {
+fn sync(temporary: &Leftover) -> io::Result<()> {
+    Ok(rustix::io::retry_on_intr(|| {
+        rustix::fs::fsync(&temporary.directory)
+    })?)
+}
+
+fn put_back_by_rename(now: &Original, original: &Original) -> Result<(), FileError> {
     let stuck = |source: io::Error| FileError::Stuck {
         path: original.path().to_owned(),
         other: original.real_path().to_owned(),
         source,
     };
-    let now = Original::read(original.path())?;
     let prepared = now
         .prepare(original.bytes())
         .map_err(|error| stuck(io::Error::other(error)))?;
@@ -304,5 +330,167 @@ impl Replaced {
     /// Whether `original`, read later, is still what was written then.
     pub fn is(&self, original: &Original) -> bool {
         original.bytes().len() == self.size && self.identity.same_content(original.identity())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// A directory of its own with a file `aliases`.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let name = format!("aliases-exchange-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("aliases"), "old").unwrap();
+            Self(path)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("aliases")
+        }
+
+        fn save_as_editors_do(&self, text: &str) {
+            fs::write(self.0.join("saved"), text).unwrap();
+            fs::rename(self.0.join("saved"), self.file()).unwrap();
+        }
+
+        /// The bytes of all files but `aliases`.
+        fn others(&self) -> Vec<String> {
+            let paths = fs::read_dir(&self.0)
+                .unwrap()
+                .map(|entry| entry.unwrap().path());
+            let others = paths.filter(|path| *path != self.file());
+            others
+                .map(|path| fs::read_to_string(path).unwrap())
+                .collect()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn an_editor_in_the_last_instant_gets_its_file_back() {
+        let saves: [fn(&Scratch); 2] = [
+            |scratch| scratch.save_as_editors_do("old"),
+            |scratch| fs::write(scratch.file(), "OLD").unwrap(),
+        ];
+        for save in saves {
+            let scratch = Scratch::new("instant");
+            let original = Original::read(scratch.file()).unwrap();
+            let prepared = original.prepare(b"new").unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            save(&scratch);
+            let theirs = fs::metadata(scratch.file()).unwrap().ino();
+            let bytes = text(&scratch.file());
+            let error = prepared.take_place().map(drop).unwrap_err();
+            assert!(matches!(error, FileError::Changed { .. }), "{error}");
+            assert_eq!(text(&scratch.file()), bytes);
+            assert_eq!(fs::metadata(scratch.file()).unwrap().ino(), theirs);
+            assert_eq!(scratch.others(), [] as [&str; 0]);
+        }
+    }
+
+    #[test]
+    fn of_two_editors_the_later_one_stands_and_the_other_is_kept() {
+        let scratch = Scratch::new("two");
+        let original = Original::read(scratch.file()).unwrap();
+        let prepared = original.prepare(b"new").unwrap();
+        scratch.save_as_editors_do("first");
+        prepared.swap().unwrap();
+        scratch.save_as_editors_do("second");
+        let error = prepared.compare_what_came_out().map(drop).unwrap_err();
+        assert!(matches!(error, FileError::Changed { .. }), "{error}");
+        assert_eq!(text(&scratch.file()), "second");
+        assert_eq!(scratch.others(), ["first"]);
+    }
+
+    #[test]
+    fn what_is_put_back_gives_way_to_an_editor_too() {
+        let save: [fn(&Scratch); 2] = [
+            |scratch| scratch.save_as_editors_do("theirs"),
+            |scratch| fs::write(scratch.file(), "theirs").unwrap(),
+        ];
+        for (method, save) in [(0, save[0]), (0, save[1]), (1, save[0]), (1, save[1])] {
+            let scratch = Scratch::new("putback");
+            let original = Original::read(scratch.file()).unwrap();
+            let prepared = original.prepare(b"new").unwrap();
+            let exchanged = if method == 0 {
+                prepared.take_place()
+            } else {
+                prepared.rename_over()
+            };
+            let exchanged = exchanged.unwrap();
+            save(&scratch);
+            assert!(matches!(
+                exchanged.put_back(),
+                Err(FileError::Changed { .. })
+            ));
+            assert_eq!(text(&scratch.file()), "theirs");
+            assert_eq!(scratch.others(), [] as [&str; 0]);
+        }
+    }
+
+    #[test]
+    fn an_editor_in_the_last_instant_of_putting_back_stands() {
+        let scratch = Scratch::new("backinstant");
+        let original = Original::read(scratch.file()).unwrap();
+        let prepared = original.prepare(b"new").unwrap();
+        prepared.swap().unwrap();
+        scratch.save_as_editors_do("theirs");
+        prepared.swap().unwrap();
+        drop(prepared.give_way(original.inode(), original.changed()));
+        assert_eq!(text(&scratch.file()), "theirs");
+        assert_eq!(scratch.others(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn without_an_exchange_the_file_is_compared_and_renamed_over() {
+        let scratch = Scratch::new("rename");
+        let original = Original::read(scratch.file()).unwrap();
+        let replaced = original
+            .prepare(b"new")
+            .unwrap()
+            .rename_over()
+            .unwrap()
+            .keep()
+            .unwrap();
+        assert_eq!(
+            (replaced.method(), text(&scratch.file())),
+            (Method::Renamed, "new".to_owned())
+        );
+        let prepared = original.prepare(b"newer").unwrap();
+        assert!(matches!(
+            prepared.rename_over(),
+            Err(FileError::Changed { .. })
+        ));
+        assert_eq!(text(&scratch.file()), "new");
+        let original = Original::read(scratch.file()).unwrap();
+        original
+            .prepare(b"newest")
+            .unwrap()
+            .rename_over()
+            .unwrap()
+            .put_back()
+            .unwrap();
+        assert_eq!(text(&scratch.file()), "new");
+        assert_eq!(scratch.others(), [] as [&str; 0]);
     }
 }

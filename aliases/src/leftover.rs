@@ -64,7 +64,9 @@ impl Leftover {
     /// Gives somebody else's file a name of its own, beside the one it had.
     pub(crate) fn set_aside(&mut self, base: &OsStr) {
         self.owned = false;
-        set_aside(&self.directory, &self.name, base);
+        if let Some(kept) = set_aside(&self.directory, &self.name, base) {
+            self.name = kept;
+        }
     }
 }
 
@@ -136,13 +138,14 @@ pub(crate) fn sweep(directory: &OwnedFd, path: &Path, base: &OsStr) {
     }
 }
 
-fn set_aside(directory: &OwnedFd, name: &OsStr, base: &OsStr) {
-    let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
-        return;
-    };
+/// Returns the name that the file has now, if that could be given.
+fn set_aside(directory: &OwnedFd, name: &OsStr, base: &OsStr) -> Option<OsString> {
+    let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let mut kept = base.to_owned();
     kept.push(format!(".kept-{}", stat.st_ino));
-    let _ = rustix::fs::renameat_with(directory, name, directory, &kept, RenameFlags::NOREPLACE);
+    let flags = RenameFlags::NOREPLACE;
+    rustix::fs::renameat_with(directory, name, directory, &kept, flags).ok()?;
+    Some(kept)
 }
 
 /// Whether a process of this number lives that is not this one.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 
 use crate::document::EntryId;
 
@@ -13,10 +13,37 @@ use crate::document::EntryId;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     hasher: RandomState,
-    first: HashMap<u64, EntryId>,
+    first: HashMap<u64, EntryId, BuildHasherDefault<Same>>,
+}
+
+/// Takes a hash for its own hash.
+#[derive(Debug, Clone, Default)]
+struct Same(u64);
+
+impl Hasher for Same {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 impl Names {
+    /// For about so many names.
+    pub(crate) fn with_capacity(names: usize) -> Self {
+        let mut empty = Self::default();
+        empty.first.reserve(names);
+        empty
+    }
+
     /// Notes an entry, unless one with this hash is there, which is then the answer: the earlier.
     pub(crate) fn note(&mut self, name: &[u8], id: EntryId) -> Option<EntryId> {
         let hash = self.hasher.hash_one(name);
