@@ -186,15 +186,18 @@ pub(crate) fn read(raw: &[u8], dialect: Dialect) -> Reading {
         .into_iter()
         .map(|range| meaning(&joined, &values[range]))
         .collect();
-    if let Some(open) = words.iter().find(|word| !word.closed) {
-        reading.problems.push((
+    let open = words.iter().find(|word| !word.closed);
+    let open = open.map(|word| {
+        (
             ProblemKind::OpenQuote,
-            joined.raw_range(open.span.clone()).start,
-        ));
-    }
-    if reading.destinations.is_empty() {
-        reading.problems.push((ProblemKind::NoDestination, 0));
-    }
+            joined.raw_range(word.span.clone()).start,
+        )
+    });
+    let empty = reading
+        .destinations
+        .is_empty()
+        .then_some((ProblemKind::NoDestination, 0));
+    reading.problems.extend(open.into_iter().chain(empty));
     reading
 }
 
@@ -292,14 +295,8 @@ fn destinations(words: &[&Token]) -> Vec<Range<usize>> {
     let mut in_group = false;
     while let Some(word) = groups.current() {
         match word.kind {
-            TokenKind::Operator(b';') => {
-                groups.close();
-                (in_group, word_may_follow) = (true, true);
-            }
             TokenKind::Operator(b':') if in_group => {
-                groups.close();
-                groups.skip_until(|word| word.is(b','));
-                groups.right = groups.at.saturating_sub(1);
+                groups.name_of_group();
                 continue;
             }
             TokenKind::Operator(b'>') => {
@@ -307,8 +304,9 @@ fn destinations(words: &[&Token]) -> Vec<Range<usize>> {
                 word_may_follow = true;
                 continue;
             }
-            TokenKind::Operator(b',') => {
+            TokenKind::Operator(b',' | b';') => {
                 groups.close();
+                in_group |= word.is(b';');
                 word_may_follow = true;
             }
             TokenKind::Operator(_) => word_may_follow = true,
@@ -353,6 +351,13 @@ impl<'t> Grouping<'_, 't> {
         while self.current().is_some_and(|word| !stop(word)) {
             self.at -= 1;
         }
+    }
+
+    /// `:` of `group: address;`: collects the address and passes over the group's name.
+    fn name_of_group(&mut self) {
+        self.close();
+        self.skip_until(|word| word.is(b','));
+        self.right = self.at.saturating_sub(1);
     }
 
     /// `>` of `Some Name <address>`: collects the address and passes over the name.

@@ -313,7 +313,7 @@ fn put_back_by_rename(now: &Original, original: &Original) -> Result<(), FileErr
     prepared.exchange()?.keep().map(|_| ())
 }
 
-/// What [`replace`] did.
+/// What [`crate::replace`] did.
 #[derive(Debug, Clone)]
 pub struct Replaced {
     identity: Identity,

@@ -73,11 +73,7 @@ pub(crate) fn pieces(bytes: &[u8], dialect: Dialect, mut take: impl FnMut(Piece)
     // What is open: a logical line (or an orphan) from `open`'s start up to the last line of its
     // own, and behind that lines that belong to it only if a continuation follows.
     let mut open: Option<Piece> = None;
-    let mut between = Piece {
-        kind: PieceKind::Between,
-        span: 0..0,
-        line: 1,
-    };
+    let mut between = nothing_at(0, 1);
     let mut start = 0;
     let mut line = 1;
     while start < bytes.len() {
@@ -102,16 +98,20 @@ pub(crate) fn pieces(bytes: &[u8], dialect: Dialect, mut take: impl FnMut(Piece)
                     });
                 }
             }
-            between = Piece {
-                kind: PieceKind::Between,
-                span: end..end,
-                line: line + 1,
-            };
+            between = nothing_at(end, line + 1);
         }
         start = end;
         line += 1;
     }
     flush(open, &between, &mut take);
+}
+
+fn nothing_at(offset: usize, line: usize) -> Piece {
+    Piece {
+        kind: PieceKind::Between,
+        span: offset..offset,
+        line,
+    }
 }
 
 fn flush(open: Option<Piece>, between: &Piece, take: &mut impl FnMut(Piece)) {

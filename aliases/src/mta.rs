@@ -53,7 +53,7 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// What an entry says.
+    /// What an entry says. Of a name that stands twice, only the entry that wins is in the database.
     pub fn entry(entry: &Entry<'_>) -> Self {
         let destinations = entry.destinations();
         let kinds = destinations

@@ -95,13 +95,11 @@ impl fmt::Display for MtaError {
                 source,
             } => write!(f, "cannot {doing}: {path:?}: {source}"),
             Self::Wrong { map, names } => {
-                let first = names
-                    .first()
-                    .map_or(String::new(), |name| name.escape_ascii().to_string());
-                let count = names.len();
+                let (count, first) = (names.len(), names.first().map_or(&b""[..], Vec::as_slice));
+                let first = first.escape_ascii();
                 write!(
                     f,
-                    "{map:?}: {count} names do not lead where they should, the first is \"{first}\""
+                    "{map:?}: {count} names do not lead where they should, first \"{first}\""
                 )
             }
         }
