@@ -249,6 +249,22 @@ fn unadopt_writes_the_trees_own_form_where_nothing_fitting_is_recorded() {
 }
 
 #[test]
+fn a_last_entry_without_newline_comes_back_even_after_another_was_added() {
+    let stage = stage();
+    let a = stage.path("a/mail/mailman").display().to_string();
+    let text = format!("toylist:   \"|{a} post toylist\"");
+    stage.write("aliases", &text, 0o644);
+    stage.aliases(&["adopt"]).expect(0);
+    stage.aliases(&["sync"]).expect(0);
+    stage.aliases(&["unadopt", "toylist"]).expect(0);
+    assert!(
+        stage
+            .read("aliases")
+            .starts_with(&format!("{text}\ntoylist-admin: \"|{a} admin toylist\"\n"))
+    );
+}
+
+#[test]
 fn an_entry_that_was_edited_after_adopt_keeps_the_edit() {
     let stage = stage();
     stage.aliases(&["adopt"]).expect(0);

@@ -6,7 +6,8 @@
 //! **Invariants.** Decides; writes nothing. An entry that cannot be served is left and named,
 //! never half turned.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::fmt;
 
 use super::compare::ours;
@@ -131,6 +132,7 @@ pub(super) fn unadopt(
     edits: &mut Edits<'_>,
 ) {
     let found = edits.found;
+    let memory = Memory::of(records);
     for place in found.all() {
         let Some((verb, list)) = ours(trees, found, place) else {
             continue;
@@ -138,38 +140,56 @@ pub(super) fn unadopt(
         if lists.is_some_and(|lists| !lists.contains(&list)) {
             continue;
         }
-        match recorded(trees, parity, &list, records, found, place) {
+        match memory.recorded(trees, parity, &list, found, place) {
             Some(before) => edits.push(Change::Replace { place, raw: before }),
             None => put_direct(trees, parity, verb, &list, place, edits),
         }
     }
 }
 
-/// The bytes that stood at `place` before ours, if ours are unchanged and they lead to the
-/// list's tree.
-fn recorded(
-    trees: &Trees<'_>,
-    parity: &Parity,
-    list: &ListName,
-    records: &Records,
-    found: &Found,
-    place: Place,
-) -> Option<Vec<u8>> {
-    let (tree, _) = trees.of(parity, list)?;
-    let record = records.all.iter().rev().find(|record| {
-        record.before.is_some()
-            && record.file() == found.path(place)
-            && record
-                .written
-                .as_ref()
-                .is_some_and(|written| written.0 == found.raw(place))
-    })?;
-    let before = record.before.as_ref()?;
-    let leads_there = Found::means_of(&before.0).into_iter().any(|means| {
-        matches!(means, Means::Pipe(command)
-            if matches!(trees.leads(&command), Leads::Tree(name, _, _) if name == tree.name))
-    });
-    leads_there.then(|| before.0.clone())
+/// The records by what they wrote: an unadopt of a whole site asks for each of its entries.
+struct Memory<'r> {
+    newest: HashMap<(&'r OsStr, &'r [u8]), &'r [u8]>,
+}
+
+impl<'r> Memory<'r> {
+    fn of(records: &'r Records) -> Memory<'r> {
+        let mut newest = HashMap::new();
+        for record in &records.all {
+            if let (Some(before), Some(written)) = (&record.before, &record.written) {
+                let key = (record.file(), trimmed(&written.0));
+                newest.insert(key, before.0.as_slice());
+            }
+        }
+        Memory { newest }
+    }
+
+    /// The bytes that stood at `place` before ours, if ours are unchanged and they lead to the
+    /// list's tree.
+    fn recorded(
+        &self,
+        trees: &Trees<'_>,
+        parity: &Parity,
+        list: &ListName,
+        found: &Found,
+        place: Place,
+    ) -> Option<Vec<u8>> {
+        let (tree, _) = trees.of(parity, list)?;
+        let key = (found.path(place).as_os_str(), trimmed(found.raw(place)));
+        let before = *self.newest.get(&key)?;
+        let leads_there = Found::means_of(before).into_iter().any(|means| {
+            matches!(means, Means::Pipe(command)
+                if matches!(trees.leads(&command), Leads::Tree(name, _, _) if name == tree.name))
+        });
+        leads_there.then(|| before.to_vec())
+    }
+}
+
+/// An entry's bytes without its last newline: a file's last entry gets one only when another
+/// comes behind it, and is the same entry.
+fn trimmed(raw: &[u8]) -> &[u8] {
+    let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
+    raw.strip_suffix(b"\r").unwrap_or(raw)
 }
 
 /// Writes the tree's own form, or removes an entry for which the tree has no address.

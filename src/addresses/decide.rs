@@ -13,7 +13,7 @@ use super::expansion::distance;
 use super::found::Found;
 use super::known::{Known, known_in};
 use super::pipe::Trees;
-use super::record::{Record, Records};
+use super::record::Records;
 use super::reserved::Reserved;
 use super::sync;
 use super::wanted;
@@ -241,26 +241,19 @@ fn decide_sync(
 
 /// Puts back each entry whose last record is its removal by a commit, and that nobody has now.
 fn revert(found: &Found, records: &Records, edits: &mut Edits<'_>) {
-    let mut last: BTreeMap<(usize, &[u8]), &Record> = BTreeMap::new();
-    for record in &records.all {
+    let mut last: BTreeMap<(usize, &[u8]), usize> = BTreeMap::new();
+    for (n, record) in records.all.iter().enumerate() {
         let path = record.file();
         let file = found.files.iter().position(|file| file.path == path);
         if let Some(file) = file {
-            last.insert((file, record.name()), record);
+            last.insert((file, record.name()), n);
         }
     }
-    let mut back: Vec<(usize, &Record)> = last
-        .into_iter()
-        .map(|((file, _), record)| (file, record))
-        .collect();
+    let mut back: Vec<(usize, usize)> = last.into_iter().map(|((file, _), n)| (n, file)).collect();
     // In the order in which they were removed: each finds the one that it followed.
-    back.sort_by_key(|(_, record)| {
-        records
-            .all
-            .iter()
-            .position(|other| std::ptr::eq(other, *record))
-    });
-    for (file, record) in back {
+    back.sort_unstable();
+    for (n, file) in back {
+        let record = &records.all[n];
         let (Some(before), None, "commit") = (&record.before, &record.written, record.by.as_str())
         else {
             continue;

@@ -17,9 +17,10 @@
 //! **Invariants.** Lines are only appended, and only under the writer's lock. A damaged line
 //! in the middle is an error: without it an entry's own bytes would be lost silently.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -105,8 +106,8 @@ impl Record {
     }
 
     /// The alias file.
-    pub(super) fn file(&self) -> PathBuf {
-        PathBuf::from(std::ffi::OsString::from_vec(self.file.0.clone()))
+    pub(super) fn file(&self) -> &OsStr {
+        OsStr::from_bytes(&self.file.0)
     }
 
     /// The alias's name, as it stood.
