@@ -337,3 +337,43 @@ fn the_alias_file_keeps_its_mode() {
         0o644
     );
 }
+
+/// A stage whose future tree is of the first era, with four addresses a list.
+fn stage_with_an_older_future() -> Stage {
+    let stage = Stage::bare();
+    let site = stage.read("site.toml");
+    let (first, second) = site.split_once("[trees.b]").unwrap();
+    let second = second.replacen("mailman2", "mailman1", 1);
+    stage.write("site.toml", format!("{first}[trees.b]{second}"), 0o644);
+    let program = stage.read("b/mail/mailman");
+    stage.write("b/mail/wrapper", program, 0o755);
+    for list in LISTS {
+        stage.write(&format!("var/lists/{list}/config.db"), "x", 0o644);
+    }
+    stage.parity(&["init", "--current", "a"]).expect(0);
+    stage
+}
+
+#[test]
+fn a_commit_removes_what_no_tree_in_use_has_and_a_revert_puts_it_back_byte_for_byte() {
+    let stage = stage_with_an_older_future();
+    stage.aliases(&["adopt"]).expect(0);
+    let turned = stage
+        .read("aliases")
+        .replace("toylist-join: ", "Toylist-JOIN:\t");
+    stage.write("aliases", &turned, 0o644);
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    let moved = stage.read("aliases");
+    // The older release has owner-LIST besides.
+    assert!(moved.contains("\nowner-toylist: \"|"));
+    assert!(moved.contains("\nToylist-JOIN:\t\"|"));
+
+    stage.parity(&["commit"]).expect(0);
+    let committed = stage.read("aliases");
+    assert!(!committed.contains("JOIN") && !committed.contains("toylist-bounces"));
+    assert!(committed.contains("\ntoylist-admin: \"|") && committed.contains("\nroot: alice\n"));
+
+    stage.parity(&["commit", "--revert"]).expect(0);
+    assert_eq!(stage.read("aliases"), moved);
+    stage.aliases(&["check"]).expect(0);
+}
