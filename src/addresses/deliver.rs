@@ -40,15 +40,7 @@ pub(super) fn deliver(
     let folded = local.to_ascii_lowercase();
     let steps = expansion::expand(&found, &folded);
     if steps.is_empty() {
-        let mut lines = vec![format!("{address:?}: no such alias: bounced")];
-        let near = expansion::near(&found, &folded);
-        if !near.is_empty() {
-            lines.push(format!("near it: {}", near.join(", ")));
-        }
-        return Ok(Delivered {
-            lines,
-            status: status(NOUSER),
-        });
+        return Ok(unknown(&found, address, &folded));
     }
     let envelope = Envelope {
         sender: sender.map_or_else(|| sender_of(message), str::to_owned),
@@ -85,6 +77,19 @@ pub(super) fn deliver(
         lines,
         status: worst(&verdicts),
     })
+}
+
+/// What the MTA says of an address that no alias has.
+fn unknown(found: &Found, address: &str, folded: &str) -> Delivered {
+    let mut lines = vec![format!("{address:?}: no such alias: bounced")];
+    let near = expansion::near(found, folded);
+    if !near.is_empty() {
+        lines.push(format!("near it: {}", near.join(", ")));
+    }
+    Delivered {
+        lines,
+        status: status(NOUSER),
+    }
 }
 
 fn run_step(
