@@ -163,10 +163,11 @@ impl Document {
     pub fn lookup(&self, name: &[u8]) -> Option<EntryId> {
         let name = fold(name);
         let candidate = self.names.get_or_init(|| self.index()).candidate(&name)?;
-        if self.name(candidate) == name {
+        let stands = self.chunks[candidate.0].kind == Kind::Entry;
+        if stands && self.name(candidate) == name {
             return Some(candidate);
         }
-        // Two names with one hash.
+        // It was removed (another one of the name may stand), or two names have one hash.
         self.entries()
             .find(|entry| entry.name() == name)
             .map(|entry| entry.id())
@@ -309,9 +310,7 @@ fn is_plain(raw: &[u8]) -> bool {
         .unwrap_or(&rest[1..])
         .trim_ascii();
     match value {
-        [b'"', quoted @ .., b'"'] => {
-            !quoted.is_empty() && quoted.iter().all(|byte| is_plain_byte(*byte))
-        }
+        [b'"', quoted @ .., b'"'] => quoted.iter().all(|byte| is_plain_byte(*byte)),
         [first, ..] => {
             (first.is_ascii_alphanumeric() || *first == b'|')
                 && value.iter().all(|byte| is_plain_byte(*byte))

@@ -39,7 +39,6 @@ impl Document {
         let after = read_back.destinations();
         let stands = memchr(b'\n', text).is_none()
             && self.check_one_entry(&edited).is_ok()
-            && read_back.name() == entry.name()
             && after.len() == before.len()
             && after
                 .iter()
@@ -95,7 +94,6 @@ impl Document {
         let raw = self.entry(id).ok_or(EditError::NoSuchEntry)?.raw().to_vec();
         self.chunks[id.0].kind = Kind::Removed;
         self.set_text(id.0, Vec::new());
-        self.names = OnceLock::new();
         Ok(raw)
     }
 

@@ -284,6 +284,8 @@ fn fold_char(letter: char) -> Vec<char> {
 /// From right to left, as Postfix does it: a destination ends where two words meet without an
 /// operator between them (a missing comma), at a comma, and at the brackets of `Some Name
 /// <address>` and `group: address, address;`, whose decoration is nobody's destination.
+///
+/// Not mimicked: postalias stores a `\]` inside brackets as `]`, which ends them at delivery.
 fn destinations(words: &[&Token]) -> Vec<Range<usize>> {
     let mut groups = Grouping {
         words,

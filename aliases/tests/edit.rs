@@ -107,6 +107,27 @@ fn a_handle_that_was_removed_is_no_entry_but_still_a_place() {
 }
 
 #[test]
+fn when_the_entry_that_wins_is_removed_the_next_one_wins() {
+    let mut document = Document::parse(&b"a: u1\na: u2\n\"\": u3\n"[..], Dialect::Postfix);
+    for line in [Some(1), Some(1), None] {
+        let found = document.lookup(b"a");
+        assert_eq!(
+            found
+                .and_then(|id| document.entry(id))
+                .map(|entry| entry.line()),
+            line
+        );
+        found.map(|id| document.remove(id).unwrap());
+    }
+    document.insert_after(None, b"a", b"u4").unwrap();
+    let a = id(&document, "a");
+    assert_eq!(document.entry(a).unwrap().raw(), b"a: u4\n");
+    let nameless = id(&document, "");
+    document.remove(nameless).unwrap();
+    assert_eq!(document.lookup(b""), None);
+}
+
+#[test]
 fn a_handle_of_another_document_is_no_place() {
     let mut small = Document::parse(&b"a: u1\n"[..], Dialect::Postfix);
     let large = Document::parse(&b"a: u1\nb: u2\n"[..], Dialect::Postfix);

@@ -17,7 +17,7 @@ use aliases::{
 };
 
 const POSTCONF: &str = r#"#!/bin/sh
-[ -z "$MAIL_CONFIG" ] && [ "$PATH:$LC_ALL" = /usr/sbin:/usr/bin:/sbin:/bin:C ] || exit 9
+[ -z "$MAIL_CONFIG$HOME$CARGO_MANIFEST_DIR" ] && [ "$PATH:$LC_ALL" = /usr/sbin:/usr/bin:/sbin:/bin:C ] || exit 9
 [ "$*" = "-xh default_database_type alias_maps alias_database" ] || exit 8
 exec cat "${0%/*}/configured"
 "#;

@@ -307,6 +307,8 @@ fn what_a_killed_run_left_is_removed_and_nothing_else() {
     put(&living);
     let directory = a_name_of(dead, 0, 9);
     fs::create_dir(scratch.0.join(&directory)).unwrap();
+    let link = a_name_of(dead, 0, 10);
+    symlink("aliases", scratch.0.join(&link)).unwrap();
     let others = [
         ".aliases.x.0-7.aliases-new",
         ".aliases.1.aliases-new",
@@ -316,7 +318,7 @@ fn what_a_killed_run_left_is_removed_and_nothing_else() {
 
     replace(&Original::read(scratch.file()).unwrap(), b"a: u2\n").unwrap();
     let kept = format!("aliases.kept-{theirs}");
-    let mut stay = vec!["aliases", &kept, &living, &directory];
+    let mut stay = vec!["aliases", &kept, &living, &directory, &link];
     stay.extend(others);
     stay.sort_unstable();
     scratch.expect_only(&stay);
