@@ -275,6 +275,15 @@ fn prefix(target: &OsStr) -> OsString {
     prefix
 }
 
+/// Removes what killed runs left beside a map.
+pub(crate) fn sweep_beside(map: &Map) {
+    let file = fs::canonicalize(map.file()).unwrap_or_else(|_| map.file());
+    sweep(
+        file.parent().unwrap_or(Path::new("/")),
+        file.file_name().unwrap_or_default(),
+    );
+}
+
 /// Removes what killed runs left: regular files of our shape of name, of no living process.
 fn sweep(path: &Path, target: &OsStr) {
     let Ok(entries) = fs::read_dir(path) else {

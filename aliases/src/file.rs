@@ -155,6 +155,13 @@ impl Original {
         (self.owner.0, self.owner.1, self.mode)
     }
 
+    /// Removes what killed runs left beside the file.
+    pub(crate) fn sweep(&self) {
+        if let Ok(directory) = self.open_directory() {
+            leftover::sweep(&directory, self.directory(), self.base());
+        }
+    }
+
     /// Writes `bytes` to a temporary file beside this one that looks like it. Removes what killed
     /// runs left there.
     ///

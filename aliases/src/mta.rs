@@ -26,7 +26,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
-use crate::build::Built;
+use crate::build::{self, Built};
 use crate::entry::{DestinationKind, Entry};
 use crate::exchange::Replaced;
 use crate::file::Original;
@@ -131,7 +131,7 @@ impl Mta {
         let maps = postfix.maps_of(original)?;
         // Written before the maps are, so that no map is older than its text.
         let prepared = prepared()?;
-        let mut built = build(postfix, &maps, original, text, expected)?;
+        let mut built = build_beside(postfix, &maps, original, text, expected)?;
         let exchanged = prepared.exchange().map_err(PublishError::refused)?;
         if let Err(cause) = move_in(postfix, &mut built, expected) {
             let maps_back = move_out(&mut built);
@@ -155,11 +155,21 @@ impl Mta {
             return Ok(published(None, Vec::new()));
         };
         let maps = postfix.maps_of(original)?;
-        let mut built = build(postfix, &maps, original, original.bytes(), expected)?;
+        let mut built = build_beside(postfix, &maps, original, original.bytes(), expected)?;
         original.check_it_stands().map_err(PublishError::refused)?;
         match move_in(postfix, &mut built, expected) {
             Ok(()) => Ok(published(None, built)),
             Err(cause) => Err(PublishError::back(cause, move_out(&mut built))),
+        }
+    }
+
+    /// Removes what killed runs left beside the text and the maps. The caller holds the lock
+    /// under which they are written. Failing is not worth a word: the next run tries again.
+    pub fn sweep(&self, original: &Original) {
+        original.sweep();
+        let Self::Postfix(postfix) = self else { return };
+        for map in postfix.maps_of(original).iter().flatten() {
+            build::sweep_beside(map);
         }
     }
 
@@ -214,7 +224,7 @@ fn trouble(
 }
 
 /// Builds all maps beside the old ones and asks each for the expected names.
-fn build<'m>(
+fn build_beside<'m>(
     postfix: &Postfix,
     maps: &'m [Map],
     original: &Original,

@@ -218,23 +218,18 @@ fn decide_sync(
     claim: &BTreeSet<String>,
     edits: &mut Edits<'_>,
 ) -> Result<(), AddressError> {
+    // NEVER GUESS. What is known otherwise is not all there is.
+    if let Err(error) = &view.known.enumerated {
+        return Err(AddressError::CannotEnumerate(error.to_string()));
+    }
     let rows = view.all_rows();
     let stale = view.stale();
     sync::add_missing(&view.trees, &rows, claim, edits);
-    if let (true, Err(error)) = (remove, &view.known.enumerated) {
-        return Err(AddressError::CannotRemove(error.to_string()));
-    }
     if remove {
         sync::remove_stale(&stale, edits);
         sync::report(&rows, &[], edits);
     } else {
         sync::report(&rows, &stale, edits);
-    }
-    if let Err(error) = &view.known.enumerated {
-        edits.left.push(format!(
-            "which lists there are cannot be told ({error}): only those that are known \
-             otherwise were looked at"
-        ));
     }
     Ok(())
 }

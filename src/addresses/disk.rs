@@ -64,6 +64,13 @@ pub(super) fn rebuild(
         .map_err(|error| unpublished(&file.path, &error))
 }
 
+/// Removes what a killed run left beside this file and its database.
+pub(super) fn sweep(site: &Site, file: &AliasFile) {
+    if let Ok(mta) = mta(site) {
+        mta.sweep(&file.original);
+    }
+}
+
 /// What the MTA's database of this file has otherwise than the text, for those of `names` that
 /// the file has: one sentence each.
 ///

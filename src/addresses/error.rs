@@ -24,8 +24,8 @@ pub enum AddressError {
     File(String, Option<&'static str>),
     /// A line of adopted.jsonl is damaged: line from 1.
     Record(PathBuf, usize, String),
-    /// What is stale cannot be told without an enumeration.
-    CannotRemove(String),
+    /// Which lists there are cannot be told, so nothing is said about their entries.
+    CannotEnumerate(String),
     /// No list of these names is known.
     Unknown(Vec<ListName>, Vec<ListName>),
     /// The delivering users could not run what would be written.
@@ -63,11 +63,8 @@ impl fmt::Display for AddressError {
             AddressError::Record(path, line, what) => {
                 write!(f, "{}:{line}:1: {what}", path.display())
             }
-            AddressError::CannotRemove(error) => {
-                write!(
-                    f,
-                    "cannot remove anything: which lists there are cannot be told: {error}"
-                )
+            AddressError::CannotEnumerate(error) => {
+                write!(f, "which lists there are cannot be told: {error}")
             }
             AddressError::Unknown(lists, _) => write!(f, "no such list: {}", some_of(lists)),
             AddressError::Denied(reasons) => write!(

@@ -188,6 +188,10 @@ impl<'s> Plan<'s> {
 
     fn try_apply(&self) -> Result<Vec<String>, AddressError> {
         let work = &self.work;
+        work.found
+            .files
+            .iter()
+            .for_each(|file| disk::sweep(self.site, file));
         if !self.is_empty() {
             let all = work
                 .rewrites
