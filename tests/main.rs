@@ -4,6 +4,12 @@
 /// A throwaway site with two stub trees. Not a place for tests.
 mod stage;
 
+/// Who can read the state, and what is made of a state that others wrote.
+mod store;
+
+/// README says what is so.
+mod readme;
+
 /// The examples in contrib are sound.
 mod examples;
 
