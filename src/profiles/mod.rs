@@ -246,13 +246,11 @@ impl Profile {
             else {
                 continue;
             };
-            if self
-                .lists
-                .holds
-                .iter()
-                .any(|file| entry.path().join(file).is_file())
-            {
-                lists.insert(list.within(tree.domain.as_deref()));
+            for file in &self.lists.holds {
+                if is_there(&entry.path().join(file))? {
+                    lists.insert(list.within(tree.domain.as_deref()));
+                    break;
+                }
             }
         }
         if lists.is_empty() {
@@ -329,6 +327,19 @@ impl Profile {
                 .map(|word| tree.expand(word, Some((list, self.routing.case))))
                 .collect(),
         )
+    }
+}
+
+/// Whether a plain file stands there. What cannot be looked at is not "no": a list would be
+/// passed over.
+fn is_there(path: &Path) -> Result<bool, ProbeError> {
+    match fs::metadata(path) {
+        Ok(meta) => Ok(meta.is_file()),
+        Err(error) => match error.kind() {
+            // NotADirectory: a plain file among the lists' directories, a README perhaps.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(false),
+            _ => Err(ProbeError::Read(path.to_owned(), error)),
+        },
     }
 }
 
