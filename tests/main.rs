@@ -7,6 +7,9 @@ mod stage;
 /// Who can read the state, and what is made of a state that others wrote.
 mod store;
 
+/// mm-parity try: the story, and what it leaves alone.
+mod try_out;
+
 /// README says what is so.
 mod readme;
 

@@ -250,8 +250,11 @@ fn clear(dir: &Path) -> Result<(), Fault> {
     };
     if !link.as_os_str().is_empty() {
         // Only what link_to made: a directory with one link in it.
-        let _ = fs::remove_file(link.join("site"));
-        let _ = fs::remove_dir(&link);
+        let site = link.join("site");
+        if fs::symlink_metadata(&site).is_ok_and(|meta| meta.is_symlink()) {
+            let _ = fs::remove_file(site);
+            let _ = fs::remove_dir(&link);
+        }
     }
     fs::remove_dir_all(dir).map_err(|error| format!("{dir:?}: {error}"))
 }
