@@ -23,6 +23,7 @@
 //! | while both are put back | new, then old | old | as before | the first: as in line two |
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -88,6 +89,8 @@ pub struct MapState {
 pub enum MapTrouble {
     /// There is none.
     Missing,
+    /// It is there, and the MTA's own tool cannot read it: empty or torn; what the tool said.
+    Unreadable(String),
     /// The text has changed since it was built.
     Stale,
     /// These names lead elsewhere, or nowhere.
@@ -201,20 +204,27 @@ fn trouble(
     original: &Original,
     expected: &[Expected],
 ) -> Result<Option<MapTrouble>, MtaError> {
-    let metadata = match std::fs::metadata(map.file()) {
-        Ok(metadata) => metadata,
+    let failed = |doing| {
+        move |source| MtaError::File {
+            path: map.file(),
+            doing,
+            source,
+        }
+    };
+    // Opened, not only looked at: who may not read a map cannot call it torn.
+    let held = match File::open(map.file()) {
+        Ok(held) => held,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok(Some(MapTrouble::Missing));
         }
-        Err(source) => {
-            return Err(MtaError::File {
-                path: map.file(),
-                doing: "look at",
-                source,
-            });
-        }
+        Err(error) => return Err(failed("open")(error)),
     };
-    let wrong = postfix.wrong(&map.query(), expected)?;
+    let metadata = held.metadata().map_err(failed("look at"))?;
+    let wrong = match postfix.wrong(&map.query(), expected) {
+        // The map's fault as far as can be told; if it is the tool's, building fails as well.
+        Err(MtaError::Tool { said, .. }) => return Ok(Some(MapTrouble::Unreadable(said))),
+        asked => asked?,
+    };
     if !wrong.is_empty() {
         return Ok(Some(MapTrouble::Wrong(wrong)));
     }

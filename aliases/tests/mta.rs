@@ -27,6 +27,7 @@ tools=${0%/*}
 if [ "$1" = -q ]; then
     path=${3#*:} status=1
     [ -f "$path.db" ] || { echo "postalias: fatal: open database $path.db" >&2; exit 1; }
+    [ -s "$path.db" ] || { read -r key && echo "postalias: fatal: open database $path.db: Invalid argument" >&2; exit 1; }
     while IFS= read -r key; do
         line=$(grep "^$key:	" "$path.db") || continue
         status=0
@@ -306,6 +307,28 @@ fn verify_tells_missing_wrong_and_stale_maps_and_rebuild_mends_them() {
     rebuild();
     assert_eq!(trouble(), None);
     site.expect(b"a: u1\nb: u2\n", Some("a:\tu1\nb:\tu2\n"));
+}
+
+#[test]
+fn a_map_that_cannot_be_read_is_trouble_and_rebuild_mends_it() {
+    let site = Site::with_map("torn");
+    for names in [expected(OLD), Vec::new()] {
+        fs::write(site.map(), "").unwrap();
+        let trouble = || {
+            let states = site.mta.verify(&site.read(), &names).unwrap();
+            states[0].trouble.clone()
+        };
+        let Some(MapTrouble::Unreadable(why)) = trouble() else {
+            unreachable!("{:?}", trouble());
+        };
+        assert!(why.contains("Invalid argument"), "{why}");
+        site.mta.rebuild(&site.read(), &names).unwrap();
+        assert_eq!(trouble(), None);
+        site.expect(OLD, Some(OLD_MAP));
+    }
+    fs::write(site.map(), "").unwrap();
+    site.publish().unwrap();
+    site.expect(NEW, Some(NEW_MAP));
 }
 
 #[test]

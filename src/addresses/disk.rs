@@ -92,6 +92,11 @@ pub(super) fn verify(
                 "{map:?} is missing: the MTA knows no alias of {:?}",
                 file.path
             ),
+            MapTrouble::Unreadable(why) => format!(
+                "{map:?} cannot be read: all mail for {:?} waits or bounces: {}",
+                file.path,
+                crate::syslog::printable(&why)
+            ),
             MapTrouble::Stale => format!("{map:?} is older than {:?}", file.path),
             MapTrouble::Wrong(names) => {
                 let names: Vec<String> = names

@@ -396,6 +396,31 @@ fn postfix_delivers_each_message_once_while_lists_move() {
     machine.expect_no_bounce();
 }
 
+#[test]
+fn postfix_a_torn_map_is_mended_by_sync() {
+    let machine = Machine::new(&LISTS);
+    let map = machine.path("/etc/aliases.db");
+    let noise: Vec<u8> = (0..100u8).map(|n| n.wrapping_mul(151) ^ 0x5a).collect();
+    // Before adopt no name is ours, and nothing would be looked up.
+    fs::write(&map, "").unwrap();
+    machine.expect("mm-parity init --current a");
+    machine.expect("mm-aliases adopt");
+    for torn in [&b""[..], &noise] {
+        for mend in ["mm-aliases sync", "mm-parity upgrade toylist"] {
+            fs::write(&map, torn).unwrap();
+            let check = machine.run("mm-aliases check");
+            assert_eq!(check.status.code(), Some(2), "{mend}");
+            let said = String::from_utf8_lossy(&check.stdout);
+            assert!(said.contains("cannot be read"), "{mend}: {said}");
+            machine.expect(mend);
+            machine.expect("mm-aliases check");
+        }
+        machine.expect("mm-parity downgrade toylist");
+    }
+    let (ran, _) = machine.send_and_take("toylist", &small("mended"));
+    assert_eq!(ran, DELIVER);
+}
+
 /// Sends one message after the other until it is told to stop.
 fn keep_sending(
     machine: &Machine,
