@@ -170,11 +170,7 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
     if files.get_ref().is_empty() {
         return Err((files.span().start, "no alias file is named".to_owned()));
     }
-    let alias_files = files
-        .get_ref()
-        .iter()
-        .map(absolute)
-        .collect::<Result<_, _>>()?;
+    let alias_files = alias_files(files.get_ref())?;
     if raw.deliver.users.get_ref().is_empty() {
         return Err((
             raw.deliver.users.span().start,
@@ -197,6 +193,21 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
             .map(|user| Account::new(user))
             .collect(),
     })
+}
+
+/// Each once: an entry of a file that is read twice would stand twice.
+fn alias_files(named: &[Spanned<String>]) -> Result<Vec<PathBuf>, Wrong> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for text in named {
+        // Compares by parts, so that `//etc/aliases` is no other file.
+        let path = absolute(text)?;
+        if files.contains(&path) {
+            let what = format!("{:?} is named twice", text.get_ref());
+            return Err((text.span().start, what));
+        }
+        files.push(path);
+    }
+    Ok(files)
 }
 
 fn cook_tree(
@@ -386,6 +397,12 @@ users = ["nobody", "38"]
                 "not every MTA",
             ),
             ("[\"/etc/aliases\"]", "[]", "17:9", "no alias file"),
+            (
+                "[\"/etc/aliases\"]",
+                "[\"/etc/aliases\", \"/etc//aliases\"]",
+                "17:26",
+                "is named twice",
+            ),
             ("[\"nobody\", \"38\"]", "[]", "22:9", "no user"),
             ("Lists.example.org", "a/b", "11:10", "is not a domain"),
             (
