@@ -183,6 +183,15 @@ impl Profile {
                 if template.get_ref().matches("{list}").count() != 1 {
                     return Err(bad(template, "an address has {list} once"));
                 }
+                // It becomes an alias's name: a blank or a colon in it would end the name.
+                let rest = template.get_ref().replacen("{list}", "", 1);
+                if let Some(byte) = rest.bytes().find(|&b| !is_address_byte(b)) {
+                    let what = format!(
+                        "an address has {{list}} and a-z 0-9 . _ + = - only, not \"{}\"",
+                        byte.escape_ascii()
+                    );
+                    return Err(bad(template, &what));
+                }
                 addresses.push((verb, template.get_ref().clone()));
             }
         }
@@ -395,6 +404,11 @@ fn probe(file: String, regex: &Spanned<String>) -> Result<Probe, BadProfile> {
     })
 }
 
+/// What may stand in an alias's name that every MTA reads alike.
+fn is_address_byte(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._+=-".contains(&byte)
+}
+
 fn verb(word: &Spanned<String>) -> Result<Verb, BadProfile> {
     Verb::parse(word.get_ref().as_bytes())
         .ok_or_else(|| bad(word, &format!("not a verb: {:?}", word.get_ref())))
@@ -511,6 +525,30 @@ mod tests {
             let found = version.probe.regex.captures(bytes).unwrap();
             assert_eq!(found[1], [112], "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn an_address_that_would_not_be_one_name_is_refused_at_its_place() {
+        let text = Routing::shipped("mailman2").unwrap().text;
+        for wrong in [
+            "{list} owner",
+            "{list}:",
+            "{list}-Owner",
+            "{list}-owner,",
+            "{list}\\n-owner",
+            "\\\"{list}",
+            "{list}-{tree}",
+            "#{list}",
+            "{list}@x",
+        ] {
+            let at = text.find("\"{list}-owner\"").unwrap();
+            let bad = text.replacen("\"{list}-owner\"", &format!("\"{wrong}\""), 1);
+            let error = Profile::parse(&bad).unwrap_err();
+            assert_eq!(error.at, Some(at), "{wrong}: {error}");
+            assert!(error.what.contains("a-z 0-9"), "{wrong}: {error}");
+        }
+        let fine = text.replacen("{list}-owner", "own.er_+=-{list}9", 1);
+        Profile::parse(&fine).unwrap();
     }
 
     #[test]
