@@ -32,6 +32,7 @@ an alias:
 
   --site FILE    the site (default /etc/mm-deliver/site.toml)
   --explain      print tree, release, rule, argv and environment; run nothing
+                 (for people: in an alias it would take the message and drop it)
   --as USER      as this user, name or number (needs root)
   --tree TREE    as though the list were on this tree
 
@@ -159,8 +160,8 @@ fn report(failure: &Failure, telling: bool) -> c_int {
         ));
         return status;
     }
+    syslog::warn("mm-deliver", failure);
     if status == sysexits::TEMPFAIL {
-        syslog::warn("mm-deliver", failure);
         let text = failure.public();
         sysexits::say(&format!(
             "4.3.0 mm-deliver: {text}, message kept by the mail system\n"
@@ -185,8 +186,9 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Call, Failure>
                 .ok_or_else(|| usage("an option lacks its value"))
         };
         match word.as_bytes() {
-            b"--help" => return Ok(Call::Help),
-            b"--version" => return Ok(Call::Version),
+            // Alone, or not at all: from an alias it would end with 0, and the message be gone.
+            b"--help" if words.is_empty() && !explain => return alone(arguments, Call::Help),
+            b"--version" if words.is_empty() && !explain => return alone(arguments, Call::Version),
             // First, or not at all: what follows a verb came from an alias.
             b"--site" if site.is_none() && !explain && words.is_empty() => site = Some(value()?),
             b"--explain" if words.is_empty() => explain = true,
@@ -205,6 +207,16 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Call, Failure>
     } else {
         Call::Deliver(words)
     })
+}
+
+/// `call`, if nothing follows.
+fn alone(mut rest: impl Iterator<Item = OsString>, call: Call) -> Result<Call, Failure> {
+    match rest.next() {
+        None => Ok(call),
+        Some(_) => Err(Failure::Usage(
+            "--help and --version stand alone".to_owned(),
+        )),
+    }
 }
 
 fn run(call: Call) -> Result<String, Failure> {
@@ -315,6 +327,7 @@ fn explain(words: &Words, tree: Option<&OsStr>) -> Result<String, Failure> {
     let command = command(&site, &place, verb, &list)?;
     command
         .check(&site.trusted(), &place.tree.root)
+        .and_then(|()| command.check_format())
         .map_err(Failure::Handover)?;
     Ok(tell(&place, &rule, &command))
 }

@@ -13,7 +13,8 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,7 @@ const PASSED: &[&str] = &[
     "CLIENT_PROTOCOL",
     "DEFAULT",
     "DOMAIN",
+    "DTLINE",
     "EXT",
     "EXT2",
     "EXT3",
@@ -53,9 +55,14 @@ const PASSED: &[&str] = &[
     "ORIGINAL_RECIPIENT",
     "QUALIFY_DOMAIN",
     "RECIPIENT",
+    "RPLINE",
+    "SASL_METHOD",
+    "SASL_SENDER",
+    "SASL_USERNAME",
     "SENDER",
     "SHELL",
     "TZ",
+    "UFLINE",
     "USER",
 ];
 
@@ -77,6 +84,10 @@ pub enum HandoverError {
     Unsafe(PathBuf, Unsafe),
     /// The user who delivers may not execute it.
     NotExecutable(PathBuf, io::Error),
+    /// It is neither ELF nor a script with `#!`.
+    NotProgram(PathBuf),
+    /// It is a script, and its interpreter cannot be run.
+    NoInterpreter(PathBuf, PathBuf, io::Error),
     /// The kernel refused. Returning from exec is always failure.
     Exec(PathBuf, io::Error),
 }
@@ -88,6 +99,18 @@ impl fmt::Display for HandoverError {
                 write!(f, "cannot run {fault}")
             }
             HandoverError::Unsafe(program, fault) => write!(f, "cannot run {program:?}: {fault}"),
+            HandoverError::NotProgram(program) => {
+                write!(
+                    f,
+                    "cannot run {program:?}: it is neither ELF nor a script with #!"
+                )
+            }
+            HandoverError::NoInterpreter(program, interpreter, error) => {
+                write!(
+                    f,
+                    "cannot run {program:?}: its interpreter {interpreter:?}: {error}"
+                )
+            }
             HandoverError::NotExecutable(program, error) | HandoverError::Exec(program, error) => {
                 write!(f, "cannot run {program:?}: {error}")
             }
@@ -109,7 +132,7 @@ impl Command {
             .filter(|(name, _)| PASSED.iter().any(|&known| OsStr::new(known) == name))
             .collect();
         passed.push(("PATH".into(), PATH.into()));
-        passed.sort();
+        passed.sort_by(|a, b| a.0.cmp(&b.0));
         passed.dedup_by(|a, b| a.0 == b.0);
         Command {
             program: argv.next().unwrap_or_default().into(),
@@ -127,22 +150,49 @@ impl Command {
             .check(&self.program, Some(tree))
             .map_err(|fault| HandoverError::Unsafe(self.program.clone(), fault))?;
         let path = c_string(self.program.as_os_str());
-        // SAFETY: `path` is NUL-terminated and lives through the call.
-        let answer =
-            unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) };
-        if answer != 0 {
-            let error = io::Error::last_os_error();
-            return Err(HandoverError::NotExecutable(self.program.clone(), error));
+        executable(&path).map_err(|error| HandoverError::NotExecutable(self.program.clone(), error))
+    }
+
+    /// Judges what exec would find in the program: ELF, or `#!` and an interpreter that we
+    /// may execute. A delivery does not ask: its exec answers.
+    ///
+    /// # Errors
+    /// `NotExecutable`, `NotProgram`, `NoInterpreter`.
+    pub fn check_format(&self) -> Result<(), HandoverError> {
+        // As much of a line as the kernel reads (execve(2)).
+        let mut head = Vec::new();
+        let read = File::open(&self.program).and_then(|file| file.take(255).read_to_end(&mut head));
+        match read {
+            // Executable and not readable: only exec can tell.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            Err(error) => return Err(HandoverError::NotExecutable(self.program.clone(), error)),
+            Ok(_) => {}
         }
-        Ok(())
+        if head.starts_with(b"\x7fELF") {
+            return Ok(());
+        }
+        let Some(line) = head.strip_prefix(b"#!") else {
+            return Err(HandoverError::NotProgram(self.program.clone()));
+        };
+        let line = line
+            .split(|&b| b == b'\n')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
+        let word = line
+            .split(u8::is_ascii_whitespace)
+            .next()
+            .unwrap_or_default();
+        let interpreter = OsStr::from_bytes(word);
+        executable(&c_string(interpreter)).map_err(|error| {
+            HandoverError::NoInterpreter(self.program.clone(), interpreter.into(), error)
+        })
     }
 
     /// Becomes the program. Returns only why that failed.
     pub fn exec(&self) -> HandoverError {
         let failed = |error| HandoverError::Exec(self.program.clone(), error);
-        if let Err(error) = sysexits::close_others() {
-            return failed(error);
-        }
+        sysexits::close_others();
         let path = c_string(self.program.as_os_str());
         let arguments: Vec<CString> = self
             .arguments
@@ -165,6 +215,15 @@ impl Command {
         // the call.
         unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
         failed(io::Error::last_os_error())
+    }
+}
+
+/// Whether we may execute the file.
+fn executable(path: &CString) -> io::Result<()> {
+    // SAFETY: `path` is NUL-terminated and lives through the call.
+    match unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

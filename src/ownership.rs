@@ -108,6 +108,7 @@ impl Trusted<'_> {
                 let target = fs::read_link(&next).map_err(|e| fault(&next, Fault::Stat(e)))?;
                 if target.is_absolute() {
                     at = PathBuf::from("/");
+                    holder = self.directory(&at)?;
                 }
                 for part in parts(&target).into_iter().rev() {
                     rest.push_front(part);
@@ -313,6 +314,20 @@ mod tests {
         assert!(check(&place.0.join("open/link")).is_ok());
         symlink("loop", place.0.join("loop")).unwrap();
         assert!(matches!(check(&place.0.join("loop")), Err(Fault::Links)));
+    }
+
+    #[test]
+    fn a_link_of_somebody_else_is_not_trusted() {
+        let place = Place::new("links-owner");
+        symlink("d/f", place.0.join("link")).unwrap();
+        assert!(check(&place.0.join("link")).is_ok());
+        // Only root can give a link away.
+        if std::os::unix::fs::lchown(place.0.join("link"), Some(4_000), None).is_ok() {
+            assert!(matches!(
+                check(&place.0.join("link")),
+                Err(Fault::Owner(4_000))
+            ));
+        }
     }
 
     #[test]

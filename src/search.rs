@@ -64,21 +64,25 @@ impl Seal {
         })
     }
 
-    /// Looks for the list of this folded name; `None` where the rows are not as a sealed
-    /// file has them: then the seal is worth nothing.
-    pub(crate) fn find(self, file: &File, name: &str) -> io::Result<Option<Found>> {
-        let Some(paused) = array_at(file, self.paused, self.on_future, "paused")? else {
+    /// Looks for the list that has any of these folded names; `None` where the rows are not as
+    /// a sealed file has them: then the seal is worth nothing.
+    pub(crate) fn find(self, file: &File, names: &[String]) -> io::Result<Option<Found>> {
+        let Some(rows) = array_at(file, self.paused, self.on_future, "paused")? else {
             return Ok(None);
         };
-        let Some(on_future) = array_at(file, self.on_future, self.size, "on_future")? else {
+        let Some(ahead) = array_at(file, self.on_future, self.size, "on_future")? else {
             return Ok(None);
         };
-        let paused = search(file, paused, Array::Paused, name)?;
-        let on_future = search(file, on_future, Array::OnFuture, name)?;
-        let (Some(paused), Some(on_future)) = (paused, on_future) else {
-            return Ok(None);
-        };
-        let (paused, on_future) = (paused.flatten(), on_future.is_some());
+        let (mut paused, mut on_future) = (None, false);
+        for name in names {
+            let since = search(file, rows, Array::Paused, name)?;
+            let moved = search(file, ahead, Array::OnFuture, name)?;
+            let (Some(since), Some(moved)) = (since, moved) else {
+                return Ok(None);
+            };
+            paused = paused.or(since.flatten());
+            on_future |= moved.is_some();
+        }
         Ok(Some(Found {
             head: self.head,
             paused,

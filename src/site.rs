@@ -217,6 +217,21 @@ impl Site {
         Ok(list)
     }
 
+    /// Every folded name by which parity.toml may have the list: a tree's domain may have been
+    /// named in site.toml after the list was moved.
+    fn spellings(&self, list: &ListName) -> Vec<String> {
+        let mut names = vec![list.as_str().to_owned()];
+        if list.as_str() == list.local_part() {
+            let domains = self
+                .config
+                .trees
+                .iter()
+                .filter_map(|tree| tree.domain.as_ref());
+            names.extend(domains.map(|domain| format!("{list}@{domain}")));
+        }
+        names
+    }
+
     /// The file in which an admin's own profile of this name would stand.
     pub fn profile_file(&self, name: &str) -> PathBuf {
         let beside = self.path.parent().unwrap_or(Path::new("/"));
@@ -286,9 +301,16 @@ impl Site {
         let path = self.config.parity_file();
         let file = self.open_parity()?;
         let is_it = |name: &[u8]| self.list(name).is_ok_and(|other| other == *list);
-        let standing = state::standing(&file, list.as_str(), &is_it)
+        let standing = state::standing(&file, &self.spellings(list), &is_it)
             .map_err(|error| SiteError::State(path.clone(), error))?;
         let roles = &standing.roles;
+        let unknown = roles
+            .guarded
+            .iter()
+            .find(|tree| self.config.tree(tree).is_none());
+        if let Some(tree) = unknown {
+            return Err(SiteError::UnknownTree(path, tree.clone()));
+        }
         let current = self
             .config
             .tree(&roles.current)
@@ -384,4 +406,36 @@ fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, SiteError> {
         let at = Position::of(&before, before.len());
         SiteError::Profile(path.to_owned(), Some(at), "this is not UTF-8".to_owned())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn what_was_opened_must_be_what_was_judged() {
+        let directory = std::env::temp_dir().join(format!("mm-site-{}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        let (one, other) = (directory.join("one"), directory.join("other"));
+        for path in [&one, &other] {
+            std::fs::write(path, "x").unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            std::fs::set_permissions(path, mode).unwrap();
+        }
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&directory, mode).unwrap();
+        let trusted = Trusted {
+            runner: accounts::runner(),
+            owner: None,
+            group: None,
+        };
+        let opened = File::open(&one).unwrap();
+        assert!(check(&one, &trusted, &opened).is_ok());
+        assert!(matches!(
+            check(&other, &trusted, &opened),
+            Err(SiteError::Swapped(_))
+        ));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
 }

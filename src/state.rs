@@ -101,20 +101,28 @@ impl From<io::Error> for StateError {
     }
 }
 
+/// Who looks at the rows of a file.
+pub trait Rows {
+    /// The file is read from its beginning: what was seen before means nothing.
+    fn begin(&mut self);
+    /// One row.
+    fn see(&mut self, row: Row<'_>);
+}
+
 /// Finds one list. `is_it` says whether a row's name, as it is spelled, means the list;
-/// `name` is its folded name, as a sealed file spells it.
+/// `names` are all folded spellings by which a sealed file may have it.
 ///
 /// # Errors
 /// [`StateError`]; then nothing is known and the message waits.
 pub fn standing(
     file: &File,
-    name: &str,
+    names: &[String],
     is_it: &dyn Fn(&[u8]) -> bool,
 ) -> Result<Standing, StateError> {
     for _ in 0..TRIES {
         let before = file.metadata()?;
         let found = match Seal::read(file, &before)? {
-            Some(seal) => seal.find(file, name)?.and_then(sealed_standing),
+            Some(seal) => seal.find(file, names)?.and_then(sealed_standing),
             None => None,
         };
         let found = match found {
@@ -128,15 +136,13 @@ pub fn standing(
     Err(StateError::Changing)
 }
 
-/// Reads everything: hands each row to `row` and returns the rest.
-///
-/// On an error rows may have been handed over already; they mean nothing.
+/// Reads everything: hands each row to `rows` and returns the rest.
 ///
 /// # Errors
 /// As [`standing`].
-pub fn read(file: &File, row: &mut dyn FnMut(Row<'_>)) -> Result<(Roles, Reading), StateError> {
+pub fn read(file: &File, rows: &mut dyn Rows) -> Result<(Roles, Reading), StateError> {
     let before = file.metadata()?;
-    let read = unsealed(file, &before, row)?;
+    let read = unsealed(file, &before, rows)?;
     if !same(&before, &file.metadata()?) {
         return Err(StateError::Changing);
     }
@@ -179,14 +185,15 @@ fn unsealed_standing(
     meta: &Metadata,
     is_it: &dyn Fn(&[u8]) -> bool,
 ) -> Result<Standing, StateError> {
-    let (mut paused, mut on_future) = (None, false);
-    let mut see = |(array, name, since): Row<'_>| match array {
-        Array::Paused if is_it(name) => paused = since,
-        Array::OnFuture if is_it(name) => on_future = true,
-        _ => {}
+    let mut one = One {
+        is_it,
+        paused: None,
+        on_future: false,
     };
-    let (roles, reading) = unsealed(file, meta, &mut see)?;
-    // Where the stream gave up, the rows before that place are all in the TOML too.
+    let (roles, reading) = unsealed(file, meta, &mut one)?;
+    let One {
+        paused, on_future, ..
+    } = one;
     Ok(Standing {
         roles,
         paused,
@@ -195,12 +202,35 @@ fn unsealed_standing(
     })
 }
 
+/// What the rows say about one list.
+struct One<'a> {
+    is_it: &'a dyn Fn(&[u8]) -> bool,
+    paused: Option<Timestamp>,
+    on_future: bool,
+}
+
+impl Rows for One<'_> {
+    fn begin(&mut self) {
+        (self.paused, self.on_future) = (None, false);
+    }
+
+    fn see(&mut self, (array, name, since): Row<'_>) {
+        match array {
+            Array::Paused if (self.is_it)(name) => self.paused = since,
+            Array::OnFuture if (self.is_it)(name) => self.on_future = true,
+            _ => {}
+        }
+    }
+}
+
 fn unsealed(
     file: &File,
     meta: &Metadata,
-    row: &mut dyn FnMut(Row<'_>),
+    rows: &mut dyn Rows,
 ) -> Result<(Roles, Reading), StateError> {
-    let shape = match stream(file, row).and_then(|streamed| streamed_roles(&streamed, row)) {
+    rows.begin();
+    let see = &mut |row: Row<'_>| rows.see(row);
+    let shape = match stream(file, see).and_then(|streamed| streamed_roles(&streamed, see)) {
         Ok(roles) => return Ok((roles, Reading::Stream)),
         Err(StreamError::Read(error)) => return Err(StateError::Read(error)),
         Err(StreamError::Shape(line, what)) => (Position { line, column: 1 }, what),
@@ -208,7 +238,10 @@ fn unsealed(
     if meta.size() >= LARGEST_TOML {
         return Err(StateError::Size(shape.0, shape.1));
     }
-    Ok((whole(file, meta, row)?, Reading::Toml))
+    // Where the stream gave up it had handed rows over, and perhaps what only looked like one.
+    rows.begin();
+    let roles = whole(file, meta, &mut |row| rows.see(row))?;
+    Ok((roles, Reading::Toml))
 }
 
 /// The scalars of a file in line shape, and the arrays that it has in one piece.
@@ -256,7 +289,7 @@ fn parse_toml(text: &str) -> Result<Raw, Wrong> {
 #[serde(deny_unknown_fields)]
 struct Raw {
     format: Spanned<u32>,
-    generation: u64,
+    generation: Spanned<u64>,
     current: String,
     current_tree: RawCurrent,
     future_tree: RawFuture,
@@ -284,6 +317,13 @@ impl Raw {
         if *self.format.get_ref() != 1 {
             return Err((self.format.span().start, "format is not 1".to_owned()));
         }
+        // TOML's integers end there; a generation never comes near it by counting.
+        if *self.generation.get_ref() >= i64::MAX as u64 {
+            return Err((
+                self.generation.span().start,
+                "generation is too large".to_owned(),
+            ));
+        }
         let state = &self.future_tree.state;
         let future_state = FutureState::parse(state.get_ref()).ok_or_else(|| {
             (
@@ -292,7 +332,7 @@ impl Raw {
             )
         })?;
         Ok(Roles {
-            generation: self.generation,
+            generation: *self.generation.get_ref(),
             current: self.current.clone(),
             current_release: self.current_tree.release.clone(),
             future_state,

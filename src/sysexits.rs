@@ -13,7 +13,6 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_int;
-use std::io;
 use std::ptr;
 
 /// Done.
@@ -54,6 +53,9 @@ const FATAL: &[c_int] = &[
     libc::SIGSYS,
 ];
 
+/// The real-time signals, whose default is death too; the C library keeps the first two.
+const REAL_TIME: std::ops::RangeInclusive<c_int> = 34..=64;
+
 /// The handlers' own stack: a stack that overflowed cannot carry one.
 const STACK_BYTES: usize = 16 * 1024;
 static mut STACK: [u8; STACK_BYTES] = [0; STACK_BYTES];
@@ -73,16 +75,15 @@ pub fn keep_mail_on_any_fault() {
             ss_size: STACK_BYTES,
         };
         libc::sigaltstack(&raw const stack, ptr::null_mut());
-        for &signal in FATAL {
-            let mut before: libc::sigaction = std::mem::zeroed();
-            libc::sigaction(signal, ptr::null(), &raw mut before);
-            if before.sa_sigaction != libc::SIG_DFL {
-                continue;
-            }
+        for signal in FATAL.iter().copied().chain(REAL_TIME) {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_signal as *const () as usize;
             action.sa_flags = libc::SA_ONSTACK;
-            libc::sigaction(signal, &raw const action, ptr::null_mut());
+            let mut before: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, &raw const action, &raw mut before);
+            if before.sa_sigaction != libc::SIG_DFL {
+                libc::sigaction(signal, &raw const before, ptr::null_mut());
+            }
         }
     }
 }
@@ -93,10 +94,23 @@ extern "C" fn on_signal(_signal: c_int) {
 
 /// Writes one line to stderr, whatever becomes of it, and ends the process with [`TEMPFAIL`].
 fn end(line: &[u8]) -> ! {
-    // SAFETY: write and _exit are async-signal-safe, and `line` is valid for its length.
+    write(line);
+    exit(TEMPFAIL)
+}
+
+/// Writes to stderr if that takes it at once: nobody may read a pipe that is full.
+fn write(line: &[u8]) {
+    let mut stderr = libc::pollfd {
+        fd: 2,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: poll and write are async-signal-safe; one pollfd is handed over, and `line` is
+    // valid for its length. A pipe that is ready takes PIPE_BUF bytes without waiting.
     unsafe {
-        libc::write(2, line.as_ptr().cast(), line.len());
-        libc::_exit(TEMPFAIL)
+        if libc::poll(&raw mut stderr, 1, 0) == 1 {
+            libc::write(2, line.as_ptr().cast(), line.len());
+        }
     }
 }
 
@@ -108,10 +122,7 @@ pub fn exit(status: c_int) -> ! {
 
 /// Writes `line` to stderr; a closed or full stderr changes nothing.
 pub fn say(line: &str) {
-    // SAFETY: the pointer is valid for the length given.
-    unsafe {
-        libc::write(2, line.as_ptr().cast(), line.len());
-    }
+    write(line.as_bytes());
 }
 
 /// Whether descriptors 0, 1 and 2 are open: the first that is not, if any.
@@ -124,16 +135,30 @@ pub fn closed_standard_descriptor() -> Option<c_int> {
 
 /// Closes every descriptor above 2 that is not kept for the next program.
 ///
-/// # Errors
-/// The kernel's, where it knows no `close_range`.
-pub fn close_others() -> io::Result<()> {
+/// Where the kernel knows no `close_range`, or a filter forbids it, one by one.
+pub fn close_others() {
     // SAFETY: closing descriptors touches no memory; std holds none at this point whose
-    // owner is used afterwards, since exec or exit follows.
-    match unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    // owner is used afterwards, since exec or exit follows. getrlimit fills the struct.
+    unsafe {
+        if libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) == 0 {
+            return;
+        }
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        for fd in 3..c_int::try_from(limit.rlim_cur)
+            .unwrap_or(MOST_DESCRIPTORS)
+            .min(MOST_DESCRIPTORS)
+        {
+            libc::close(fd);
+        }
     }
 }
+
+/// More than any MTA hands on.
+const MOST_DESCRIPTORS: c_int = 65_536;
 
 /// The system's allocator, which ends the process with [`TEMPFAIL`] where memory is exhausted;
 /// the standard answer would be SIGABRT.

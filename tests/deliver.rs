@@ -183,6 +183,11 @@ fn a_broken_command_line_keeps_the_message() {
         &["--", "post", "toylist"],
         &["post", "--site"],
         &["editor", "toylist"],
+        &["post", "--help"],
+        &["post", "--version"],
+        &["post", "toylist", "--version"],
+        &["--help", "post", "toylist"],
+        &["--version", "post", "toylist"],
     ] {
         kept(&stage, stage.deliver(words, MESSAGE));
     }
@@ -245,7 +250,10 @@ fn a_fatal_signal_keeps_the_message() {
         libc::SIGTTOU,
     ];
     let harmless = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
-    for signal in (1..=31).filter(|signal| !others.contains(signal) && !harmless.contains(signal)) {
+    for signal in (1..=31)
+        .chain(34..=64)
+        .filter(|signal| !others.contains(signal) && !harmless.contains(signal))
+    {
         // Its stdout is a pipe that is full, so it waits in the middle of its work.
         let (reader, mut writer) = std::io::pipe().unwrap();
         fill(&mut writer);
@@ -604,4 +612,52 @@ fn no_message_waits_because_parity_is_replaced_at_this_moment() {
             waited[0]
         );
     });
+}
+
+#[test]
+fn a_full_stderr_is_not_waited_for() {
+    let stage = split_stage();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fill(&mut writer);
+    let mut command = stage.command("mm-deliver", &["post", "reallist2"]);
+    let mut child = crate::stage::spawn(command.stdin(std::process::Stdio::null()).stderr(writer));
+    for _ in 0..500 {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert_eq!(status.code(), Some(75));
+            drop(reader);
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    panic!("mm-deliver waits for whoever does not read its stderr");
+}
+
+#[test]
+fn explain_sees_a_program_that_no_exec_could_run() {
+    let stage = split_stage();
+    for (text, why) in [
+        ("#!/no/such/python1.5\n", "its interpreter"),
+        ("echo hello\n", "neither ELF nor"),
+        ("", "neither ELF nor"),
+    ] {
+        stage.write("b/mail/mailman", text, 0o755);
+        let done = stage.deliver(&["--explain", "post", "toylist"], b"");
+        assert_eq!(done.status, Some(75), "{text:?}");
+        done.complains(&[why]);
+        stage
+            .parity(&["upgrade", "reallist1"])
+            .expect(1)
+            .complains(&[why]);
+    }
+}
+
+#[test]
+fn an_unknown_tree_in_guarded_keeps_all_mail() {
+    let stage = split_stage();
+    let text = stage
+        .read("state/parity.toml")
+        .replace("guarded = []", "guarded = [\"nosuch\"]");
+    stage.write("state/parity.toml", text, 0o644);
+    keeps_all_mail(&stage);
 }

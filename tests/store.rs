@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
 use crate::stage::Stage;
@@ -11,6 +11,10 @@ use crate::stage::Stage;
 #[test]
 fn the_state_is_readable_by_the_mta_under_any_umask() {
     for umask in ["000", "002", "022", "077", "777"] {
+        // Under 777 an ordinary user cannot enter the directories that it makes on the way.
+        if umask == "777" && fs::metadata("/proc/self").unwrap().uid() != 0 {
+            continue;
+        }
         let stage = Stage::bare();
         let mut shell = Command::new("/bin/sh");
         let site = stage.path("site.toml");
@@ -23,7 +27,7 @@ fn the_state_is_readable_by_the_mta_under_any_umask() {
             ("state", 0o755),
             ("state/parity.toml", 0o644),
             ("state/history.jsonl", 0o644),
-            ("state/writer", 0o644),
+            ("state/writer", 0o600),
             ("state/adopted.jsonl", 0o644),
         ] {
             assert_eq!(mode(name), wanted, "umask {umask}: {name}");
@@ -59,4 +63,157 @@ fn an_older_parity_put_back_from_a_backup_is_an_edit_by_hand() {
         .collect();
     let expected: Vec<String> = (1..=4).map(|n| format!("\"generation\":{n}")).collect();
     assert_eq!(generations, expected, "a generation never repeats");
+}
+
+#[test]
+fn a_damaged_history_holds_no_way_back_up() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    let damaged = stage
+        .read("state/history.jsonl")
+        .replacen("generation", "genera\ntion", 1);
+    stage.write("state/history.jsonl", &damaged, 0o644);
+    stage
+        .parity(&["downgrade", "toylist"])
+        .expect(0)
+        .says(&["downgraded 1 list", "the history is damaged"]);
+    let aside = fs::read_dir(stage.path("state"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().contains("history.jsonl.damaged-"))
+        .unwrap();
+    assert_eq!(
+        fs::read_to_string(aside).unwrap(),
+        damaged,
+        "the only copy is gone"
+    );
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.parity(&["undo"]).expect(0);
+}
+
+#[test]
+fn a_pipe_in_the_place_of_the_history_is_not_waited_for() {
+    let stage = Stage::new();
+    fs::remove_file(stage.path("state/history.jsonl")).unwrap();
+    assert!(
+        Command::new("mkfifo")
+            .arg(stage.path("state/history.jsonl"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    stage.parity(&["status"]);
+    stage.parity(&["downgrade", "toylist"]);
+}
+
+#[test]
+fn nothing_is_written_through_a_link_in_the_state_directory() {
+    let stage = Stage::new();
+    stage.write("victim", "", 0o600);
+    fs::remove_file(stage.path("state/history.jsonl")).unwrap();
+    symlink("../victim", stage.path("state/history.jsonl")).unwrap();
+    stage.parity(&["upgrade", "toylist"]);
+    assert_eq!(stage.read("victim"), "");
+    assert_eq!(
+        fs::metadata(stage.path("victim"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o600
+    );
+}
+
+#[test]
+fn a_linked_parity_stays_a_link() {
+    let stage = Stage::new();
+    stage.make_dir("real");
+    fs::rename(
+        stage.path("state/parity.toml"),
+        stage.path("real/parity.toml"),
+    )
+    .unwrap();
+    symlink("../real/parity.toml", stage.path("state/parity.toml")).unwrap();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    assert!(
+        fs::symlink_metadata(stage.path("state/parity.toml"))
+            .unwrap()
+            .is_symlink()
+    );
+    assert!(stage.read("real/parity.toml").contains("\"toylist\""));
+    stage
+        .deliver(&["--explain", "post", "toylist"], b"")
+        .expect(0)
+        .says(&["(future)", "sealed"]);
+}
+
+#[test]
+fn rows_in_another_shape_are_read_once() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist", "reallist1"]).expect(0);
+    let text = stage.read("state/parity.toml").replace(
+        "\"reallist1\",\n\"toylist\",",
+        "\"reallist1\",\n\"toylist\", 'reallist2',",
+    );
+    stage.write("state/parity.toml", &text, 0o644);
+    stage.parity(&["status"]).expect(0).says(&["3 on future"]);
+    let twice = text.replace("'reallist2'", "\"reallist2\",\n\"reallist2\"");
+    stage.write("state/parity.toml", &twice, 0o644);
+    let line = twice
+        .lines()
+        .position(|line| line == "\"reallist2\",")
+        .unwrap()
+        + 1;
+    stage.parity(&["status"]).expect(1).complains(&[&format!(
+        "parity.toml:{line}:1: \"reallist2\" stands twice in on_future"
+    )]);
+}
+
+#[test]
+fn a_lost_parity_is_not_begun_anew_against_the_history() {
+    let stage = Stage::new();
+    fs::remove_file(stage.path("state/parity.toml")).unwrap();
+    stage
+        .parity(&["init", "--current", "b"])
+        .expect(1)
+        .complains(&["tells that tree \"a\" was current"]);
+    stage.parity(&["init", "--current", "a"]).expect(0);
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    fs::remove_file(stage.path("state/parity.toml")).unwrap();
+    stage
+        .parity(&["init", "--current", "a"])
+        .expect(1)
+        .complains(&["1 lists on future"]);
+}
+
+#[test]
+fn a_list_that_was_moved_under_its_whole_name_is_found_by_the_domain_named_later() {
+    let stage = Stage::bare();
+    stage.hand_parity(&["toylist@lists.example.org"], &[]);
+    // Sealed by the next change.
+    stage.parity(&["pause", "reallist2"]).expect(0);
+    let site = stage
+        .read("site.toml")
+        .replace("[trees.b]\n", "[trees.b]\ndomain = \"lists.example.org\"\n");
+    stage.write("site.toml", site, 0o644);
+    for name in ["toylist", "toylist@lists.example.org"] {
+        stage
+            .deliver(&["--explain", "post", name], b"")
+            .expect(0)
+            .says(&["(future)", "sealed"]);
+    }
+}
+
+#[test]
+fn a_generation_that_cannot_be_counted_on_is_an_error() {
+    let stage = Stage::bare();
+    stage.hand_parity(&[], &[]);
+    let text = stage
+        .read("state/parity.toml")
+        .replace("generation = 7", "generation = 9223372036854775807");
+    stage.write("state/parity.toml", text, 0o644);
+    stage
+        .parity(&["pause", "toylist"])
+        .expect(1)
+        .complains(&["parity.toml:2:14: generation is too large"]);
 }

@@ -61,6 +61,33 @@ fn try_replaces_its_own_site_and_refuses_anything_else() {
 }
 
 #[test]
+fn try_removes_nothing_that_a_forged_mark_names() {
+    let stage = Stage::bare();
+    stage.make_dir("victim");
+    symlink("../elsewhere", stage.path("victim/site")).unwrap();
+    stage.make_dir("toy");
+    stage.write(
+        "toy/.made-by-mm-parity-try",
+        stage.path("victim").display().to_string(),
+        0o644,
+    );
+    stage.parity(&["try", "toy"]).expect(0);
+    assert!(
+        fs::symlink_metadata(stage.path("victim/site")).is_ok(),
+        "a link of somebody else is gone"
+    );
+    stage.make_dir("evil");
+    stage.write("evil/.made-by-mm-parity-try", "", 0o644);
+    // Only root can make a directory somebody else's.
+    if std::os::unix::fs::lchown(stage.path("evil"), Some(4_000), None).is_ok() {
+        stage
+            .parity(&["try", "evil"])
+            .expect(1)
+            .complains(&["mm-parity try did not make it"]);
+    }
+}
+
+#[test]
 fn try_reaches_a_path_that_no_alias_can_hold_through_a_link() {
     let stage = Stage::bare();
     stage.make_dir("a b");

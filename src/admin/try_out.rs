@@ -14,6 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::accounts;
 use crate::admin::outcome::Done;
 use crate::admin::terminal;
 use crate::config;
@@ -237,26 +238,38 @@ fn clear(dir: &Path) -> Result<(), Fault> {
         Err(error) => return Err(format!("{dir:?}: {error}")),
         Ok(meta) => meta,
     };
-    let mark = fs::read_to_string(dir.join(MARK));
-    let Ok(link) = mark
-        .as_ref()
-        .map(PathBuf::from)
-        .map_err(|_| ())
-        .and_then(|link| if meta.is_dir() { Ok(link) } else { Err(()) })
-    else {
+    if !meta.is_dir() || !is_ours(&meta) || !is_marked(dir) {
         return Err(format!(
             "{dir:?} is there, and mm-parity try did not make it; name another directory"
         ));
-    };
-    if !link.as_os_str().is_empty() {
-        // Only what link_to made: a directory with one link in it.
-        let site = link.join("site");
-        if fs::symlink_metadata(&site).is_ok_and(|meta| meta.is_symlink()) {
-            let _ = fs::remove_file(site);
-            let _ = fs::remove_dir(&link);
-        }
     }
+    remove_link_to(dir);
     fs::remove_dir_all(dir).map_err(|error| format!("{dir:?}: {error}"))
+}
+
+fn is_ours(meta: &fs::Metadata) -> bool {
+    meta.uid() == accounts::runner()
+}
+
+/// Whether the mark stands there, as a plain file of ours.
+fn is_marked(dir: &Path) -> bool {
+    fs::symlink_metadata(dir.join(MARK)).is_ok_and(|mark| mark.is_file() && is_ours(&mark))
+}
+
+/// Removes the link that the mark names, if it is one of ours and leads to `dir`.
+fn remove_link_to(dir: &Path) {
+    let Ok(link) = fs::read_to_string(dir.join(MARK)) else {
+        return;
+    };
+    let (link, site) = (PathBuf::from(&link), PathBuf::from(link).join("site"));
+    let ours = [&link, &site]
+        .iter()
+        .all(|path| fs::symlink_metadata(path).is_ok_and(|meta| is_ours(&meta)));
+    let leads_here = fs::read_link(&site).ok() == dir.canonicalize().ok();
+    if ours && leads_here {
+        let _ = fs::remove_file(site);
+        let _ = fs::remove_dir(link);
+    }
 }
 
 /// A link to `real` in a directory of our own, under a short and plain path.

@@ -225,7 +225,7 @@ pub(super) fn path(site: &Site) -> PathBuf {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>, StoreError> {
-    let bytes = match fs::read(path) {
+    let bytes = match read_plain(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(StoreError::File(path.to_owned(), error)),
@@ -246,6 +246,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, StoreError> {
     Ok(entries)
 }
 
+/// Reads a plain file; a pipe in its place would be waited for.
+fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut file, &mut bytes)?;
+    Ok(bytes)
+}
+
 /// Everything up to the last newline.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let end = bytes
@@ -264,7 +278,12 @@ pub(super) fn append(path: &Path, line: &str) -> io::Result<()> {
         .create(true)
         .truncate(false)
         .mode(0o600)
+        // The directory may be its owner's, and root writes here: never through a link.
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
         .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
     file.set_permissions(fs::Permissions::from_mode(0o644))?;
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut file, &mut bytes)?;

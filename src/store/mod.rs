@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use history::{Delta, Entry, undoable};
 pub use seal::render;
@@ -31,7 +31,7 @@ use crate::clock::Timestamp;
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::{Site, SiteError};
-use crate::state::{self, Array};
+use crate::state::{self, Array, Rows};
 
 /// parity.toml as a whole.
 #[derive(Debug)]
@@ -53,6 +53,9 @@ pub enum StoreError {
     File(PathBuf, io::Error),
     /// A list stands twice in one array: line from 1, the array, the name.
     Twice(PathBuf, usize, &'static str, ListName),
+    /// The history tells of another current tree, or of lists on future: the file, that tree,
+    /// how many lists.
+    Told(PathBuf, String, usize),
     /// parity.toml is there already.
     Exists(PathBuf),
     /// A line of the history cannot be read: line from 1.
@@ -78,6 +81,11 @@ impl fmt::Display for StoreError {
                     list = list.as_str()
                 )
             }
+            StoreError::Told(path, tree, ahead) => write!(
+                f,
+                "{path:?} tells that tree {tree:?} was current, with {ahead} lists on future; \
+                 move it away to begin anew"
+            ),
             StoreError::Exists(path) => write!(f, "{path:?} is there already"),
             StoreError::History(path, line, what) => {
                 write!(f, "{}:{line}:1: {what}", path.display())
@@ -108,11 +116,28 @@ impl From<SiteError> for StoreError {
 /// # Errors
 /// It is missing, unreadable, not to be trusted or not sound; `Twice`.
 pub fn load(site: &Site) -> Result<Loaded, StoreError> {
+    let (parity, sealed) = load_file(site)?;
+    // A history that cannot be read says nothing.
+    let known = history(site)
+        .ok()
+        .and_then(|entries| history::replay(&entries));
+    let by_hand = !sealed || differs(&parity, known.as_ref());
+    Ok(Loaded { parity, by_hand })
+}
+
+/// Whether parity.toml, sealed or not, is another than the history tells. One that is only a
+/// change ahead is that of a writer who was killed.
+fn differs(parity: &Parity, known: Option<&Parity>) -> bool {
+    known.is_some_and(|known| known != parity && known.roles.generation >= parity.roles.generation)
+}
+
+/// What parity.toml says, and whether it is sealed.
+fn load_file(site: &Site) -> Result<(Parity, bool), StoreError> {
     let path = site.config.parity_file();
     let file = site.open_parity()?;
     let state = |error| StoreError::Site(SiteError::State(path.clone(), error));
-    let mut lists = Lists::default();
-    let (roles, _) = state::read(&file, &mut |row| lists.take(site, row)).map_err(state)?;
+    let mut lists = Lists::new(site);
+    let (roles, _) = state::read(&file, &mut lists).map_err(state)?;
     if site.config.tree(&roles.current).is_none() {
         return Err(SiteError::UnknownTree(path, roles.current).into());
     }
@@ -124,25 +149,23 @@ pub fn load(site: &Site) -> Result<Loaded, StoreError> {
         return Err(SiteError::UnknownTree(path, tree.clone()).into());
     }
     if let Some((array, list)) = lists.twice {
-        let line = second_line(&path, &list);
+        let line = second_line(&path, array, &list);
         return Err(StoreError::Twice(path, line, array, list));
     }
-    let by_hand = !state::is_sealed(&file).map_err(state)?;
+    let sealed = state::is_sealed(&file).map_err(state)?;
     let Lists {
         pinned,
         paused,
         on_future,
         ..
     } = lists;
-    Ok(Loaded {
-        parity: Parity {
-            roles,
-            pinned,
-            paused,
-            on_future,
-        },
-        by_hand,
-    })
+    let parity = Parity {
+        roles,
+        pinned,
+        paused,
+        on_future,
+    };
+    Ok((parity, sealed))
 }
 
 /// Every change so far, oldest first.
@@ -154,18 +177,36 @@ pub fn history(site: &Site) -> Result<Vec<Entry>, StoreError> {
 }
 
 /// The rows of parity.toml, gathered.
-#[derive(Default)]
-struct Lists {
+struct Lists<'a> {
+    site: &'a Site,
     pinned: BTreeSet<ListName>,
     paused: BTreeMap<ListName, Timestamp>,
     on_future: BTreeSet<ListName>,
     twice: Option<(&'static str, ListName)>,
 }
 
-impl Lists {
-    fn take(&mut self, site: &Site, (array, name, since): state::Row<'_>) {
+impl<'a> Lists<'a> {
+    fn new(site: &'a Site) -> Lists<'a> {
+        Lists {
+            site,
+            pinned: BTreeSet::new(),
+            paused: BTreeMap::new(),
+            on_future: BTreeSet::new(),
+            twice: None,
+        }
+    }
+}
+
+impl Rows for Lists<'_> {
+    fn begin(&mut self) {
+        *self = Lists::new(self.site);
+    }
+
+    fn see(&mut self, (array, name, since): state::Row<'_>) {
         // Names were judged by the reader; this only cuts a tree's own domain.
-        let Ok(list) = site.list(name) else { return };
+        let Ok(list) = self.site.list(name) else {
+            return;
+        };
         let (array, new) = match array {
             Array::Pinned => ("pinned", self.pinned.insert(list.clone())),
             Array::OnFuture => ("on_future", self.on_future.insert(list.clone())),
@@ -180,15 +221,26 @@ impl Lists {
     }
 }
 
-/// The line on which a list is named last; 1 if it cannot be found.
-fn second_line(path: &std::path::Path, list: &ListName) -> usize {
+/// The line of `array` that names a list for the second time; that of the array's name if
+/// they stand on one line; 1 if it cannot be found.
+fn second_line(path: &Path, array: &str, list: &ListName) -> usize {
     let text = fs::read_to_string(path)
         .unwrap_or_default()
         .to_ascii_lowercase();
     let quoted = format!("\"{list}\"");
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| line.contains(&quoted))
-        .last()
-        .map_or(1, |(n, _)| n + 1)
+    let lines = || text.lines().enumerate().map(|(n, line)| (n + 1, line));
+    let begins = |line: &str| {
+        line.split('=')
+            .next()
+            .is_some_and(|name| name.trim() == array)
+    };
+    let Some((begin, _)) = lines().find(|(_, line)| begins(line)) else {
+        return 1;
+    };
+    let rows = lines()
+        .skip(begin)
+        .take_while(|(_, line)| !line.trim_start().starts_with(']'));
+    rows.filter(|(_, line)| line.contains(&quoted))
+        .nth(1)
+        .map_or(begin, |(number, _)| number)
 }

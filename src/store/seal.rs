@@ -152,7 +152,7 @@ mod tests {
 
         fn ask(&self, name: &str) -> Result<(Option<Timestamp>, bool, Reading), StateError> {
             let is_it = |row: &[u8]| row.eq_ignore_ascii_case(name.as_bytes());
-            state::standing(&File::open(&self.0).unwrap(), name, &is_it)
+            state::standing(&File::open(&self.0).unwrap(), &[name.to_owned()], &is_it)
                 .map(|found| (found.paused, found.on_future, found.reading))
         }
     }
@@ -213,6 +213,31 @@ on_future = [
     }
 
     #[test]
+    fn a_file_that_changes_while_it_is_read_is_read_again() {
+        let text = render(&parity(&[], &["toylist"]), TIME);
+        let file = Text::new(&text, false);
+        let changed = std::cell::Cell::new(false);
+        // An editor writes in place while the first row is looked at.
+        let is_it = |row: &[u8]| {
+            if !changed.replace(true) {
+                fs::write(&file.0, text.replace("toylist", "newlist")).unwrap();
+            }
+            row == b"newlist"
+        };
+        let names = ["newlist".to_owned()];
+        let found = state::standing(&File::open(&file.0).unwrap(), &names, &is_it).unwrap();
+        assert!(found.on_future, "the answer is of a file that is gone");
+    }
+
+    #[test]
+    fn what_only_looks_like_a_row_is_none() {
+        let text = render(&parity(&[], &[]), TIME);
+        let odd = "\"\"\"\non_future = [\n\"toylist\",\n]\n\"\"\"";
+        let file = Text::new(&text.replace("\"2.1.39\"", odd), false);
+        assert_eq!(file.ask("toylist").unwrap(), (None, false, Reading::Toml));
+    }
+
+    #[test]
     fn any_other_toml_is_read_while_it_is_small() {
         let text = render(&parity(&[], &["toylist"]), TIME)
             .replace("[\n\"toylist\",\n]", "[\n\"x\", \"toylist\"]");
@@ -262,7 +287,12 @@ on_future = [
         let mut odd = parity(&[], &["toylist"]);
         odd.roles.current_release = "a\"b\\c\u{1}é\n".into();
         let file = Text::new(&render(&odd, TIME), true);
-        let found = state::standing(&File::open(&file.0).unwrap(), "toylist", &|_| false).unwrap();
+        let found = state::standing(
+            &File::open(&file.0).unwrap(),
+            &["toylist".to_owned()],
+            &|_| false,
+        )
+        .unwrap();
         assert_eq!((found.roles, found.reading), (odd.roles, Reading::Sealed));
     }
 

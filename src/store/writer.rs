@@ -7,18 +7,22 @@ use std::fmt;
 use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::PathBuf;
-use std::time::{Duration, UNIX_EPOCH};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use atomicwrites::{AllowOverwrite, AtomicFile};
 use serde::{Deserialize, Serialize};
 
 use super::history::{self, Delta, Entry};
-use super::{Loaded, StoreError, load, render};
+use super::{StoreError, render};
 use crate::accounts::{self, Account};
 use crate::clock::Timestamp;
 use crate::parity::Parity;
 use crate::site::Site;
+
+/// How long the lock is waited for, and how often it is tried: most changes take less.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who holds the writer's lock, as the file `writer` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,12 @@ pub struct Holder {
     /// The line that the history gets once the next rename has happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Entry>,
+}
+
+impl Holder {
+    fn lives(&self) -> bool {
+        Path::new("/proc").join(self.pid.to_string()).exists()
+    }
 }
 
 impl fmt::Display for Holder {
@@ -70,13 +80,12 @@ impl Writer {
     pub fn take(site: &Site, command: &str) -> Result<Writer, StoreError> {
         let (mut writer, before) = Writer::lock(site, command)?;
         writer.remove_leftovers(site);
-        let Loaded { parity, by_hand } = load(site)?;
+        let (parity, sealed) = super::load_file(site)?;
         writer.parity = parity;
-        let mut entries = history::read(&writer.history_file)?;
+        let mut entries = writer.history(site)?;
         writer.finish(before, &mut entries)?;
-        // An older parity.toml put back from a backup is sealed, and still not what was left.
         let known = history::replay(&entries);
-        if by_hand || known.as_ref().is_some_and(|known| *known != writer.parity) {
+        if !sealed || super::differs(&writer.parity, known.as_ref()) {
             writer.take_over(&entries, known)?;
         }
         writer.tell(None)?;
@@ -94,10 +103,23 @@ impl Writer {
             Err(error) => return Err(StoreError::File(writer.parity_file.clone(), error)),
             Ok(_) => return Err(StoreError::Exists(writer.parity_file.clone())),
         }
-        // A history without a parity is that of a site that was taken apart.
-        let generation = history::read(&writer.history_file)?
-            .last()
-            .map_or(0, |entry| entry.generation);
+        // A history without a parity is that of a site whose parity.toml was lost: a first
+        // one that contradicts it would send lists to other trees without a word.
+        let entries = writer.history(site)?;
+        let generation = entries.last().map_or(0, |entry| entry.generation);
+        match history::replay(&entries) {
+            Some(told) if told.roles.current.is_empty() => {}
+            Some(told)
+                if told.roles.current == parity.roles.current && told.on_future.is_empty() =>
+            {
+                writer.parity = told;
+            }
+            Some(told) => {
+                let (current, ahead) = (told.roles.current, told.on_future.len());
+                return Err(StoreError::Told(writer.history_file, current, ahead));
+            }
+            None => {}
+        }
         writer.parity.roles.generation = generation;
         let mut first = parity;
         first.roles.generation = generation + 1;
@@ -148,6 +170,26 @@ impl Writer {
         Ok(())
     }
 
+    /// The history; one that is damaged is set aside, for it is a log: no way back may hang
+    /// on it.
+    fn history(&mut self, site: &Site) -> Result<Vec<Entry>, StoreError> {
+        match history::read(&self.history_file) {
+            Err(StoreError::History(path, line, what)) => {
+                let aside = site
+                    .config
+                    .state
+                    .join(format!("history.jsonl.damaged-{}", Timestamp::now()));
+                fs::rename(&path, &aside).map_err(|error| StoreError::File(path.clone(), error))?;
+                self.notes.push(format!(
+                    "{}:{line}:1: {what}: the history is damaged; it is {aside:?} now, and a new one begins",
+                    path.display()
+                ));
+                Ok(Vec::new())
+            }
+            other => other,
+        }
+    }
+
     /// Opens and locks the file `writer`; returns what the one before left in it.
     fn lock(site: &Site, command: &str) -> Result<(Writer, Option<Holder>), StoreError> {
         let path = site.config.state.join("writer");
@@ -158,20 +200,13 @@ impl Writer {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
             .open(&path)
             .map_err(file_error)?;
-        let locked = file.try_lock();
-        let before = read_holder(&mut file);
-        match locked {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Busy(path, before.map(Box::new)));
-            }
-            Err(TryLockError::Error(error)) => return Err(StoreError::File(path, error)),
-        }
-        file.set_permissions(fs::Permissions::from_mode(0o644))
+        // NOBODY ELSE'S. Who can open a file can lock it, and would hold every change up.
+        file.set_permissions(fs::Permissions::from_mode(0o600))
             .map_err(file_error)?;
+        let before = wait_for(&mut file, &path)?;
         let uid = accounts::runner();
         let holder = Holder {
             user: Account::Number(uid)
@@ -266,10 +301,12 @@ impl Writer {
     fn replace(&self, parity: &Parity) -> Result<(), StoreError> {
         let time = Timestamp::now();
         let text = render(parity, time);
-        let owner = fs::metadata(&self.parity_file).ok();
+        // A link stays one: what it leads to is replaced.
+        let real = fs::canonicalize(&self.parity_file).unwrap_or_else(|_| self.parity_file.clone());
+        let owner = fs::metadata(&real).ok();
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
-        let done = AtomicFile::new(&self.parity_file, AllowOverwrite).write_with_options(
+        let done = AtomicFile::new(&real, AllowOverwrite).write_with_options(
             |file| -> io::Result<()> {
                 file.write_all(text.as_bytes())?;
                 if let Some(owner) = &owner {
@@ -297,7 +334,8 @@ impl Writer {
 
     /// Removes what a killed writer left beside parity.toml.
     fn remove_leftovers(&self, site: &Site) {
-        let Ok(entries) = fs::read_dir(&site.config.state) else {
+        let real = fs::canonicalize(&self.parity_file).unwrap_or_default();
+        let Ok(entries) = fs::read_dir(real.parent().unwrap_or(&site.config.state)) else {
             return;
         };
         for entry in entries.flatten() {
@@ -308,6 +346,27 @@ impl Writer {
             if ours && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 let _ = fs::remove_file(entry.path().join("tmpfile.tmp"));
                 let _ = fs::remove_dir(entry.path());
+            }
+        }
+    }
+}
+
+/// Waits a moment for the lock; returns what the one before left in the file.
+fn wait_for(file: &mut File, path: &Path) -> Result<Option<Holder>, StoreError> {
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(read_holder(file)),
+            Err(TryLockError::Error(error)) => {
+                return Err(StoreError::File(path.to_owned(), error));
+            }
+            Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
+                std::thread::sleep(PAUSE)
+            }
+            Err(TryLockError::WouldBlock) => {
+                // What a dead one left in the file says nothing about the living one.
+                let holder = read_holder(file).filter(Holder::lives).map(Box::new);
+                return Err(StoreError::Busy(path.to_owned(), holder));
             }
         }
     }
