@@ -245,6 +245,26 @@ fn a_direct_entry_of_a_list_that_is_ahead_is_critical() {
 }
 
 #[test]
+fn a_direct_entry_into_the_tree_that_serves_no_list_any_more_is_critical() {
+    let stage = Stage::bare();
+    stage.hand_parity(&[], &[]);
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&["WARNING: 30 addresses straight into a tree"]);
+    // As after a commit: the other tree is the current one.
+    let committed = stage
+        .read("state/parity.toml")
+        .replace("current = \"a\"", "current = \"b\"")
+        .replace("\"ready\"", "\"retired\"");
+    stage.write("state/parity.toml", committed, 0o644);
+    stage
+        .aliases(&["check"])
+        .expect(2)
+        .says(&["CRITICAL: 30 addresses straight into a tree"]);
+}
+
+#[test]
 fn a_check_that_cannot_be_made_is_unknown() {
     let stage = Stage::bare();
     stage

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::compare::{State, Taken};
+use super::compare::{Row, State, Taken};
 use super::decide::View;
 use super::disk;
 use super::error::{AddressError, some_of};
@@ -16,7 +16,7 @@ use super::pipe::{Leads, words};
 use super::record::{self, Records};
 use crate::clock::Timestamp;
 use crate::list::ListName;
-use crate::parity::{Parity, Role};
+use crate::parity::Parity;
 use crate::site::Site;
 
 /// How long mail may wait in a queue with a command that was expanded before, in seconds.
@@ -123,8 +123,7 @@ pub fn states(
 fn entries(view: &View<'_>, findings: &mut Vec<Finding>) {
     let mut groups: BTreeMap<Kind, Vec<String>> = BTreeMap::new();
     for row in view.all_rows() {
-        let ahead = view.parity.of(&row.wanted.list) == Role::Future;
-        if let Some(kind) = kind(&row.state, ahead) {
+        if let Some(kind) = kind(&row.state, leads_astray(view, &row)) {
             groups.entry(kind).or_default().push(row.wanted.name);
         }
     }
@@ -148,16 +147,35 @@ fn counted(n: usize) -> String {
 /// How bad, in what state, and what to type.
 type Kind = (Severity, &'static str, &'static str);
 
-fn kind(state: &State, ahead: bool) -> Option<Kind> {
+/// Whether an entry pipes straight into another tree than the one that serves its list: the
+/// list is ahead, or the trees swapped roles since.
+fn leads_astray(view: &View<'_>, row: &Row) -> bool {
+    let Some(place) = row.place else { return false };
+    let list = &row.wanted.list;
+    let serves = view.trees.of(view.parity, list);
+    view.found.destinations(place).iter().any(|means| {
+        let Means::Pipe(command) = means else {
+            return false;
+        };
+        match view.trees.leads(command) {
+            Leads::Tree(tree, _, its) | Leads::Shell(tree, its) => {
+                its == *list && serves.is_none_or(|(serving, _)| serving.name != tree)
+            }
+            _ => false,
+        }
+    })
+}
+
+fn kind(state: &State, astray: bool) -> Option<Kind> {
     const WHY: &str = "mm-aliases adopt --dry-run says why";
-    let severity = if ahead {
+    let severity = if astray {
         Severity::Critical
     } else {
         Severity::Warning
     };
     Some(match state {
         State::Missing(None) => (Severity::Warning, "missing", "mm-aliases sync"),
-        // While the list is on the future tree, this mail goes to the wrong one.
+        // Where another tree serves the list, this mail goes to the wrong one.
         State::Direct(None) => (severity, "straight into a tree", "mm-aliases adopt"),
         State::Direct(Some(_)) => (severity, "straight into a tree, not to be turned", WHY),
         State::Double(_) => (
