@@ -305,3 +305,97 @@ fn a_commit_whose_aliases_fail_at_the_last_moment_stands_and_says_so() {
         .says(&["nothing to do", "aliases: "]);
     assert!(!stage.read("aliases").contains("toylist-join"));
 }
+
+/// Gives tree `tree` a profile of its own that looks for its lists in `directory`.
+fn with_lists_in(stage: &Stage, tree: &str, directory: &str) {
+    stage.make_dir("profiles");
+    let profile = SMALL.replace("{data}/lists", directory);
+    stage.write(&format!("profiles/own-{tree}.toml"), profile, 0o644);
+    let site = stage.read("site.toml");
+    let head = format!("[trees.{tree}]");
+    let Some((before, after)) = site.split_once(&head) else {
+        panic!("{site}")
+    };
+    let after = after.replacen("\"mailman2\"", &format!("\"own-{tree}\""), 1);
+    stage.write("site.toml", format!("{before}{head}{after}"), 0o644);
+}
+
+#[test]
+fn a_tree_that_cannot_say_which_lists_there_are_does_not_become_current() {
+    let stage = Stage::bare();
+    with_lists_in(&stage, "b", "{data}/nowhere");
+    stage.parity(&["init", "--current", "a"]).expect(0);
+    let blind = "tree b cannot say which lists there are";
+    stage
+        .parity(&["commit", "--all"])
+        .expect(1)
+        .complains(&[blind]);
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    let before = stage.read("state/parity.toml");
+    stage.parity(&["commit"]).expect(1).complains(&[
+        "cannot commit: tree b cannot say which lists there are",
+        "nowhere",
+    ]);
+    assert_eq!(stage.read("state/parity.toml"), before);
+}
+
+#[test]
+fn a_commit_is_taken_back_whatever_is_broken_in_the_tree_that_is_current_now() {
+    type Break = fn(&Stage);
+    let cases: [(Break, i32); 3] = [
+        (
+            |stage| {
+                let (from, to) = (stage.path("var/lists"), stage.path("var/away"));
+                assert!(std::fs::rename(from, to).is_ok());
+            },
+            0,
+        ),
+        (
+            |stage| stage.write("profiles/own-b.toml", "format = 1\n", 0o644),
+            3,
+        ),
+        (
+            |stage| {
+                let file = stage.path("profiles/own-b.toml");
+                assert!(std::fs::remove_file(file).is_ok());
+            },
+            3,
+        ),
+    ];
+    for (spoil, status) in cases {
+        for words in [&["commit", "--revert"][..], &["undo"]] {
+            let stage = Stage::bare();
+            with_lists_in(&stage, "b", "{data}/lists");
+            stage.parity(&["init", "--current", "a"]).expect(0);
+            stage.parity(&["commit", "--all"]).expect(0);
+            stage.write("aliases", "postmaster: root\n", 0o644);
+            spoil(&stage);
+            let done = stage.parity(&[words, &["--dry-run"]].concat());
+            assert_eq!(done.status, Some(0), "{words:?}: {done:#?}");
+            let done = stage.parity(words);
+            // 3 where the entries that the commit removed could not be looked at.
+            assert!(
+                done.status == Some(status) || done.status == Some(0),
+                "{words:?}: {done:#?}"
+            );
+            done.says(&[
+                "tree a 2.1.39 is current again",
+                "on the future tree (3)",
+                "note: tree b cannot say which lists there are",
+            ]);
+            assert_eq!(current(&stage), "a 2.1.39 ready 2.1.40");
+            stage.parity(&["downgrade", "--all"]).expect(0);
+            stage.deliver(&["post", "toylist"], b"x").expect(0);
+            assert_eq!(stage.ran()[0].tree, "a");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_of_a_revert_does_not_speak_of_a_commit_that_was_asked_for() {
+    let stage = Stage::new();
+    stage
+        .parity(&["commit", "--revert"])
+        .expect(1)
+        .complains(&["cannot revert the commit: "]);
+}

@@ -13,7 +13,51 @@ use crate::admin::check::{Finding, Severity};
 use crate::admin::outcome::{Refused, typed_aliases};
 use crate::list::ListName;
 use crate::parity::Parity;
+use crate::profiles::Profile;
 use crate::site::Site;
+
+/// What is known of the lists though something that would say more is broken.
+#[derive(Debug)]
+pub struct AtLeast {
+    /// Every list that anything names.
+    pub lists: BTreeSet<ListName>,
+    /// Whether these are all: why the current tree does not say which there are.
+    pub enumerated: Result<(), String>,
+}
+
+/// As [`known`], for what is never refused: a broken profile or alias file hides only what
+/// it would have said.
+pub fn known_at_least(site: &Site, parity: &Parity) -> AtLeast {
+    if let Ok(known) = known(site, parity) {
+        return AtLeast {
+            lists: known.lists,
+            enumerated: known
+                .enumerated
+                .map(drop)
+                .map_err(|error| error.to_string()),
+        };
+    }
+    let mut lists: BTreeSet<ListName> = parity.names().into_iter().cloned().collect();
+    let enumerated = enumerate(site, &parity.roles.current);
+    lists.extend(enumerated.iter().flatten().cloned());
+    AtLeast {
+        lists,
+        enumerated: enumerated.map(drop),
+    }
+}
+
+/// The lists whose data the tree of this name has.
+///
+/// # Errors
+/// Its profile cannot be used, or the enumeration failed or found nothing.
+pub fn enumerate(site: &Site, tree: &str) -> Result<BTreeSet<ListName>, String> {
+    let tree = site
+        .config
+        .tree(tree)
+        .ok_or_else(|| format!("site.toml has no tree {tree:?}"))?;
+    let profile = Profile::of(site, tree).map_err(|error| error.to_string())?;
+    profile.enumerate(tree).map_err(|error| error.to_string())
+}
 
 /// A refusal of `act` because of the aliases.
 pub fn refusal(act: &'static str, error: &AddressError) -> Refused {

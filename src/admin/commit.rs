@@ -4,16 +4,20 @@
 //! only changes its part.
 //!
 //! **Invariants.** parity.toml first, then the removal of entries that no tree in use has;
-//! a revert puts them back first.
+//! a revert puts them back first. No commit to a tree that could not say which lists there
+//! are. A revert asks nothing of the tree that is current: what cannot be found out is a note.
 
-use crate::admin::aliases;
+use std::collections::BTreeSet;
+
+use crate::admin::aliases::{self, AddressError};
 use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::moving::{few, refusal_text, tell_of_mail, upgrade_in};
-use crate::admin::outcome::{Outcome, Refused, names, typed};
+use crate::admin::outcome::{Outcome, Refused, names, typed, typed_aliases};
 use crate::admin::selection::Which;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal};
 use crate::site::Site;
+use crate::store;
 
 /// What a commit does with lists that are still on the current tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,7 @@ pub fn commit(site: &Site, behind: Behind, request: &Request) -> Outcome {
     if behind == Behind::MoveFirst {
         // Pinned lists stay, and would refuse the commit after the others had moved.
         refuse_pinned(&change)?;
+        refuse_blind(&change)?;
         upgrade_in(&mut change, &Which::All)?;
     }
     let made = step(&change).and_then(|step| carry_out(&mut change, step));
@@ -76,7 +81,7 @@ fn finish(change: &mut Change<'_>) -> Result<(), Refused> {
 /// There is none to take back.
 pub fn revert(site: &Site, request: &Request) -> Outcome {
     let mut change = Change::begin(site, request)?;
-    let step = step_back(&change)?;
+    let step = step_back(&mut change)?;
     carry_out_back(&mut change, step)?;
     Ok(change.end())
 }
@@ -100,6 +105,7 @@ pub fn step<'a>(change: &Change<'a>) -> Result<Step<'a>, Refused> {
             refused.hints = hints(site, parity, &refusal);
             refused
         })?;
+    refuse_blind(change)?;
     let last = aliases::plan_commit(site, &after, &known.lists)
         .map_err(|error| change.refuse_aliases(&error))?;
     Ok(Step {
@@ -140,28 +146,73 @@ pub fn carry_out(change: &mut Change<'_>, step: Step<'_>) -> Result<(), Refused>
 ///
 /// # Errors
 /// Why it may not be.
-pub fn step_back<'a>(change: &Change<'a>) -> Result<Step<'a>, Refused> {
+pub fn step_back<'a>(change: &mut Change<'a>) -> Result<Step<'a>, Refused> {
     let site = change.site;
     let (_, retired) = change.trees()?;
-    let parity = change.parity();
+    let parity = change.parity().clone();
     if parity.roles.future_state != FutureState::Retired {
-        let text = refusal_text(parity, retired, &Refusal::NothingToRevert);
+        let text = refusal_text(&parity, retired, &Refusal::NothingToRevert);
         return Err(change.refuse(text).hint(typed(site, "history")));
     }
-    let known = change.known()?;
-    // A list that is not known would be left behind on the other tree.
-    if let Err(error) = &known.enumerated {
-        return Err(change.refuse(format!("cannot say which lists there are: {error}")));
-    }
+    let ahead = ahead_again(change, &retired.name);
     let after = parity
-        .revert(&retired.name, known.lists)
-        .map_err(|refusal| change.refuse(refusal_text(parity, retired, &refusal)))?;
-    let first =
-        aliases::plan_revert(site, &after).map_err(|error| change.refuse_aliases(&error))?;
+        .revert(&retired.name, ahead)
+        .map_err(|refusal| change.refuse(refusal_text(&parity, retired, &refusal)))?;
+    let first = match aliases::plan_revert(site, &after) {
+        Ok(first) => Some(first),
+        // A profile that cannot be used must not keep the lists in its tree.
+        Err(error @ AddressError::Site(_)) => {
+            let mut refused = change.refuse_aliases(&error);
+            refused.reasons = vec![format!(
+                "the entries that the commit removed are not put back: {error}"
+            )];
+            refused.hints.push(typed_aliases(site, "sync"));
+            match change.request.mode {
+                Mode::Real => change.fail(refused),
+                Mode::Trial => change.say(format!("note: {}", refused.reasons[0])),
+            }
+            None
+        }
+        Err(error) => return Err(change.refuse_aliases(&error)),
+    };
     Ok(Step {
-        first: Some(first),
+        first,
         ..Step::to(after)
     })
+}
+
+/// The lists that a revert leaves where they are, ahead on the tree that is current now: all
+/// that anything knows, and where a tree does not say, those that were ahead at the commit.
+fn ahead_again(change: &mut Change<'_>, retired: &str) -> BTreeSet<ListName> {
+    let site = change.site;
+    let parity = change.parity().clone();
+    let known = aliases::known_at_least(site, &parity);
+    let mut lists = known.lists;
+    let there = aliases::enumerate(site, retired);
+    if known.enumerated.is_err() || there.is_err() {
+        lists.extend(before_the_commit(site, &parity));
+    }
+    lists.extend(there.unwrap_or_default());
+    if let Err(cause) = known.enumerated {
+        change.say(format!(
+            "note: tree {} cannot say which lists there are: {cause}; a list that no alias, \
+             parity.toml, the history nor tree {retired} names goes to tree {retired}",
+            parity.roles.current
+        ));
+    }
+    lists
+}
+
+/// The lists that were ahead when the present current tree became it, as the history has it.
+fn before_the_commit(site: &Site, parity: &Parity) -> BTreeSet<ListName> {
+    let entries = store::history(site).unwrap_or_default();
+    let current = Some(parity.roles.current.as_str());
+    let commit = entries
+        .iter()
+        .rev()
+        .find(|entry| entry.after.current.as_deref() == current);
+    let names = commit.into_iter().flat_map(|entry| &entry.before.on_future);
+    names.filter_map(|name| site.list(name).ok()).collect()
 }
 
 /// Makes the revert and tells of it.
@@ -203,6 +254,19 @@ fn ways(site: &Site, words: &str, step: &Step<'_>) -> String {
     match step.undoes {
         None => format!("{}, or undo", typed(site, words)),
         Some(_) => typed(site, words),
+    }
+}
+
+/// NO ONE-WAY DOOR. From the commit on the future tree is the one that says which lists there
+/// are, and every command asks it.
+fn refuse_blind(change: &Change<'_>) -> Result<(), Refused> {
+    let (_, future) = change.trees()?;
+    match aliases::enumerate(change.site, &future.name) {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(change.refuse(format!(
+            "tree {} cannot say which lists there are: {cause}",
+            future.name
+        ))),
     }
 }
 

@@ -100,7 +100,9 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             moving::downgrade(site, which, request)
         }),
         OnSite::Commit { all, revert, how } => match (all, revert) {
-            (_, true) => commit::revert(site, &request("commit", "commit --revert", how)),
+            (_, true) => {
+                commit::revert(site, &request("revert the commit", "commit --revert", how))
+            }
             (true, _) => commit::commit(
                 site,
                 Behind::MoveFirst,
