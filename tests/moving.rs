@@ -381,3 +381,56 @@ fn ken_and_barry_type_what_they_wrote() {
         .expect(0)
         .says(&["committed: tree b"]);
 }
+
+#[test]
+fn a_list_is_paused_by_its_name_even_where_no_list_can_be_told() {
+    let stage = Stage::new();
+    fs::rename(stage.path("var/lists"), stage.path("var/away")).unwrap();
+    refused(
+        &stage,
+        &["pause", "--all"],
+        &["cannot say which lists there are", "hint: ", "pause LIST"],
+    );
+    refused(&stage, &["pause", "toy*"], &["pause LIST"]);
+    refused(&stage, &["pause", "../x"], &["not a list name"]);
+    stage.parity(&["pause", "toylist"]).expect(0).says(&[
+        "note: which lists there are cannot be told",
+        "known from nothing else: toylist",
+        "paused 1 list: toylist",
+    ]);
+    stage.deliver(&["post", "toylist"], b"x").expect(75);
+    stage.parity(&["resume", "toylist"]).expect(0);
+    stage.deliver(&["post", "toylist"], b"x").expect(0);
+    refused(
+        &stage,
+        &["pin", "toylist"],
+        &["cannot say which lists there are"],
+    );
+}
+
+#[test]
+fn a_broken_profile_of_the_future_tree_blocks_no_way_back() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist", "reallist1"]).expect(0);
+    stage.parity(&["pause", "reallist2"]).expect(0);
+    let site = stage.read("site.toml");
+    let (before, after) = site.split_once("[trees.b]").unwrap();
+    let after = after.replacen("\"mailman2\"", "\"no-such-profile\"", 1);
+    stage.write("site.toml", format!("{before}[trees.b]{after}"), 0o644);
+    refused(&stage, &["pause", "nosuch"], &["there is no list nosuch"]);
+    for words in [
+        &["pause", "toylist"][..],
+        &["pause", "--all"],
+        &["undo"],
+        &["resume", "--all"],
+        &["downgrade", "reallist1"],
+        &["undo", "--dry-run"],
+    ] {
+        let done = stage.parity(words);
+        let expected = if words == ["undo", "--dry-run"] { 1 } else { 0 };
+        assert_eq!(done.status, Some(expected), "{words:?}: {done:#?}");
+    }
+    assert_eq!(ahead(&stage), ["toylist"]);
+    stage.parity(&["downgrade", "--all"]).expect(0);
+    assert!(ahead(&stage).is_empty());
+}

@@ -4,7 +4,9 @@
 //! is dropped.
 
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
 
+use crate::admin::aliases;
 use crate::admin::change::{Change, Request, Step};
 use crate::admin::moving::{known_names, tell_of_mail, tell_the_way, unclear_refusal};
 use crate::admin::outcome::{Outcome, lists, names, typed};
@@ -68,13 +70,28 @@ pub fn mark(site: &Site, mark: Mark, which: &Which, request: &Request) -> Outcom
     let mut change = Change::begin(site, request)?;
     let marked = mark.marked(change.parity());
     let known = || known_names(&change);
-    let candidates = match mark.adds() {
-        true => known()
-            .map_err(|error| change.refuse(format!("cannot say which lists there are: {error}")))?,
-        false => marked.clone(),
+    let mut note = None;
+    let candidates = match (mark, known()) {
+        (Mark::Resume | Mark::Unpin, _) => marked.clone(),
+        (_, Ok(known)) => known,
+        (Mark::Pause, Err(cause)) if !which.is_open() => {
+            let (named, told) = as_typed(&change, which, &cause);
+            note = Some(told);
+            named
+        }
+        (_, Err(cause)) => {
+            let refused = change.refuse(format!("cannot say which lists there are: {cause}"));
+            return Err(match mark {
+                Mark::Pause => refused.hint(typed(site, "pause LIST, with the lists named")),
+                _ => refused,
+            });
+        }
     };
     let choice = selection::choose(site, which, &candidates, &known)
         .map_err(|unclear| unclear_refusal(request.act, unclear))?;
+    if let Some(note) = note {
+        change.say(note);
+    }
     let mut chosen = choice.lists;
     chosen.retain(|list| marked.contains(list) != mark.adds());
     if chosen.is_empty() {
@@ -98,6 +115,32 @@ pub fn mark(site: &Site, mark: Mark, which: &Which, request: &Request) -> Outcom
         tell_of_mail(&mut change);
     }
     Ok(change.end())
+}
+
+/// The lists that are named, whether anything knows them or not, and what to say of that.
+///
+/// THE EMERGENCY BRAKE. When nothing can say which lists there are, a name that is no list's
+/// is harmless, and a refusal is not.
+fn as_typed(change: &Change<'_>, which: &Which, cause: &str) -> (BTreeSet<ListName>, String) {
+    let site = change.site;
+    let words = match which {
+        Which::All => &[][..],
+        Which::Named(words) => words,
+    };
+    let named: BTreeSet<ListName> = words
+        .iter()
+        .filter_map(|word| site.list(word.as_bytes()).ok())
+        .collect();
+    let known = aliases::known_at_least(site, change.parity()).lists;
+    let mut note = format!("note: which lists there are cannot be told: {cause}");
+    let unknown: Vec<&ListName> = named.difference(&known).collect();
+    if !unknown.is_empty() {
+        note += &format!(
+            "; taken as typed, known from nothing else: {}",
+            names(unknown)
+        );
+    }
+    (named, note)
 }
 
 /// `forget`: drops names of lists that no longer exist.

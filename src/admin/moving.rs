@@ -216,11 +216,8 @@ pub fn downgrade(site: &Site, which: &Which, request: &Request) -> Outcome {
 /// # Errors
 /// The enumeration failed or found nothing.
 pub fn known_names(change: &Change<'_>) -> Result<BTreeSet<ListName>, String> {
-    let known = aliases::known(change.site, change.parity()).map_err(|error| error.to_string())?;
-    match known.enumerated {
-        Ok(_) => Ok(known.lists),
-        Err(error) => Err(error.to_string()),
-    }
+    let known = aliases::known_at_least(change.site, change.parity());
+    known.enumerated.map(|()| known.lists)
 }
 
 /// Why a rule of parity says no, for people.
