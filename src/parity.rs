@@ -179,6 +179,18 @@ impl Parity {
         Ok(self.swapped(other, FutureState::Ready, known.into_iter().collect()))
     }
 
+    /// Records what a look at the trees showed: the release of the current one and, if it was
+    /// looked at, that of the other one, which takes lists from then on.
+    pub fn verified(&self, current_release: String, future_release: Option<String>) -> Parity {
+        self.next(|next| {
+            next.roles.current_release = current_release;
+            if let Some(release) = future_release {
+                next.roles.future_release = release;
+                next.roles.future_state = FutureState::Ready;
+            }
+        })
+    }
+
     /// Defers mail for `lists` from `now` on; a list that is paused already keeps its time.
     pub fn pause(&self, lists: impl IntoIterator<Item = ListName>, now: Timestamp) -> Parity {
         self.next(|next| {

@@ -25,6 +25,9 @@ mod moving;
 /// The system's own move, and every way back from it.
 mod commit;
 
+/// mm-parity verify: a release that was installed by hand is looked at, and recorded.
+mod verify;
+
 /// What is recorded, and what undo makes of it; edits by hand.
 mod history;
 

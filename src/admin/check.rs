@@ -263,7 +263,8 @@ fn tree(
                 "tree {} has release {release:?}, and {recorded:?} is recorded",
                 tree.name
             );
-            found.add(Severity::Warning, "tree", text, None);
+            let hint = Some(typed(site, "verify"));
+            found.add(Severity::Warning, "tree", text, hint);
         }
         Ok(_) => {}
     }

@@ -85,6 +85,8 @@ pub enum OnSite {
         #[command(flatten)]
         how: How,
     },
+    /// Look at the release that was installed in the future tree; lists may then move there.
+    Verify(How),
     /// Take the last change back; again: one change further.
     Undo(How),
     /// Defer the mail of lists.

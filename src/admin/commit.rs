@@ -11,13 +11,14 @@ use std::collections::BTreeSet;
 
 use crate::admin::aliases::{self, AddressError};
 use crate::admin::change::{Change, Mode, Request, Step};
-use crate::admin::moving::{few, refusal_text, tell_of_mail, upgrade_in};
+use crate::admin::moving::{few, not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
 use crate::admin::outcome::{Outcome, Refused, names, typed, typed_aliases};
 use crate::admin::selection::Which;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal};
 use crate::site::Site;
 use crate::store;
+use crate::tree::Tree;
 
 /// What a commit does with lists that are still on the current tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,7 @@ pub fn step<'a>(change: &Change<'a>) -> Result<Step<'a>, Refused> {
         .commit(&future.name, &known.lists)
         .map_err(|refusal| {
             let mut refused = change.refuse(refusal_text(parity, future, &refusal));
-            refused.hints = hints(site, parity, &refusal);
+            refused.hints = hints(site, parity, future, &refusal);
             refused
         })?;
     refuse_blind(change)?;
@@ -290,7 +291,7 @@ fn refuse_pinned(change: &Change<'_>) -> Result<(), Refused> {
         .hint(unpin(change.site, &held)))
 }
 
-fn hints(site: &Site, parity: &Parity, refusal: &Refusal) -> Vec<String> {
+fn hints(site: &Site, parity: &Parity, future: &Tree, refusal: &Refusal) -> Vec<String> {
     match refusal {
         Refusal::StillOnCurrent(behind) => {
             let mut hints = vec![typed(site, "commit --all")];
@@ -303,8 +304,8 @@ fn hints(site: &Site, parity: &Parity, refusal: &Refusal) -> Vec<String> {
             }
             hints
         }
-        Refusal::NotReady(FutureState::Retired) => vec![typed(site, "commit --revert")],
-        _ => Vec::new(),
+        Refusal::NotReady(_) => not_ready_hints(site, future, refusal),
+        Refusal::NothingToRevert => Vec::new(),
     }
 }
 

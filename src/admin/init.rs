@@ -117,7 +117,7 @@ fn choose_current<'a>(site: &'a Site, name: Option<&str>) -> Result<&'a Tree, Re
 }
 
 /// Account names that /etc/passwd or /etc/group do not have, a line each.
-fn accounts(site: &Site) -> Vec<String> {
+pub fn accounts(site: &Site) -> Vec<String> {
     let config = &site.config;
     let mut missing = Vec::new();
     let name = |account: &crate::accounts::Account| account.to_string();
@@ -151,7 +151,10 @@ fn look(site: &Site, tree: &Tree) -> Result<(String, BTreeSet<ListName>), Vec<St
 }
 
 /// The release in `tree`, if its programs are there and only trusted users could change them.
-fn runs(site: &Site, tree: &Tree) -> Result<String, String> {
+///
+/// # Errors
+/// Why they would not be run, or the release cannot be read.
+pub fn runs(site: &Site, tree: &Tree) -> Result<String, String> {
     let profile = Profile::of(site, tree).map_err(|error| error.to_string())?;
     for (_, program) in profile.programs(tree) {
         let checked = site
@@ -220,6 +223,7 @@ fn told(
     }
     if let Some(problem) = future_problem {
         text += &format!("  since {problem}\n");
+        text += &format!("  once that is mended: {}\n", typed(site, "verify"));
     }
     if !rights.untried.is_empty() {
         text += &format!(

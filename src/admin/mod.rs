@@ -22,6 +22,7 @@ pub mod status;
 pub mod terminal;
 pub mod try_out;
 pub mod undo;
+pub mod verify;
 
 use std::ffi::OsString;
 
@@ -110,6 +111,7 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             ),
             _ => commit::commit(site, Behind::Refuse, &request("commit", "commit", how)),
         },
+        OnSite::Verify(how) => verify::verify(site, &request("verify", "verify", how)),
         OnSite::Undo(how) => undo::undo(site, &request("undo", "undo", how)),
         OnSite::Pause(r#move) => on_mark(site, "pause", Mark::Pause, r#move),
         OnSite::Resume(r#move) => on_mark(site, "resume", Mark::Resume, r#move),

@@ -128,9 +128,9 @@ fn ready_to_move<'a>(
             refused
                 .reasons
                 .push(refusal_text(change.parity(), future, &refusal));
-            if let Refusal::NotReady(FutureState::Retired) = refusal {
-                refused.hints.push(typed(site, "commit --revert"));
-            }
+            refused
+                .hints
+                .extend(not_ready_hints(site, future, &refusal));
             return None;
         }
     };
@@ -224,7 +224,7 @@ pub fn known_names(change: &Change<'_>) -> Result<BTreeSet<ListName>, String> {
 pub fn refusal_text(parity: &Parity, other: &Tree, refusal: &Refusal) -> String {
     match refusal {
         Refusal::NotReady(FutureState::Empty) => {
-            format!("nothing is installed in tree {}", other.name)
+            format!("tree {} is empty as far as parity.toml knows", other.name)
         }
         Refusal::NotReady(FutureState::Retired) => format!(
             "tree {} is retired: it was the current tree until the commit",
@@ -240,6 +240,23 @@ pub fn refusal_text(parity: &Parity, other: &Tree, refusal: &Refusal) -> String 
         Refusal::NothingToRevert => "the last commit cannot be taken back: there was none, or \
                                      something was installed since"
             .to_owned(),
+    }
+}
+
+/// What helps where the future tree takes no lists.
+pub fn not_ready_hints(site: &Site, future: &Tree, refusal: &Refusal) -> Vec<String> {
+    let Refusal::NotReady(state) = refusal else {
+        return Vec::new();
+    };
+    let verify = format!(
+        "once the release to move to is installed in tree {}: {}",
+        future.name,
+        typed(site, "verify")
+    );
+    match state {
+        FutureState::Ready => Vec::new(),
+        FutureState::Retired => vec![typed(site, "commit --revert"), verify],
+        FutureState::Empty | FutureState::Installing | FutureState::Broken => vec![verify],
     }
 }
 

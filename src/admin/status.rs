@@ -230,8 +230,21 @@ impl View<'_> {
                 ways.push(("next:", say("upgrade LIST, then upgrade --all")))
             }
             FutureState::Ready => ways.push(("next:", say("commit"))),
-            FutureState::Retired => ways.push(("back:", say("commit --revert"))),
-            FutureState::Empty | FutureState::Installing | FutureState::Broken => {}
+            state => {
+                if let Some(future) = self.future {
+                    ways.push((
+                        "next:",
+                        format!(
+                            "install a release in tree {}, then {}",
+                            future.name,
+                            say("verify")
+                        ),
+                    ));
+                }
+                if state == FutureState::Retired {
+                    ways.push(("back:", say("commit --revert")));
+                }
+            }
         }
         if !ahead.is_empty() {
             ways.push(("back:", say("downgrade LIST, or downgrade --all")));

@@ -70,7 +70,7 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
     }
     let ahead = only(&after.on_future, &before.on_future);
     let back = only(&before.on_future, &after.on_future);
-    let mut told = Vec::new();
+    let mut told = told_of_trees(change, &after);
     let mut step = Step::to(after);
     if !ahead.is_empty() {
         told.extend(told_of(
@@ -126,6 +126,23 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
         tell_of_mail(change);
     }
     Ok(())
+}
+
+/// What becomes of the trees themselves, where a look at them is taken back.
+fn told_of_trees(change: &Change<'_>, after: &Parity) -> Vec<String> {
+    let (now, then) = (&change.parity().roles, &after.roles);
+    let mut told = Vec::new();
+    if now.current_release != then.current_release {
+        let (tree, release) = (&then.current, then.current_release.escape_debug());
+        told.push(format!("recorded for tree {tree}: {release}"));
+    }
+    if (now.future_state, &now.future_release) != (then.future_state, &then.future_release) {
+        told.push(format!(
+            "the future tree is {} again, with {:?} recorded",
+            then.future_state, then.future_release
+        ));
+    }
+    told
 }
 
 fn only(these: &BTreeSet<ListName>, those: &BTreeSet<ListName>) -> BTreeSet<ListName> {

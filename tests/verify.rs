@@ -1,0 +1,136 @@
+//! mm-parity verify: a release that was installed by hand is looked at, and recorded.
+
+use crate::stage::Stage;
+
+/// The future tree's state and release, and the current one's release.
+fn trees(stage: &Stage) -> String {
+    let done = stage.parity(&["status", "--format", "json"]).expect(0);
+    let value: serde_json::Value = serde_json::from_str(&done.stdout).unwrap_or_default();
+    let word = |part: &str, key: &str| value[part][key].as_str().unwrap_or("?").to_owned();
+    format!(
+        "{} {}, current {}",
+        word("future", "state"),
+        word("future", "release"),
+        word("current", "release")
+    )
+}
+
+/// Puts another release into a tree.
+fn install(stage: &Stage, tree: &str, release: &str) {
+    let text = format!("VERSION = \"{release}\"\n");
+    stage.write(&format!("{tree}/Mailman/Version.py"), text, 0o644);
+}
+
+/// Current tree a, and nothing in tree b.
+fn empty() -> Stage {
+    let stage = Stage::bare();
+    stage.remove_program("b");
+    stage.parity(&["init", "--current", "a"]).expect(0);
+    stage
+}
+
+#[test]
+fn an_empty_tree_takes_lists_once_its_release_is_verified() {
+    let stage = empty();
+    let before = stage.snapshot("state");
+    stage.parity(&["status"]).expect(0).says(&[
+        "next: ",
+        "install a release in tree b, then",
+        "verify",
+    ]);
+    stage
+        .parity(&["verify"])
+        .expect(1)
+        .complains(&["cannot verify: tree b: ", "b/mail/mailman"]);
+    stage.parity(&["upgrade", "toylist"]).expect(1).complains(&[
+        "tree b is empty as far as parity.toml knows",
+        "hint: once the release to move to is installed in tree b: ",
+        "verify",
+    ]);
+    stage.put_program("b");
+    stage
+        .parity(&["verify", "--dry-run"])
+        .expect(0)
+        .says(&["would verify tree b 2.1.40", "nothing was changed"]);
+    let parity = |files: &[(std::path::PathBuf, Vec<u8>, i64, i64)]| {
+        let mut files = files.to_vec();
+        files.retain(|(path, ..)| !path.ends_with("writer"));
+        files
+    };
+    assert_eq!(parity(&stage.snapshot("state")), parity(&before));
+    stage
+        .parity(&["verify"])
+        .expect(0)
+        .says(&["verified tree b 2.1.40", "upgrade LIST", "undo"]);
+    assert_eq!(trees(&stage), "ready 2.1.40, current 2.1.39");
+    stage
+        .parity(&["verify"])
+        .expect(0)
+        .says(&["nothing to do: tree b 2.1.40 is ready"]);
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.parity(&["undo"]).expect(0);
+    stage
+        .parity(&["undo"])
+        .expect(0)
+        .says(&["the future tree is empty again"]);
+    assert_eq!(trees(&stage), "empty , current 2.1.39");
+}
+
+#[test]
+fn a_tree_that_lists_are_on_is_not_verified() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    install(&stage, "b", "2.1.41");
+    stage.parity(&["verify"]).expect(1).complains(&[
+        "1 list on it: toylist",
+        "hint: ",
+        "downgrade --all",
+    ]);
+    // The current tree's release may be recorded all the same.
+    install(&stage, "a", "2.1.39-1");
+    stage.parity(&["verify"]).expect(0).says(&[
+        "note: tree b is not looked at",
+        "tree a has release 2.1.39-1",
+    ]);
+    assert_eq!(trees(&stage), "ready 2.1.40, current 2.1.39-1");
+    stage.parity(&["downgrade", "--all"]).expect(0);
+    stage.parity(&["verify"]).expect(0);
+    assert_eq!(trees(&stage), "ready 2.1.41, current 2.1.39-1");
+}
+
+#[test]
+fn a_retired_tree_takes_lists_again_only_with_another_release() {
+    let stage = Stage::new();
+    stage.parity(&["commit", "--all"]).expect(0);
+    stage.parity(&["verify"]).expect(1).complains(&[
+        "nothing was installed since the commit",
+        "hint: ",
+        "commit --revert",
+    ]);
+    install(&stage, "a", "2.1.41");
+    stage
+        .parity(&["verify"])
+        .expect(0)
+        .says(&["verified tree a 2.1.41", "taken back by undo alone"]);
+    stage.parity(&["commit", "--revert"]).expect(1);
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.parity(&["undo"]).expect(0);
+    stage
+        .parity(&["undo"])
+        .expect(0)
+        .says(&["the future tree is retired again"]);
+    stage
+        .parity(&["undo"])
+        .expect(0)
+        .says(&["tree a 2.1.39 is current again"]);
+}
+
+#[test]
+fn check_names_verify_where_a_release_is_not_the_one_recorded() {
+    let stage = Stage::new();
+    stage.aliases(&["adopt"]).expect(0);
+    install(&stage, "a", "2.1.99");
+    stage.parity(&["check"]).expect(1).says(&["verify"]);
+    stage.parity(&["verify"]).expect(0);
+    stage.parity(&["check"]).expect(0);
+}
