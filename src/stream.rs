@@ -41,9 +41,11 @@ pub(crate) fn stream(file: &File, see: &mut dyn FnMut(Row<'_>)) -> Result<Stream
         filled: 0,
         number: 0,
     };
-    let mut head = String::new();
-    let mut open: Option<(Array, usize)> = None;
-    let mut seen = [false; 3];
+    let mut shape = Shape {
+        head: String::new(),
+        open: None,
+        seen: [false; 3],
+    };
     while let Some(line) = lines.next()? {
         let number = lines.number;
         let line = &lines.block[line];
@@ -51,42 +53,63 @@ pub(crate) fn stream(file: &File, see: &mut dyn FnMut(Row<'_>)) -> Result<Stream
         if line.is_empty() || line[0] == b'#' {
             continue;
         }
-        let shape = |what: &str| StreamError::Shape(number, what.to_owned());
-        match open {
-            Some(_) if is_close(line) => open = None,
-            Some((array, _)) => {
-                let (name, since) = row(line, array).ok_or_else(|| shape("this is not a row"))?;
-                see((array, name, since));
-            }
-            None => match opens(line) {
-                Some(array) => {
-                    if std::mem::replace(&mut seen[array as usize], true) {
-                        return Err(shape("this array stands twice"));
-                    }
-                    open = Some((array, number));
-                }
-                None => {
-                    let text = std::str::from_utf8(line).map_err(|_| shape("this is not UTF-8"))?;
-                    if head.len() + text.len() > MOST_HEAD_BYTES {
-                        return Err(shape("too much stands outside of the arrays"));
-                    }
-                    head.push_str(text);
-                    head.push('\n');
-                }
-            },
-        }
+        shape
+            .take(line, number, see)
+            .map_err(|what| StreamError::Shape(number, what.to_owned()))?;
     }
-    if let Some((_, line)) = open {
-        return Err(StreamError::Shape(
+    match shape.open {
+        Some((_, line)) => Err(StreamError::Shape(
             line,
             "this array has no closing ]".to_owned(),
-        ));
+        )),
+        None => Ok(Streamed {
+            head: shape.head,
+            seen: shape.seen,
+            last: lines.number,
+        }),
     }
-    Ok(Streamed {
-        head,
-        seen,
-        last: lines.number,
-    })
+}
+
+/// What was read so far.
+struct Shape {
+    head: String,
+    /// The array that we are in, and the line of its name.
+    open: Option<(Array, usize)>,
+    seen: [bool; 3],
+}
+
+impl Shape {
+    /// Takes one line that is neither blank nor a comment; on error says what is wrong with it.
+    fn take(
+        &mut self,
+        line: &[u8],
+        number: usize,
+        see: &mut dyn FnMut(Row<'_>),
+    ) -> Result<(), &'static str> {
+        if let Some((array, _)) = self.open {
+            if is_close(line) {
+                self.open = None;
+                return Ok(());
+            }
+            let (name, since) = row(line, array).ok_or("this is not a row")?;
+            see((array, name, since));
+            return Ok(());
+        }
+        if let Some(array) = opens(line) {
+            self.open = Some((array, number));
+            return match std::mem::replace(&mut self.seen[array as usize], true) {
+                true => Err("this array stands twice"),
+                false => Ok(()),
+            };
+        }
+        let text = std::str::from_utf8(line).map_err(|_| "this is not UTF-8")?;
+        if self.head.len() + text.len() > MOST_HEAD_BYTES {
+            return Err("too much stands outside of the arrays");
+        }
+        self.head.push_str(text);
+        self.head.push('\n');
+        Ok(())
+    }
 }
 
 /// The lines of a file in a buffer of constant size.
