@@ -265,6 +265,32 @@ fn a_direct_entry_into_the_tree_that_serves_no_list_any_more_is_critical() {
 }
 
 #[test]
+fn a_look_that_fails_hides_no_other_finding() {
+    let stage = stage();
+    without_line(&stage, "reallist1-join");
+    without_line(&stage, "toylist");
+    let records = stage.read("state/adopted.jsonl");
+    stage.write("state/adopted.jsonl", format!("damaged\n{records}"), 0o644);
+    stage.aliases(&["check"]).expect(2).says(&[
+        "CRITICAL: 1 address missing, and what is posted there bounces: toylist\n",
+        "WARNING: 1 address missing: reallist1-join\n",
+        "UNKNOWN: what was adopted cannot be told",
+        "adopted.jsonl:1:1",
+    ]);
+    stage.write("aliases", "# nothing\n", 0o644);
+    stage
+        .aliases(&["check"])
+        .expect(2)
+        .says(&["CRITICAL: the alias files hold no entry", "UNKNOWN"]);
+    std::fs::remove_file(stage.path("state/adopted.jsonl")).unwrap();
+    std::fs::rename(stage.path("var/lists"), stage.path("var/away")).unwrap();
+    stage
+        .aliases(&["check"])
+        .expect(2)
+        .says(&["CRITICAL: which lists there are cannot be told"]);
+}
+
+#[test]
 fn a_check_that_cannot_be_made_is_unknown() {
     let stage = Stage::bare();
     stage

@@ -276,12 +276,21 @@ fn check(site: &Site) -> Result<Said, Failure> {
     let parity = store::load(site)?.parity;
     let mut out = String::new();
     let mut status = 0;
-    for finding in check::findings(site, &parity)? {
-        let (word, code) = match finding.severity {
-            Severity::Warning => ("WARNING", 1),
-            Severity::Critical => ("CRITICAL", 2),
+    let findings = check::findings(site, &parity)?;
+    // The worst comes first.
+    if let Some(first) = findings.first() {
+        status = match first.severity {
+            Severity::Warning => 1,
+            Severity::Critical => 2,
+            Severity::Unknown => 3,
         };
-        status = status.max(code);
+    }
+    for finding in findings {
+        let word = match finding.severity {
+            Severity::Warning => "WARNING",
+            Severity::Critical => "CRITICAL",
+            Severity::Unknown => "UNKNOWN",
+        };
         out += &format!("{word}: {}\n", finding.text);
         if let Some(hint) = finding.hint {
             out += &format!("hint: {hint}\n");

@@ -29,6 +29,8 @@ const QUEUED: i64 = 5 * 86_400;
 pub enum Severity {
     /// Mail goes its way, but not as it should.
     Warning,
+    /// It could not be found out.
+    Unknown,
     /// Mail goes to the wrong tree, or nowhere.
     Critical,
 }
@@ -44,51 +46,82 @@ pub struct Finding {
     pub hint: Option<&'static str>,
 }
 
+impl Finding {
+    fn new(severity: Severity, text: impl ToString, hint: Option<&'static str>) -> Finding {
+        Finding {
+            severity,
+            text: text.to_string(),
+            hint,
+        }
+    }
+}
+
 /// Everything that is not well with the entries and the MTA's database.
 ///
+/// A look that fails is a finding of its own and hides none of the others.
+///
 /// # Errors
-/// A file or profile cannot be read.
+/// An alias file or profile cannot be read: nothing can be said of any entry.
 pub fn findings(site: &Site, parity: &Parity) -> Result<Vec<Finding>, AddressError> {
     let found = Found::read(site)?;
-    let records = record::read(&record::path(site))?;
     let view = View::new(site, parity, &found)?;
     let mut findings = Vec::new();
+    if found.all().next().is_none() {
+        let text = "the alias files hold no entry: mail to every list bounces";
+        findings.push(Finding::new(
+            Severity::Critical,
+            text,
+            Some("mm-aliases sync"),
+        ));
+    }
     if let Err(error) = &view.known.enumerated {
         let text = format!("which lists there are cannot be told: {error}");
-        findings.push(Finding {
-            severity: Severity::Warning,
-            text,
-            hint: None,
-        });
+        // With no name of any list nothing below can find anything.
+        let severity = match view.known.lists.is_empty() {
+            true => Severity::Critical,
+            false => Severity::Warning,
+        };
+        findings.push(Finding::new(severity, text, None));
     }
     entries(&view, &mut findings);
     stale(&view, &mut findings);
+    database(site, &view, &mut findings);
+    match record::read(&record::path(site)) {
+        Ok(records) => recorded(site, &view, &records, &mut findings),
+        Err(error) => findings.push(Finding::new(
+            Severity::Unknown,
+            format!("what was adopted cannot be told: {error}"),
+            Some("repair or remove that line"),
+        )),
+    }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Ok(findings)
+}
+
+fn database(site: &Site, view: &View<'_>, findings: &mut Vec<Finding>) {
     let names = view.to_verify(&super::decide::Intent::Adopt(None));
-    for file in &found.files {
-        for text in disk::verify(site, file, &names)? {
-            let hint = Some("mm-aliases sync");
-            findings.push(Finding {
-                severity: Severity::Critical,
-                text,
-                hint,
-            });
+    for file in &view.found.files {
+        match disk::verify(site, file, &names) {
+            Ok(wrong) => findings.extend(
+                wrong
+                    .into_iter()
+                    .map(|text| Finding::new(Severity::Critical, text, Some("mm-aliases sync"))),
+            ),
+            Err(error) => findings.push(Finding::new(Severity::Unknown, error, None)),
         }
     }
-    former_paths(&view, &records, &mut findings);
+}
+
+fn recorded(site: &Site, view: &View<'_>, records: &Records, findings: &mut Vec<Finding>) {
+    former_paths(view, records, findings);
     if records.torn {
         let text = format!(
             "{:?} ends in half a line, left by a kill",
             record::path(site)
         );
         let hint = Some("the next command that writes cuts it off");
-        findings.push(Finding {
-            severity: Severity::Warning,
-            text,
-            hint,
-        });
+        findings.push(Finding::new(Severity::Warning, text, hint));
     }
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    Ok(findings)
 }
 
 /// One word for the worst entry of each list: `ok`, `stale`, `taken`, `double`, `missing` or
@@ -123,7 +156,11 @@ pub fn states(
 fn entries(view: &View<'_>, findings: &mut Vec<Finding>) {
     let mut groups: BTreeMap<Kind, Vec<String>> = BTreeMap::new();
     for row in view.all_rows() {
-        if let Some(kind) = kind(&row.state, leads_astray(view, &row)) {
+        let grave = match row.state {
+            State::Missing(_) => row.wanted.name == row.wanted.list.local_part(),
+            _ => leads_astray(view, &row),
+        };
+        if let Some(kind) = kind(&row.state, grave) {
             groups.entry(kind).or_default().push(row.wanted.name);
         }
     }
@@ -166,15 +203,21 @@ fn leads_astray(view: &View<'_>, row: &Row) -> bool {
     })
 }
 
-fn kind(state: &State, astray: bool) -> Option<Kind> {
+/// `grave`: a missing name is where the list's posts go, or a direct one leads astray.
+fn kind(state: &State, grave: bool) -> Option<Kind> {
     const WHY: &str = "mm-aliases adopt --dry-run says why";
-    let severity = if astray {
+    let severity = if grave {
         Severity::Critical
     } else {
         Severity::Warning
     };
     Some(match state {
-        State::Missing(None) => (Severity::Warning, "missing", "mm-aliases sync"),
+        State::Missing(None) if grave => (
+            severity,
+            "missing, and what is posted there bounces",
+            "mm-aliases sync",
+        ),
+        State::Missing(None) => (severity, "missing", "mm-aliases sync"),
         // Where another tree serves the list, this mail goes to the wrong one.
         State::Direct(None) => (severity, "straight into a tree", "mm-aliases adopt"),
         State::Direct(Some(_)) => (severity, "straight into a tree, not to be turned", WHY),

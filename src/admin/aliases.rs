@@ -133,6 +133,7 @@ pub fn findings(site: &Site, parity: &Parity) -> Vec<Finding> {
         severity: match finding.severity {
             addresses::Severity::Warning => Severity::Warning,
             addresses::Severity::Critical => Severity::Critical,
+            addresses::Severity::Unknown => Severity::Unknown,
         },
         subject: "aliases",
         text: finding.text,
