@@ -78,10 +78,12 @@ fn a_users_name_or_a_well_known_one_is_never_taken_unasked() {
         stage.read("aliases").replace("postmaster: root\n", ""),
         0o644,
     );
-    for list in ["daemon", "postmaster", "info"] {
+    // alice is in LDAP alone: root's mail goes to her.
+    for list in ["daemon", "postmaster", "info", "alice"] {
         stage.add_list(list);
     }
     stage.aliases(&["sync"]).expect(0).says(&[
+        "alice: wanted by list alice, and not added: another alias sends its mail to this name",
         "daemon: wanted by list daemon, and not added: a local user has this name",
         "postmaster: wanted by list postmaster, and not added: every host has this address",
         "--claim info",
@@ -93,7 +95,7 @@ fn a_users_name_or_a_well_known_one_is_never_taken_unasked() {
             .filter_map(|line| Some(line.split_once(':')?.0.to_owned()))
             .collect()
     };
-    for name in ["daemon", "postmaster", "info"] {
+    for name in ["daemon", "postmaster", "info", "alice"] {
         assert!(
             !names(&stage).contains(&name.to_owned()),
             "{name} was taken"

@@ -117,7 +117,7 @@ pub(super) fn compare(
         .into_iter()
         .map(|wanted| match found.places(&wanted.name) {
             [] => {
-                let state = State::Missing(reserved.holder(&wanted.name));
+                let state = State::Missing(reserved.holder(&wanted.name, &by_list[&wanted.list]));
                 Row {
                     wanted,
                     state,

@@ -74,7 +74,7 @@ impl<'a> View<'a> {
     ) -> Result<View<'a>, AddressError> {
         let trees = Trees::open(site)?;
         let known = known_in(&trees, parity, found)?;
-        let reserved = Reserved::read()
+        let reserved = Reserved::read(found)
             .map_err(|error| AddressError::Io("read", "/etc/passwd".into(), error))?;
         Ok(View {
             trees,

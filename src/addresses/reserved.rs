@@ -3,11 +3,15 @@
 //! Whoever can make a list's directory decides what addresses are wanted. He must not get
 //! the mail of a user of this host, or that which every host's admin is to receive.
 //!
-//! **Invariants.** Reads /etc/passwd; knows nothing of aliases. A user who is in LDAP alone
-//! is not seen here.
+//! A user who is in LDAP alone is not in /etc/passwd. Where mail already goes to him (`root:
+//! alice`) his name stands as a destination in an alias file, and is held for that.
+//!
+//! **Invariants.** Reads /etc/passwd, and looks at the entries that were found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, fs, io};
+
+use super::found::{Found, Means};
 
 /// Source: RFC 2142, sections 3 to 5, and what aliases(5) files are shipped with.
 const WELL_KNOWN: &[&str] = &[
@@ -37,6 +41,8 @@ pub(super) enum Holder {
     User,
     /// Every host's, by RFC 2142.
     Everybody,
+    /// Somebody to whom an alias sends mail on.
+    Destination,
 }
 
 impl fmt::Display for Holder {
@@ -44,6 +50,7 @@ impl fmt::Display for Holder {
         f.write_str(match self {
             Holder::User => "a local user has this name",
             Holder::Everybody => "every host has this address (RFC 2142)",
+            Holder::Destination => "another alias sends its mail to this name",
         })
     }
 }
@@ -52,37 +59,70 @@ impl fmt::Display for Holder {
 #[derive(Debug)]
 pub(super) struct Reserved {
     users: BTreeSet<String>,
+    /// Local names that stand as destinations, each with the names of their entries.
+    destinations: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Reserved {
-    /// Reads the users of this host.
+    /// Reads the users of this host, and whom the entries `found` send mail to.
     ///
     /// # Errors
     /// /etc/passwd cannot be read.
-    pub(super) fn read() -> io::Result<Reserved> {
-        Ok(Reserved::of(&fs::read("/etc/passwd")?))
+    pub(super) fn read(found: &Found) -> io::Result<Reserved> {
+        Ok(Reserved::of(&fs::read("/etc/passwd")?, found))
     }
 
-    fn of(passwd: &[u8]) -> Reserved {
+    fn of(passwd: &[u8], found: &Found) -> Reserved {
         let names = passwd.split(|&b| b == b'\n').filter_map(|line| {
             let name = line.split(|&b| b == b':').next()?;
             Some(String::from_utf8_lossy(name).to_ascii_lowercase())
         });
+        let mut destinations: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for place in found.all() {
+            for means in found.destinations(place) {
+                let Means::Address(address) = means else {
+                    continue;
+                };
+                if let Some(local) = local_name(&address) {
+                    let by = found.folded(place).to_owned();
+                    destinations.entry(local).or_default().insert(by);
+                }
+            }
+        }
         Reserved {
             users: names.filter(|name| !name.is_empty()).collect(),
+            destinations,
         }
     }
 
-    /// Whose `name`, in lower case, is.
-    pub(super) fn holder(&self, name: &str) -> Option<Holder> {
+    /// Whose `name`, in lower case, is. What the list's own addresses, `siblings`, send on to
+    /// is the list's: `owner-toylist: toylist-admin`.
+    pub(super) fn holder(&self, name: &str, siblings: &BTreeSet<String>) -> Option<Holder> {
+        let by_others = |by: &BTreeSet<String>| by.iter().any(|name| !siblings.contains(name));
         if WELL_KNOWN.contains(&name) {
             Some(Holder::Everybody)
         } else if self.users.contains(name) {
             Some(Holder::User)
+        } else if self.destinations.get(name).is_some_and(by_others) {
+            Some(Holder::Destination)
         } else {
             None
         }
     }
+}
+
+/// The local name that mail for `address` goes to, in lower case; `None` for one elsewhere.
+fn local_name(address: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(address).to_ascii_lowercase();
+    let text = text.trim_start_matches('\\');
+    let local = match text.split_once('@') {
+        None => text,
+        Some((local, "localhost" | "localhost.localdomain")) => local,
+        Some(_) => return None,
+    };
+    // An extension leads to the same user.
+    let local = local.split('+').next().unwrap_or(local);
+    Some(local.to_owned())
 }
 
 #[cfg(test)]
@@ -91,10 +131,29 @@ mod tests {
 
     #[test]
     fn a_users_name_and_a_well_known_one_are_held() {
-        let reserved = Reserved::of(b"root:x:0:0::/:/bin/sh\nAlice:x:1:1::/:\n\n");
-        assert_eq!(reserved.holder("alice"), Some(Holder::User));
-        assert_eq!(reserved.holder("postmaster"), Some(Holder::Everybody));
-        assert_eq!(reserved.holder("toylist"), None);
-        assert_eq!(reserved.holder(""), None);
+        let nobody = Found::of_text("");
+        let reserved = Reserved::of(b"root:x:0:0::/:/bin/sh\nAlice:x:1:1::/:\n\n", &nobody);
+        let holder = |name| reserved.holder(name, &BTreeSet::new());
+        assert_eq!(holder("alice"), Some(Holder::User));
+        assert_eq!(holder("postmaster"), Some(Holder::Everybody));
+        assert_eq!(holder("toylist"), None);
+        assert_eq!(holder(""), None);
+    }
+
+    #[test]
+    fn a_name_that_mail_is_sent_on_to_is_held_unless_by_the_list_itself() {
+        let found = Found::of_text(
+            "root: Alice, bob@example.org\nops: \\carol, dave+ops, eve@localhost\n\
+             toylist-owner: toylist-admin\n",
+        );
+        let reserved = Reserved::of(b"", &found);
+        let siblings = BTreeSet::from(["toylist-owner".to_owned()]);
+        for name in ["alice", "carol", "dave", "eve"] {
+            assert_eq!(reserved.holder(name, &siblings), Some(Holder::Destination));
+        }
+        for name in ["bob", "toylist-admin", "root"] {
+            let held = reserved.holder(name, &siblings);
+            assert_ne!(held, Some(Holder::Destination), "{name}");
+        }
     }
 }
