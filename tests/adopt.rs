@@ -329,13 +329,6 @@ fn the_alias_file_keeps_its_mode() {
         std::fs::metadata(stage.path("aliases")).unwrap().mode() & 0o7777,
         0o640
     );
-    assert_eq!(
-        std::fs::metadata(stage.path("state/adopted.jsonl"))
-            .unwrap()
-            .mode()
-            & 0o7777,
-        0o644
-    );
 }
 
 /// A stage whose future tree is of the first era, with four addresses a list.
@@ -376,4 +369,19 @@ fn a_commit_removes_what_no_tree_in_use_has_and_a_revert_puts_it_back_byte_for_b
     stage.parity(&["commit", "--revert"]).expect(0);
     assert_eq!(stage.read("aliases"), moved);
     stage.aliases(&["check"]).expect(0);
+}
+
+#[test]
+fn the_records_are_no_more_readable_than_the_alias_files() {
+    use std::os::unix::fs::PermissionsExt;
+    for (mode, wanted) in [(0o640, 0o640), (0o600, 0o600), (0o664, 0o644)] {
+        let stage = Stage::bare();
+        stage.hand_parity(&[], &[]);
+        stage.write("aliases", stage.read("aliases"), mode);
+        // As an older release left it.
+        stage.write("state/adopted.jsonl", "", 0o644);
+        stage.aliases(&["adopt"]).expect(0);
+        let records = std::fs::metadata(stage.path("state/adopted.jsonl")).unwrap();
+        assert_eq!(records.permissions().mode() & 0o777, wanted, "{mode:o}");
+    }
 }

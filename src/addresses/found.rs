@@ -90,6 +90,12 @@ impl Found {
         Found { files, names }
     }
 
+    /// The permission bits that every file has.
+    pub(super) fn readable(&self) -> u32 {
+        let modes = self.files.iter().map(|file| file.original.owner_and_mode());
+        modes.fold(0o7777, |all, (_, _, mode)| all & mode)
+    }
+
     /// Every entry, in order.
     pub(super) fn all(&self) -> impl Iterator<Item = Place> + '_ {
         self.files.iter().enumerate().flat_map(|(file, found)| {

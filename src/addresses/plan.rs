@@ -198,7 +198,7 @@ impl<'s> Plan<'s> {
                 .iter()
                 .flat_map(|rewrite| rewrite.records.iter());
             let records: Vec<_> = all.cloned().collect();
-            record::append(&record::path(self.site), &records)?;
+            record::append(&record::path(self.site), &records, work.found.readable())?;
         }
         let mut notes = Vec::new();
         for (n, rewrite) in work.rewrites.iter().enumerate() {

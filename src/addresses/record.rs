@@ -159,9 +159,12 @@ pub(super) fn read(path: &Path) -> Result<Records, AddressError> {
 
 /// Appends `records` and waits until they are on disk. Half a last line is cut off first.
 ///
+/// `readable`: the permission bits that every alias file has. The records hold their bytes, and
+/// nobody reads here what he may not read there.
+///
 /// # Errors
 /// It cannot be written; nothing that stood there is lost.
-pub(super) fn append(path: &Path, records: &[Record]) -> Result<(), AddressError> {
+pub(super) fn append(path: &Path, records: &[Record], readable: u32) -> Result<(), AddressError> {
     let failed = |error| AddressError::Io("write", path.to_owned(), error);
     let mut text = Vec::new();
     for record in records {
@@ -169,7 +172,7 @@ pub(super) fn append(path: &Path, records: &[Record]) -> Result<(), AddressError
         text.push(b'\n');
     }
     let is_new = !path.exists();
-    append_bytes(path, &text).map_err(failed)?;
+    append_bytes(path, &text, readable).map_err(failed)?;
     if is_new && let Some(directory) = path.parent() {
         fs::File::open(directory)
             .and_then(|held| held.sync_all())
@@ -178,7 +181,7 @@ pub(super) fn append(path: &Path, records: &[Record]) -> Result<(), AddressError
     Ok(())
 }
 
-fn append_bytes(path: &Path, text: &[u8]) -> io::Result<()> {
+fn append_bytes(path: &Path, text: &[u8], readable: u32) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -187,7 +190,8 @@ fn append_bytes(path: &Path, text: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    let mode = 0o600 | (readable & 0o044);
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     let whole = whole_lines(&bytes).len() as u64;
@@ -241,13 +245,13 @@ mod tests {
     #[test]
     fn half_a_last_line_is_passed_over_and_cut_by_the_next_append() {
         let path = std::env::temp_dir().join(format!("mm-adopted-{}", std::process::id()));
-        append(&path, &[record(b"a"), record(b"b")]).unwrap();
+        append(&path, &[record(b"a"), record(b"b")], 0o644).unwrap();
         let whole = fs::read(&path).unwrap();
         for cut in [1, 20, whole.len() / 2 - 1] {
             fs::write(&path, &whole[..whole.len() - cut]).unwrap();
             let records = read(&path).unwrap();
             assert!(records.torn && records.all.len() == 1, "{cut}");
-            append(&path, &[record(b"c")]).unwrap();
+            append(&path, &[record(b"c")], 0o644).unwrap();
             let records = read(&path).unwrap();
             assert!(!records.torn && records.all[1] == record(b"c"), "{cut}");
         }
