@@ -385,3 +385,32 @@ fn the_records_are_no_more_readable_than_the_alias_files() {
         assert_eq!(records.permissions().mode() & 0o777, wanted, "{mode:o}");
     }
 }
+
+#[test]
+fn a_file_with_two_names_is_read_and_never_edited() {
+    let stage = Stage::new();
+    stage.aliases(&["adopt"]).expect(0);
+    let before = stage.read("aliases");
+    std::fs::hard_link(stage.path("aliases"), stage.path("second")).unwrap();
+    stage.aliases(&["trace", "toylist"]).expect(0);
+    stage.aliases(&["check"]).expect(0);
+    stage.aliases(&["diff"]).expect(0);
+    stage
+        .aliases(&["sync"])
+        .expect(0)
+        .says(&["nothing to change"]);
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.parity(&["downgrade", "toylist"]).expect(0);
+    for words in [
+        &["unadopt", "--dry-run"][..],
+        &["unadopt"],
+        &["unadopt", "toylist"],
+    ] {
+        stage
+            .aliases(words)
+            .expect(1)
+            .complains(&["more than one name", "hint: make it one file"]);
+    }
+    assert_eq!(stage.read("aliases"), before);
+    assert_eq!(stage.read("second"), before);
+}

@@ -46,6 +46,8 @@ pub struct Original {
     real: PathBuf,
     bytes: Vec<u8>,
     identity: Identity,
+    /// How many names it has.
+    names: u64,
     mode: u32,
     owner: (u32, u32),
 }
@@ -92,8 +94,7 @@ impl Original {
     /// Reads a file, through symbolic links.
     ///
     /// # Errors
-    /// `Read`; `NotRegular`; `HardLinked` if it has more than one name (replacing it would part
-    /// them); `Changed` if it changed while it was read.
+    /// `Read`; `NotRegular`; `Changed` if it changed while it was read.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
         let failed = |source: io::Error| FileError::Read {
@@ -111,11 +112,6 @@ impl Original {
                 path: path.to_owned(),
             });
         }
-        if metadata.nlink() > 1 {
-            return Err(FileError::HardLinked {
-                path: path.to_owned(),
-            });
-        }
         let before = stat(&file).map_err(failed)?;
         let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
         file.read_to_end(&mut bytes).map_err(failed)?;
@@ -130,6 +126,7 @@ impl Original {
             real,
             bytes,
             identity,
+            names: metadata.nlink(),
             mode: metadata.mode() & 0o7777,
             owner: (metadata.uid(), metadata.gid()),
         })
@@ -155,6 +152,19 @@ impl Original {
         (self.owner.0, self.owner.1, self.mode)
     }
 
+    /// Whether it may be replaced.
+    ///
+    /// # Errors
+    /// `HardLinked` if it has more than one name: replacing it would part them. Reading it is fine.
+    pub fn check_one_name(&self) -> Result<(), FileError> {
+        if self.names > 1 {
+            return Err(FileError::HardLinked {
+                path: self.path.clone(),
+            });
+        }
+        Ok(())
+    }
+
     /// Removes what killed runs left beside the file.
     pub(crate) fn sweep(&self) {
         if let Ok(directory) = self.open_directory() {
@@ -166,8 +176,9 @@ impl Original {
     /// runs left there.
     ///
     /// # Errors
-    /// `Write`: nothing has changed.
+    /// Nothing has changed. `HardLinked` as [`Original::check_one_name`] says; `Write`.
     pub fn prepare(&self, bytes: &[u8]) -> Result<Prepared<'_>, FileError> {
+        self.check_one_name()?;
         let directory = self
             .open_directory()
             .map_err(|source| self.failed("open its directory", source))?;

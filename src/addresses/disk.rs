@@ -21,9 +21,18 @@ use crate::site::Site;
 /// Reads an alias file.
 ///
 /// # Errors
-/// It cannot be read, is no plain file, or has a second name.
+/// It cannot be read, or is no plain file.
 pub(super) fn read(path: &Path) -> Result<Original, AddressError> {
     Original::read(path).map_err(|error| said(path, &error))
+}
+
+/// Whether the file may be replaced: also known before anything is done.
+///
+/// # Errors
+/// It has a second name, which would be parted from it.
+pub(super) fn check_editable(file: &AliasFile) -> Result<(), AddressError> {
+    let checked = file.original.check_one_name();
+    checked.map_err(|error| said(&file.path, &error))
 }
 
 /// Replaces what was read by `text`, and the MTA's database with it, which must then have

@@ -245,6 +245,9 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
         let view = View::new(site, parity, &found)?;
         let edits = decide(&view, intent, &records)?;
         let rewrites = edits.rewrite(intent.word(), parity.roles.generation)?;
+        for rewrite in &rewrites {
+            disk::check_editable(&found.files[rewrite.file])?;
+        }
         (rewrites, edits.left, edits.notes, view.to_verify(intent))
     };
     if records.torn {
