@@ -399,3 +399,37 @@ fn a_refusal_of_a_revert_does_not_speak_of_a_commit_that_was_asked_for() {
         .expect(1)
         .complains(&["cannot revert the commit: "]);
 }
+
+#[test]
+fn a_commit_leaves_no_list_behind_whose_aliases_pipe_straight_into_a_tree() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    let aliases = stage.read("aliases");
+    let ours = format!("\"|{}", stage.path("bin/mm-deliver").display());
+    let Some(at) = aliases.find("\ntoylist: ") else {
+        panic!("{aliases}")
+    };
+    // As a restored backup, or an editor, would have it.
+    let end = aliases[at + 1..]
+        .find('\n')
+        .map_or(aliases.len(), |n| at + 1 + n);
+    let direct = format!(
+        "\ntoylist: \"|{} post toylist\"",
+        stage.path("a/mail/mailman").display()
+    );
+    assert!(aliases[at..end].contains(&ours), "{aliases}");
+    let edited = format!("{}{direct}{}", &aliases[..at], &aliases[end..]);
+    stage.write("aliases", &edited, 0o644);
+    let before = stage.read("state/parity.toml");
+    for words in [&["commit"][..], &["commit", "--all"]] {
+        stage.parity(words).expect(1).complains(&[
+            "1 list with aliases that pipe straight into a tree",
+            "toylist",
+            "hint: mm-aliases --site",
+            "adopt",
+        ]);
+    }
+    assert_eq!(stage.read("state/parity.toml"), before);
+    stage.aliases(&["adopt"]).expect(0);
+    stage.parity(&["commit"]).expect(0);
+}

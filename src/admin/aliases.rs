@@ -116,6 +116,22 @@ pub fn states(
     addresses::states(site, parity, lists).unwrap_or_default()
 }
 
+/// Those of `lists` of which an address pipes straight into a tree.
+///
+/// # Errors
+/// The alias files or a profile cannot be read.
+pub fn direct(
+    site: &Site,
+    parity: &Parity,
+    lists: &BTreeSet<ListName>,
+) -> Result<Vec<ListName>, AddressError> {
+    let states = addresses::states(site, parity, lists)?.into_iter();
+    Ok(states
+        .filter(|&(_, state)| state == "direct")
+        .map(|(list, _)| list)
+        .collect())
+}
+
 /// What `check` has to say about the entries, the lists and the MTA's database.
 pub fn findings(site: &Site, parity: &Parity) -> Vec<Finding> {
     let found = match addresses::findings(site, parity) {

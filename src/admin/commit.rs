@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use crate::admin::aliases::{self, AddressError};
 use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::moving::{few, not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
-use crate::admin::outcome::{Outcome, Refused, names, typed, typed_aliases};
+use crate::admin::outcome::{Outcome, Refused, lists, names, typed, typed_aliases};
 use crate::admin::selection::Which;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal};
@@ -44,9 +44,16 @@ pub fn commit(site: &Site, behind: Behind, request: &Request) -> Outcome {
         // Pinned lists stay, and would refuse the commit after the others had moved.
         refuse_pinned(&change)?;
         refuse_blind(&change)?;
+        refuse_direct(&change)?;
         upgrade_in(&mut change, &Which::All)?;
     }
-    let made = step(&change).and_then(|step| carry_out(&mut change, step));
+    let made = step(&change).and_then(|step| {
+        // What a trial would move first has not had its aliases turned.
+        if behind == Behind::Refuse || request.mode == Mode::Real {
+            refuse_direct(&change)?;
+        }
+        carry_out(&mut change, step)
+    });
     if let Err(refused) = made {
         // THE LISTS HAVE MOVED: that stands, and is no refusal any more.
         let moved = request.mode == Mode::Real && change.parity().roles.generation > before;
@@ -269,6 +276,30 @@ fn refuse_blind(change: &Change<'_>) -> Result<(), Refused> {
             future.name
         ))),
     }
+}
+
+/// The commit would leave these entries behind: the tree that they pipe into is the next one to
+/// be replaced.
+///
+/// # Errors
+/// With the lists.
+pub fn refuse_direct(change: &Change<'_>) -> Result<(), Refused> {
+    let (site, parity) = (change.site, change.parity());
+    let direct = aliases::direct(site, parity, &parity.on_future)
+        .map_err(|error| change.refuse_aliases(&error))?;
+    if direct.is_empty() {
+        return Ok(());
+    }
+    Err(change
+        .refuse(format!(
+            "{} with aliases that pipe straight into a tree, past mm-deliver: {}",
+            lists(direct.len()),
+            names(&direct)
+        ))
+        .hint(format!(
+            "{}; with --dry-run it says which it cannot turn, and why",
+            typed_aliases(site, "adopt")
+        )))
 }
 
 fn refuse_pinned(change: &Change<'_>) -> Result<(), Refused> {

@@ -62,6 +62,7 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
             }
             (FutureState::Ready, FutureState::Retired) => {
                 let step = commit::step(change)?;
+                commit::refuse_direct(change)?;
                 commit::carry_out(change, Step { undoes, ..step })
             }
             _ => Err(change
