@@ -303,3 +303,73 @@ fn a_reader_who_has_gone_away_is_no_failure() {
         assert_eq!(child.wait().unwrap().code(), Some(0), "{words:?}");
     }
 }
+
+/// Names a profile for tree b that there is not.
+fn without_profile(stage: &Stage) {
+    let site = stage.read("site.toml");
+    let (before, after) = site.split_once("[trees.b]").unwrap();
+    let after = after.replacen("\"mailman2\"", "\"no-such\"", 1);
+    stage.write("site.toml", format!("{before}[trees.b]{after}"), 0o644);
+}
+
+#[test]
+fn what_makes_mail_wait_now_is_critical_with_the_way_out() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    without_profile(&stage);
+    stage.deliver(&["post", "toylist"], b"x").expect(75);
+    stage.parity(&["check"]).expect(2).says(&[
+        "CRITICAL: profile: tree b: ",
+        "no-such",
+        "downgrade --all",
+    ]);
+    stage.parity(&["downgrade", "--all"]).expect(0);
+    // Nobody's mail waits for a tree that no list is on.
+    let text = stage.parity(&["check"]).stdout;
+    assert!(text.contains("WARNING: profile: tree b: "), "{text}");
+    assert!(!text.contains("CRITICAL"), "{text}");
+}
+
+#[test]
+fn a_broken_tree_that_is_current_since_a_commit_has_the_revert_as_way_out() {
+    let stage = Stage::new();
+    stage.parity(&["commit", "--all"]).expect(0);
+    without_profile(&stage);
+    stage.parity(&["pause", "toylist"]);
+    stage.parity(&["check"]).expect(2).says(&[
+        "CRITICAL: profile: tree b: ",
+        "commit --revert",
+        "paused: toylist",
+    ]);
+    let stage = Stage::new();
+    stage.parity(&["commit", "--all"]).expect(0);
+    stage.remove_program("b");
+    fs::rename(stage.path("var/lists"), stage.path("var/away")).unwrap();
+    stage
+        .parity(&["check"])
+        .expect(2)
+        .says(&["CRITICAL: programs: tree b: ", "commit --revert"]);
+}
+
+#[test]
+fn check_names_every_account_that_is_missing_even_without_a_parity() {
+    let stage = Stage::new();
+    let site = stage.read("site.toml");
+    let broken = format!("owner = \"no-such-owner\"\ngroup = \"no-such-group\"\n{site}");
+    let at = broken.find("users = [").unwrap();
+    let broken = format!("{}users = [\"no-such-user\"]\n", &broken[..at]);
+    stage.write("site.toml", &broken, 0o644);
+    let missing = [
+        "accounts: owner \"no-such-owner\"",
+        "accounts: group \"no-such-group\"",
+        "accounts: [deliver] users \"no-such-user\"",
+    ];
+    let text = stage.parity(&["check"]).says(&missing).stdout;
+    assert_ne!(text, "");
+    fs::remove_file(stage.path("state/parity.toml")).unwrap();
+    stage
+        .parity(&["check"])
+        .expect(2)
+        .says(&missing)
+        .says(&["CRITICAL: parity: ", "init"]);
+}

@@ -12,7 +12,9 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::admin::aliases::{self, Known};
+use crate::admin::change::no_state;
 use crate::admin::cli::Findings;
+use crate::admin::init;
 use crate::admin::outcome::{Done, names, typed};
 use crate::admin::rights;
 use crate::admin::terminal;
@@ -21,7 +23,7 @@ use crate::list::ListName;
 use crate::parity::{FutureState, Parity};
 use crate::profiles::Profile;
 use crate::site::{Site, SiteError};
-use crate::store;
+use crate::store::{self, StoreError};
 use crate::tree::Tree;
 
 /// How bad a finding is, in the numbers of Nagios' plugins.
@@ -109,9 +111,13 @@ pub fn check(site: &Result<Site, SiteError>, format: Findings) -> Done {
 }
 
 fn look(site: &Site, found: &mut Found) {
+    for missing in init::accounts(site) {
+        let hint = Some(format!("correct {:?}", site.path));
+        found.add(Severity::Warning, "accounts", missing, hint);
+    }
     let loaded = match store::load(site) {
         Ok(loaded) => loaded,
-        Err(error) => return found.add(Severity::Critical, "parity", error.to_string(), None),
+        Err(error) => return without_parity(site, &error, found),
     };
     if loaded.by_hand {
         let text = format!(
@@ -141,7 +147,7 @@ fn look(site: &Site, found: &mut Found) {
     {
         gone(site, &parity, there, found);
     }
-    let probe = known.as_ref().ok().and_then(|known| probe(&parity, known));
+    let probe = probe(site, &parity);
     trees(site, &parity, probe.as_ref(), found);
     for (list, since) in &parity.paused {
         let text = format!(
@@ -159,15 +165,32 @@ fn look(site: &Site, found: &mut Found) {
     history(site, &parity, found);
 }
 
-/// A list by which programs can be tried: one whose own standing is in order.
-fn probe(parity: &Parity, known: &Known) -> Option<ListName> {
+/// Mail waits for all lists; what else can be looked at is looked at.
+fn without_parity(site: &Site, error: &StoreError, found: &mut Found) {
+    let refused = no_state("check", site, error);
+    for reason in refused.reasons {
+        let hint = refused.hints.first().cloned();
+        found.add(Severity::Critical, "parity", reason, hint);
+    }
+    for tree in &site.config.trees {
+        if let Err(error) = Profile::of(site, tree) {
+            let text = format!("tree {}: {error}", tree.name);
+            found.add(Severity::Warning, "profile", text, None);
+        }
+    }
+}
+
+/// A list by which programs can be tried: one whose own standing is in order. Where nothing
+/// says which lists there are, any name does: no program is run for it.
+fn probe(site: &Site, parity: &Parity) -> Option<ListName> {
+    let known = aliases::known_at_least(site, parity).lists;
     let plain = |list: &&ListName| !parity.on_future.contains(*list);
     known
-        .lists
         .iter()
         .find(plain)
-        .or_else(|| known.lists.first())
+        .or_else(|| known.first())
         .cloned()
+        .or_else(|| ListName::parse("list").ok())
 }
 
 fn gone(site: &Site, parity: &Parity, there: &BTreeSet<ListName>, found: &mut Found) {
@@ -195,40 +218,40 @@ fn trees(site: &Site, parity: &Parity, probe: Option<&ListName>, found: &mut Fou
     let Some(current) = site.config.tree(&roles.current) else {
         return;
     };
-    tree(
-        site,
-        current,
-        &roles.current_release,
-        Severity::Critical,
-        probe,
-        found,
-    );
     let ahead = parity.on_future.len();
+    let down = typed(site, "downgrade --all");
+    let serving = Look {
+        recorded: &roles.current_release,
+        severity: Severity::Critical,
+        way_out: (roles.future_state == FutureState::Retired)
+            .then(|| typed(site, "commit --revert")),
+    };
+    serving.tree(site, current, probe, found);
     match site.config.other_tree(&current.name) {
         None if ahead > 0 => {
             let text = format!("{ahead} on a future tree that site.toml has not");
-            found.add(Severity::Critical, "tree", text, None);
+            found.add(Severity::Critical, "tree", text, Some(down));
         }
         None => {}
         Some(future) if roles.future_state == FutureState::Ready => {
-            let severity = if ahead > 0 {
-                Severity::Critical
-            } else {
-                Severity::Warning
+            let serves = ahead > 0;
+            let look = Look {
+                recorded: &roles.future_release,
+                severity: if serves {
+                    Severity::Critical
+                } else {
+                    Severity::Warning
+                },
+                way_out: serves.then_some(down),
             };
-            tree(site, future, &roles.future_release, severity, probe, found);
+            look.tree(site, future, probe, found);
         }
         Some(future) if ahead > 0 => {
             let text = format!(
                 "{ahead} on tree {}, which is {}: their mail is deferred",
                 future.name, roles.future_state
             );
-            found.add(
-                Severity::Critical,
-                "tree",
-                text,
-                Some(typed(site, "downgrade --all")),
-            );
+            found.add(Severity::Critical, "tree", text, Some(down));
         }
         Some(_) => {}
     }
@@ -240,37 +263,44 @@ fn trees(site: &Site, parity: &Parity, probe: Option<&ListName>, found: &mut Fou
     }
 }
 
-fn tree(
-    site: &Site,
-    tree: &Tree,
-    recorded: &str,
+/// How a tree is looked at.
+struct Look<'a> {
+    /// The release that parity.toml has for it.
+    recorded: &'a str,
+    /// How bad it is if the tree cannot serve.
     severity: Severity,
-    probe: Option<&ListName>,
-    found: &mut Found,
-) {
-    let release = Profile::of(site, tree)
-        .map_err(|error| error.to_string())
-        .and_then(|profile| profile.release(tree).map_err(|error| error.to_string()));
-    match release {
-        Err(error) => found.add(
-            Severity::Warning,
-            "tree",
-            format!("tree {}: no release: {error}", tree.name),
-            None,
-        ),
-        Ok(release) if release != recorded => {
-            let text = format!(
-                "tree {} has release {release:?}, and {recorded:?} is recorded",
-                tree.name
-            );
-            let hint = Some(typed(site, "verify"));
-            found.add(Severity::Warning, "tree", text, hint);
+    /// What to type then, if anything helps but a repair.
+    way_out: Option<String>,
+}
+
+impl Look<'_> {
+    fn tree(&self, site: &Site, tree: &Tree, probe: Option<&ListName>, found: &mut Found) {
+        let profile = match Profile::of(site, tree) {
+            Ok(profile) => profile,
+            Err(error) => {
+                let text = format!("tree {}: {error}", tree.name);
+                return found.add(self.severity, "profile", text, self.way_out.clone());
+            }
+        };
+        match profile.release(tree) {
+            Err(error) => {
+                let text = format!("tree {}: no release: {error}", tree.name);
+                found.add(Severity::Warning, "tree", text, None);
+            }
+            Ok(release) if release != self.recorded => {
+                let text = format!(
+                    "tree {} has release {release:?}, and {:?} is recorded",
+                    tree.name, self.recorded
+                );
+                let hint = Some(typed(site, "verify"));
+                found.add(Severity::Warning, "tree", text, hint);
+            }
+            Ok(_) => {}
         }
-        Ok(_) => {}
-    }
-    let Some(list) = probe else { return };
-    for problem in rights::check(site, tree, list).problems {
-        found.add(severity, "programs", problem, None);
+        let Some(list) = probe else { return };
+        for problem in rights::check(site, tree, list).problems {
+            found.add(self.severity, "programs", problem, self.way_out.clone());
+        }
     }
 }
 
