@@ -434,3 +434,25 @@ fn a_broken_profile_of_the_future_tree_blocks_no_way_back() {
     stage.parity(&["downgrade", "--all"]).expect(0);
     assert!(ahead(&stage).is_empty());
 }
+
+#[test]
+fn a_forgotten_name_comes_back_without_aliases() {
+    let stage = Stage::new();
+    stage.add_list("ghost");
+    stage.parity(&["upgrade", "ghost"]).expect(0);
+    fs::remove_dir_all(stage.path("var/lists/ghost")).unwrap();
+    stage.aliases(&["sync", "--remove"]).expect(0);
+    let aliases = stage.read("aliases");
+    let aliases: String = aliases
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("ghost"))
+        .collect();
+    stage.write("aliases", &aliases, 0o644);
+    stage.parity(&["forget", "ghost"]).expect(0);
+    stage
+        .parity(&["undo"])
+        .expect(0)
+        .says(&["no such list any more, and no aliases are made: ghost"]);
+    assert_eq!(ahead(&stage), ["ghost"]);
+    assert_eq!(stage.read("aliases"), aliases);
+}

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::admin::aliases;
 use crate::admin::change::{Change, Mode, Request, Step, no_state};
 use crate::admin::commit;
 use crate::admin::moving::{few, step_ahead, tell_of_mail, told_of};
@@ -80,7 +81,16 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
             &ahead,
             Role::Current,
         ));
-        if let Some(checked) = step_ahead(change, &ahead)? {
+        let (there, gone) = existing(change, &ahead)?;
+        if !gone.is_empty() {
+            told.push(format!(
+                "no such list any more, and no aliases are made: {}",
+                names(&gone)
+            ));
+        }
+        if !there.is_empty()
+            && let Some(checked) = step_ahead(change, &there)?
+        {
             step.first = checked.first;
         }
     }
@@ -127,6 +137,26 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
         tell_of_mail(change);
     }
     Ok(())
+}
+
+/// Of `lists` those that something besides the history knows, and the others: names that
+/// `forget` dropped come back as they were, without a list behind them.
+fn existing(
+    change: &Change<'_>,
+    lists: &BTreeSet<ListName>,
+) -> Result<(BTreeSet<ListName>, BTreeSet<ListName>), Refused> {
+    let (_, future) = change.trees()?;
+    let known = change.known()?;
+    let mut there = known.in_aliases;
+    match known.enumerated {
+        Ok(enumerated) => there.extend(enumerated),
+        Err(error) => {
+            return Err(change.refuse(format!("cannot say which lists there are: {error}")));
+        }
+    }
+    // What only the future tree has may be there as well.
+    there.extend(aliases::enumerate(change.site, &future.name).unwrap_or_default());
+    Ok(lists.iter().cloned().partition(|list| there.contains(list)))
 }
 
 /// What becomes of the trees themselves, where a look at them is taken back.
