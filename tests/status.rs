@@ -373,3 +373,22 @@ fn check_names_every_account_that_is_missing_even_without_a_parity() {
         .says(&missing)
         .says(&["CRITICAL: parity: ", "init"]);
 }
+
+#[test]
+fn before_init_every_change_names_it() {
+    let stage = Stage::bare();
+    fs::remove_dir(stage.path("state")).unwrap();
+    for words in [
+        &["upgrade", "toylist"][..],
+        &["pause", "toylist"],
+        &["downgrade", "toylist"],
+        &["verify"],
+        &["undo"],
+        &["status"],
+    ] {
+        stage
+            .parity(words)
+            .expect(1)
+            .complains(&["No such file", "hint: mm-parity --site", " init"]);
+    }
+}

@@ -361,6 +361,13 @@ pub fn no_state(act: &'static str, site: &Site, error: &StoreError) -> Refused {
         {
             refused.hint(typed(site, "init"))
         }
+        // No state directory: init makes it.
+        StoreError::File(path, cause)
+            if path.parent() == Some(&*site.config.state)
+                && cause.kind() == std::io::ErrorKind::NotFound =>
+        {
+            refused.hint(typed(site, "init"))
+        }
         StoreError::Busy(..) => {
             refused.hint("wait until it is done; the lock goes with its process")
         }
