@@ -369,10 +369,13 @@ fn ken_and_barry_type_what_they_wrote() {
     assert_eq!(ahead(&stage), [""; 0]);
     run("mmmigrate", &["-commit"])
         .expect(1)
-        .complains(&["3 lists still on tree a"]);
+        .complains(&["mmmigrate: cannot commit: 3 lists still on tree a"]);
     run("mmmigrate", &["-sideways"])
         .expect(2)
-        .complains(&["unknown option"]);
+        .complains(&["mmmigrate: unknown option"]);
+    run("commit-parity", &[])
+        .expect(1)
+        .complains(&["commit-parity: cannot commit"]);
     run("upgrade", &["*"]).expect(0);
     run("downgrade", &["toylist"]).expect(0);
     assert_eq!(ahead(&stage), ["reallist1", "reallist2"]);

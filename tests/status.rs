@@ -386,9 +386,10 @@ fn before_init_every_change_names_it() {
         &["undo"],
         &["status"],
     ] {
-        stage
-            .parity(words)
-            .expect(1)
-            .complains(&["No such file", "hint: mm-parity --site", " init"]);
+        stage.parity(words).expect(1).complains(&[
+            "No such file",
+            "hint: mm-parity --site",
+            " init",
+        ]);
     }
 }

@@ -31,6 +31,15 @@ pub enum Line {
     Usage(String),
 }
 
+/// The name under which the executable was run, if it is one of ours.
+pub fn name(program: Option<&OsStr>) -> &'static str {
+    let name = Path::new(program.unwrap_or_default()).file_name();
+    ["mmmigrate", "upgrade", "downgrade", "commit-parity"]
+        .into_iter()
+        .find(|&ours| name == Some(OsStr::new(ours)))
+        .unwrap_or("mm-parity")
+}
+
 /// Reads a command line, the executable's path first.
 pub fn read(mut arguments: impl Iterator<Item = OsString>) -> Line {
     let program = arguments.next().unwrap_or_default();

@@ -45,11 +45,13 @@ const UNKNOWN: u8 = 3;
 
 /// Runs mm-parity; returns its status. `arguments` begin with the executable's path.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
+    let mut arguments = arguments.peekable();
+    let name = grammar::name(arguments.peek().map(OsString::as_os_str));
     let words = match grammar::read(arguments) {
         Line::Ours(words) => words,
-        Line::Help(text) => return print(text, 0),
+        Line::Help(text) => return print(name, text, 0),
         Line::Usage(what) => {
-            terminal::complain(&format!("mm-parity: {what}"));
+            terminal::complain(&format!("{name}: {what}"));
             return USAGE;
         }
     };
@@ -60,13 +62,13 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
         USAGE
     };
     match Cli::try_parse_from(words) {
-        Ok(cli) => finish(run(cli)),
+        Ok(cli) => finish(name, run(cli)),
         Err(error) if error.use_stderr() => {
             terminal::complain(error.render().to_string().trim_end());
             usage
         }
         // --help and --version.
-        Err(error) => print(&error.render().to_string(), 0),
+        Err(error) => print(name, &error.render().to_string(), 0),
     }
 }
 
@@ -160,13 +162,13 @@ fn rows(rows: Rows) -> Format {
     }
 }
 
-/// Prints what a command ends with; returns its status.
-fn finish(outcome: Outcome) -> u8 {
+/// Prints what a command ends with, under the name that was typed; returns its status.
+fn finish(name: &str, outcome: Outcome) -> u8 {
     match outcome {
-        Ok(done) => finish_done(&done),
+        Ok(done) => finish_done(name, &done),
         Err(refused) => {
             for reason in &refused.reasons {
-                terminal::complain(&format!("mm-parity: cannot {}: {reason}", refused.act));
+                terminal::complain(&format!("{name}: cannot {}: {reason}", refused.act));
             }
             hints(&refused.hints);
             refused.status
@@ -174,11 +176,11 @@ fn finish(outcome: Outcome) -> u8 {
     }
 }
 
-fn finish_done(done: &Done) -> u8 {
+fn finish_done(name: &str, done: &Done) -> u8 {
     let status = if done.failed.is_empty() { 0 } else { AFTER };
-    let status = print(&done.text, done.status.unwrap_or(status));
+    let status = print(name, &done.text, done.status.unwrap_or(status));
     for failed in &done.failed {
-        terminal::complain(&format!("mm-parity: the change is made, but: {failed}"));
+        terminal::complain(&format!("{name}: the change is made, but: {failed}"));
     }
     hints(&done.hints);
     status
@@ -191,13 +193,11 @@ fn hints(hints: &[String]) {
 }
 
 /// Prints `text`; a full disk behind standard output is worth a status of its own.
-fn print(text: &str, status: u8) -> u8 {
+fn print(name: &str, text: &str, status: u8) -> u8 {
     match terminal::out(text) {
         Ok(()) => status,
         Err(error) => {
-            terminal::complain(&format!(
-                "mm-parity: cannot write to standard output: {error}"
-            ));
+            terminal::complain(&format!("{name}: cannot write to standard output: {error}"));
             if status == 0 { AFTER } else { status }
         }
     }
