@@ -459,3 +459,89 @@ fn a_forgotten_name_comes_back_without_aliases() {
     assert_eq!(ahead(&stage), ["ghost"]);
     assert_eq!(stage.read("aliases"), aliases);
 }
+
+#[test]
+fn a_list_whose_posts_would_stay_in_the_old_tree_does_not_move() {
+    let stage = Stage::new();
+    let text = stage.read("aliases");
+    let wrapper = stage.path("a/mail/mailman").display().to_string();
+    let post = format!("toylist: \"|{wrapper} post toylist\"\n");
+    for (aliases, why) in [
+        (
+            format!("{text}toylist: bob\n"),
+            "the name stands more than once",
+        ),
+        (
+            text.replace(&post, "toylist: \"|/opt/mm/mail/mailman post toylist\"\n"),
+            "no tree of this site",
+        ),
+        (
+            text.replace(
+                &post,
+                &format!("toylist: \"|cat | {wrapper} post toylist\"\n"),
+            ),
+            "shell characters",
+        ),
+        (
+            text.replace(
+                &post,
+                &format!("toylist: \"|{wrapper} post toylist\", \"|/bin/x\"\n"),
+            ),
+            "second program",
+        ),
+    ] {
+        assert_ne!(aliases, text, "{why}");
+        stage.write("aliases", &aliases, 0o644);
+        let before = stage.read("state/parity.toml");
+        let command = stage.path("bin/mm-deliver").display().to_string();
+        stage.parity(&["upgrade", "toylist"]).expect(1).complains(&[
+            "posts would stay where they go now: ",
+            "aliases, line ",
+            why,
+            &format!("toylist: \"|{command} --site "),
+        ]);
+        assert_eq!(stage.read("aliases"), aliases, "{why}");
+        assert_eq!(stage.read("state/parity.toml"), before, "{why}");
+        stage.parity(&["upgrade", "reallist1"]).expect(0);
+        stage.parity(&["downgrade", "reallist1"]).expect(0);
+    }
+}
+
+#[test]
+fn an_address_that_stays_is_named_and_holds_no_list_back() {
+    let stage = Stage::new();
+    let text = stage.read("aliases");
+    let wrapper = stage.path("a/mail/mailman").display().to_string();
+    let line = |name: &str| format!("toylist-{name}: \"|{wrapper} {name} toylist\"\n");
+    let included = stage.path("included");
+    stage.write(
+        "included",
+        format!("# x\nbob\n\"|{wrapper} join toylist\"\n"),
+        0o644,
+    );
+    let text = text
+        .replace(
+            &line("owner"),
+            "toylist-owner: \"|/opt/mm/mail/mailman owner toylist\"\n",
+        )
+        .replace(
+            &line("join"),
+            &format!("toylist-join: :include:{}\n", included.display()),
+        );
+    stage.write("aliases", &text, 0o644);
+    stage.parity(&["upgrade", "toylist"]).expect(0).says(&[
+        "left: ",
+        "toylist-owner: it pipes into \"/opt/mm\", which is no tree",
+        "toylist-join: it includes ",
+        "Postfix bounces that",
+    ]);
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&["toylist-join: it includes "]);
+    stage.aliases(&["trace", "toylist-join"]).expect(0).says(&[
+        "what stands in the file ",
+        &format!("programs \"{wrapper} join toylist\""),
+        "Postfix runs no program",
+    ]);
+}

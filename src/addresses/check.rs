@@ -14,6 +14,7 @@ use super::error::{AddressError, some_of};
 use super::found::{Found, Means};
 use super::pipe::{Leads, words};
 use super::record::{self, Records};
+use super::stays;
 use crate::clock::Timestamp;
 use crate::list::ListName;
 use crate::parity::Parity;
@@ -162,6 +163,10 @@ fn entries(view: &View<'_>, findings: &mut Vec<Finding>) {
         };
         if let Some(kind) = kind(&row.state, grave) {
             groups.entry(kind).or_default().push(row.wanted.name);
+        } else if let Some((place, why)) = stays::included(view, &row) {
+            let text = format!("{}: {}: {why}", view.found.shown(place), row.wanted.name);
+            let hint = Some("write the program into the alias itself, then mm-aliases adopt");
+            findings.push(Finding::new(Severity::Warning, text, hint));
         }
     }
     for ((severity, what, hint), names) in groups {

@@ -15,6 +15,7 @@ use super::known::{Known, known_in};
 use super::pipe::Trees;
 use super::record::Records;
 use super::reserved::Reserved;
+use super::stays;
 use super::sync;
 use super::wanted;
 use crate::list::ListName;
@@ -188,7 +189,9 @@ pub(super) fn decide<'f>(
         Intent::Sync { remove, claim } => decide_sync(view, *remove, claim, &mut edits)?,
         Intent::Move(lists) => {
             adopt::adopt(&view.trees, Some(lists), &mut edits);
-            sync::add_missing(&view.trees, &view.rows(lists), &BTreeSet::new(), &mut edits);
+            let rows = view.rows(lists);
+            stays::check(view, &rows, &mut edits)?;
+            sync::add_missing(&view.trees, &rows, &BTreeSet::new(), &mut edits);
         }
         Intent::Commit(lists) => {
             let unused = compare::stale(&view.trees, view.parity, view.found, None);

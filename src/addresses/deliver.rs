@@ -114,6 +114,9 @@ fn run_step(
             End::Mailbox(name) => format!("the mailbox of {name:?}: not delivered here"),
             End::Outside(address) => format!("the address {address:?}: not sent"),
             End::File(path) => format!("the file {path:?}: not written"),
+            End::Include(path) => {
+                format!("what stands in {path:?}, which the MTA reads: not followed here")
+            }
         };
         lines.push(format!("{place}: {}: {told}", step.name.escape_debug()));
     }

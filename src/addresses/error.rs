@@ -32,6 +32,9 @@ pub enum AddressError {
     Denied(Vec<Denied>),
     /// Lists are ahead, so there is no one tree to go back to.
     OnFuture(Vec<ListName>),
+    /// Posts of lists that are to move would stay: where and why, and the lines that would lead
+    /// them to us.
+    Stays(Vec<String>, Vec<String>),
     /// Pipes cannot be run as this user.
     User(String, String),
     /// An editor was faster each time.
@@ -74,6 +77,9 @@ impl fmt::Display for AddressError {
             ),
             AddressError::OnFuture(lists) => {
                 write!(f, "lists are on the future tree: {}", some_of(lists))
+            }
+            AddressError::Stays(posts, _) => {
+                write!(f, "posts would stay where they go now: {}", some_of(posts))
             }
             AddressError::User(user, why) => write!(f, "cannot run pipes as {user:?}: {why}"),
             AddressError::Raced(path) => {
@@ -124,6 +130,14 @@ impl AddressError {
             }
             AddressError::OnFuture(_) => {
                 one("mm-parity downgrade them, or mm-parity upgrade --all and commit")
+            }
+            AddressError::Stays(_, lines) => {
+                let mut hints = vec![format!("let it be one line: {}", some_of(lines))];
+                hints.push(
+                    "what is simply left from a copy, remove; then mm-aliases adopt turns the rest"
+                        .to_owned(),
+                );
+                hints
             }
             AddressError::Denied(_) => one("`mm-parity check` looks at every program and tree"),
             AddressError::Raced(_) => one("find out what writes it, then type the command again"),

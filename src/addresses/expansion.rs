@@ -38,8 +38,10 @@ pub(super) enum End {
     Mailbox(String),
     /// An address elsewhere.
     Outside(String),
-    /// A file, or a list of addresses in one.
+    /// A file.
     File(String),
+    /// Destinations in a file, which the MTA reads.
+    Include(String),
 }
 
 /// The name of an alias, and what was cut off to find it.
@@ -90,6 +92,7 @@ fn end(found: &Found, means: Means, seen: &BTreeSet<String>, next: &mut Vec<Stri
     match means {
         Means::Pipe(command) => End::Pipe(command),
         Means::File(path) => End::File(text(&path)),
+        Means::Include(path) => End::Include(text(&path)),
         Means::Address(address) => {
             let address = text(&address);
             let local = address.to_ascii_lowercase();

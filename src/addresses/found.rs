@@ -26,8 +26,10 @@ pub(super) enum Means {
     Pipe(Vec<u8>),
     /// Sends on to this address or local name.
     Address(Vec<u8>),
-    /// Appends to this file, or reads addresses from it.
+    /// Appends to this file.
     File(Vec<u8>),
+    /// Reads destinations from this file.
+    Include(Vec<u8>),
 }
 
 /// One alias file as it was read.
@@ -185,9 +187,8 @@ fn means(entry: &Entry<'_>) -> Vec<Means> {
         .map(|destination| match destination.kind() {
             DestinationKind::Pipe(command) => Means::Pipe(command.clone()),
             DestinationKind::Address(address) => Means::Address(address.clone()),
-            DestinationKind::File(path) | DestinationKind::Include(path) => {
-                Means::File(path.clone())
-            }
+            DestinationKind::File(path) => Means::File(path.clone()),
+            DestinationKind::Include(path) => Means::Include(path.clone()),
         })
         .collect()
 }

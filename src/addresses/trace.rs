@@ -4,8 +4,10 @@
 
 use serde_json::{Value, json};
 
+use super::error::some_of;
 use super::expansion::{self, End, Step};
-use super::found::Found;
+use super::found::{Found, Means};
+use super::include;
 use super::pipe::{Leads, Trees};
 use crate::list::{ListName, Verb};
 use crate::parity::{Parity, Role};
@@ -68,13 +70,11 @@ impl Traced {
             }
             for end in &step.ends {
                 lines.push(format!("{indent}  -> {}", said(end)));
-                if let End::Pipe(command) = end {
-                    let told = leads(trees, parity, command);
-                    lines.extend(
-                        told.into_iter()
-                            .map(|(key, value)| format!("{indent}     {key:<9}{value}")),
-                    );
-                }
+                let told = facts(trees, parity, end);
+                lines.extend(
+                    told.into_iter()
+                        .map(|(key, value)| format!("{indent}     {key:<9}{value}")),
+                );
             }
         }
         lines
@@ -87,10 +87,8 @@ impl Traced {
             let mut ends = Vec::new();
             for end in &step.ends {
                 let mut row = json!({ "leads_to": said(end) });
-                if let End::Pipe(command) = end {
-                    for (key, value) in leads(trees, parity, command) {
-                        row[key] = Value::String(value);
-                    }
+                for (key, value) in facts(trees, parity, end) {
+                    row[key] = Value::String(value);
                 }
                 ends.push(row);
             }
@@ -114,10 +112,37 @@ fn said(end: &End) -> String {
         End::Mailbox(name) => format!("{name:?}, which no alias has: a mailbox of this host"),
         End::Outside(address) => format!("the address {address:?}"),
         End::File(path) => format!("the file {path:?}"),
+        End::Include(path) => format!("what stands in the file {path:?}, which the MTA reads"),
     }
 }
 
 type Facts = Vec<(&'static str, String)>;
+
+/// What there is to say of a destination, fact by fact.
+fn facts(trees: &Trees<'_>, parity: &Parity, end: &End) -> Facts {
+    match end {
+        End::Pipe(command) => leads(trees, parity, command),
+        End::Include(path) => match include::pipes(path.as_bytes()) {
+            Err(error) => vec![("why", format!("it cannot be read: {error}"))],
+            Ok(pipes) if pipes.is_empty() => Vec::new(),
+            Ok(pipes) => {
+                let commands = pipes.iter().filter_map(|means| match means {
+                    Means::Pipe(command) => Some(format!("{:?}", String::from_utf8_lossy(command))),
+                    _ => None,
+                });
+                let commands: Vec<String> = commands.collect();
+                vec![
+                    ("programs", some_of(&commands)),
+                    (
+                        "why",
+                        "Postfix runs no program from such a file: that mail bounces".to_owned(),
+                    ),
+                ]
+            }
+        },
+        _ => Vec::new(),
+    }
+}
 
 /// Where a command leads, fact by fact.
 fn leads(trees: &Trees<'_>, parity: &Parity, command: &[u8]) -> Facts {

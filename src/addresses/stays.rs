@@ -1,0 +1,118 @@
+//! Entries whose mail would stay where it is although their list moves.
+//!
+//! A move changes what mm-deliver does. An entry that does not lead to mm-deliver is not moved by
+//! it: where that is the address that people post to, the list would be said to have moved, and
+//! its posts would go into the old tree.
+//!
+//! **Invariants.** Judges entries, changes none. Of other files it only reads what an alias
+//! includes.
+
+use super::compare::{Row, State, Taken};
+use super::decide::View;
+use super::edits::Edits;
+use super::error::AddressError;
+use super::found::{Means, Place};
+use super::include;
+use super::pipe::Leads;
+
+/// Refuses a move that the posts of a list would not follow; what stays of its other addresses
+/// is reported.
+///
+/// # Errors
+/// `Stays` with each posting address that is not to be turned.
+pub(super) fn check(
+    view: &View<'_>,
+    rows: &[Row],
+    edits: &mut Edits<'_>,
+) -> Result<(), AddressError> {
+    let mut posts = Vec::new();
+    let mut lines = Vec::new();
+    for row in rows {
+        if let Some((place, why)) = stays(view, row) {
+            if row.wanted.name == row.wanted.list.local_part() {
+                let shown = view.found.shown(place);
+                posts.push(format!("{shown}: {}: {why}", row.wanted.name));
+                lines.extend(line(view, row));
+            } else if matches!(row.state, State::Taken(_)) {
+                // The others are reported by the look for what can be turned.
+                edits.leave(place, &why);
+            }
+        }
+        if let Some((place, why)) = included(view, row) {
+            edits.leave(place, &why);
+        }
+    }
+    match posts.is_empty() {
+        true => Ok(()),
+        false => Err(AddressError::Stays(posts, lines)),
+    }
+}
+
+/// Where mail for an address goes into a tree, or a place like one, past mm-deliver, and why
+/// that is not turned. The first of several entries is the one that Postfix takes.
+fn stays(view: &View<'_>, row: &Row) -> Option<(Place, String)> {
+    let (place, why) = match &row.state {
+        State::Double(places) => {
+            let why = "the name stands more than once, and this entry, the first, pipes past \
+                       mm-deliver";
+            (*places.first()?, why.to_owned())
+        }
+        State::Direct(Some(why)) => {
+            let why = format!("it pipes straight into a tree, and {why}");
+            (row.place?, why)
+        }
+        State::Taken(taken @ Taken::Third(_)) => (row.place?, taken.to_string()),
+        _ => return None,
+    };
+    let means = view.found.destinations(place);
+    means
+        .iter()
+        .any(|means| is_past_us(view, row, means))
+        .then_some((place, why))
+}
+
+/// Whether a destination takes the list's mail elsewhere than into the tree that it moves to.
+fn is_past_us(view: &View<'_>, row: &Row, means: &Means) -> bool {
+    let list = &row.wanted.list;
+    let Means::Pipe(command) = means else {
+        return false;
+    };
+    match view.trees.leads(command) {
+        Leads::Tree(tree, _, its) | Leads::Shell(tree, its) => {
+            let goes = view.trees.of(view.parity, list);
+            its == *list && goes.is_none_or(|(goes, _)| goes.name != tree)
+        }
+        Leads::Third(_, its) => its == *list,
+        _ => false,
+    }
+}
+
+/// Programs of the list in a file that its entry includes.
+///
+/// NO PROGRAM FROM AN INCLUDE. Postfix bounces mail to such a pipe ("mail to command is
+/// restricted"; allow_mail_to_commands = alias, forward), with or without a move. So it refuses
+/// none: it is named here and in `check`.
+pub(super) fn included(view: &View<'_>, row: &Row) -> Option<(Place, String)> {
+    let place = row.place?;
+    for means in view.found.destinations(place) {
+        let Means::Include(path) = &means else {
+            continue;
+        };
+        let pipes = include::pipes(path).unwrap_or_default();
+        if pipes.iter().any(|pipe| is_past_us(view, row, pipe)) {
+            let path = String::from_utf8_lossy(path);
+            return Some((
+                place,
+                format!("it includes {path:?}, which pipes into a tree: Postfix bounces that"),
+            ));
+        }
+    }
+    None
+}
+
+/// The line that stands in the right place.
+fn line(view: &View<'_>, row: &Row) -> Option<String> {
+    let &verb = row.wanted.verbs.first()?;
+    let command = view.trees.command(verb, &row.wanted.list).ok()?;
+    Some(format!("{}: \"|{command}\"", row.wanted.name))
+}
