@@ -433,3 +433,30 @@ fn a_commit_leaves_no_list_behind_whose_aliases_pipe_straight_into_a_tree() {
     stage.aliases(&["adopt"]).expect(0);
     stage.parity(&["commit"]).expect(0);
 }
+
+#[test]
+fn what_writes_no_alias_needs_no_tools_of_the_mta() {
+    let stage = Stage::new();
+    stage.aliases(&["adopt"]).expect(0);
+    // Its tools are not there, as in the middle of a package's upgrade; or they know no map of
+    // this file.
+    let site = stage.read("site.toml");
+    let postfix = site.replace("mta = \"none\"", "mta = \"postfix\"");
+    stage.write("site.toml", postfix, 0o644);
+    let note = "its database was not looked at";
+    stage
+        .parity(&["upgrade", "--all"])
+        .expect(0)
+        .says(&[note, "mm-aliases sync looks again"]);
+    stage.parity(&["commit"]).expect(0).says(&[note]);
+    stage
+        .parity(&["commit", "--revert"])
+        .expect(0)
+        .says(&[note]);
+    stage.parity(&["downgrade", "--all"]).expect(0);
+    stage.aliases(&["sync"]).expect(1);
+    // What must be written cannot be, and then nothing is.
+    let before = stage.read("aliases");
+    stage.aliases(&["unadopt"]).expect(1);
+    assert_eq!(stage.read("aliases"), before);
+}

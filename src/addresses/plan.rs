@@ -21,7 +21,7 @@ use super::decide::{Intent, View, decide};
 use super::disk;
 use super::edits::{Change, Edits, Rewrite};
 use super::error::AddressError;
-use super::found::Found;
+use super::found::{AliasFile, Found};
 use super::record;
 use crate::list::ListName;
 use crate::parity::Parity;
@@ -211,17 +211,51 @@ impl<'s> Plan<'s> {
         }
         // A file that needs no change may still have a database that a kill left behind.
         for (n, file) in work.found.files.iter().enumerate() {
-            let is_done = work.rewrites.iter().any(|rewrite| rewrite.file == n);
-            if is_done || disk::verify(self.site, file, &work.verify)?.is_empty() {
-                continue;
+            if !work.rewrites.iter().any(|rewrite| rewrite.file == n) {
+                notes.extend(self.mend_database(file)?);
             }
-            notes.extend(disk::rebuild(self.site, file, &work.verify)?);
-            notes.push(format!(
-                "{}: its database was out of line, and was built anew",
-                file.path.display()
-            ));
         }
         Ok(notes)
+    }
+
+    /// Builds the database of a file that is not rewritten anew, if it is out of line.
+    ///
+    /// NOTHING TO WRITE, NOTHING TO ASK. While the MTA's package is being upgraded its tools are
+    /// missing for a while. What changes no text then only says that the database was not looked
+    /// at; `sync`, which is typed for the database, fails.
+    ///
+    /// # Errors
+    /// Only where no file was rewritten before.
+    fn mend_database(&self, file: &AliasFile) -> Result<Vec<String>, AddressError> {
+        let note = |what: &str, error: &AddressError| {
+            let path = file.path.display();
+            vec![format!(
+                "{path}: {what}: {error}; mm-aliases sync looks again"
+            )]
+        };
+        match disk::verify(self.site, file, &self.work.verify) {
+            Ok(wrong) if wrong.is_empty() => return Ok(Vec::new()),
+            Ok(_) => {}
+            Err(error) if self.is_empty() && matches!(self.intent, Intent::Sync { .. }) => {
+                return Err(error);
+            }
+            Err(error) => return Ok(note("its database was not looked at", &error)),
+        }
+        match disk::rebuild(self.site, file, &self.work.verify) {
+            Ok(mut notes) => {
+                notes.push(format!(
+                    "{}: its database was out of line, and was built anew",
+                    file.path.display()
+                ));
+                Ok(notes)
+            }
+            // A revert leaves every list where it is: no mail goes otherwise than before.
+            Err(error) if self.is_empty() && !matches!(self.intent, Intent::Revert) => Err(error),
+            Err(error) => Ok(note(
+                "its database is out of line, and was not built anew",
+                &error,
+            )),
+        }
     }
 
     /// What is to be read back from the database of a rewritten file: what changes, and what
