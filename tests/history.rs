@@ -124,3 +124,16 @@ fn an_edit_by_hand_is_told_recorded_and_can_be_undone() {
         .expect(0)
         .says(&["2 on current, 1 on future"]);
 }
+
+#[test]
+fn undo_of_a_downgrade_does_not_depend_on_the_enumeration() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.parity(&["downgrade", "toylist"]).expect(0);
+    let (lists, away) = (stage.path("var/lists"), stage.path("var/away"));
+    assert!(std::fs::rename(lists, away).is_ok());
+    stage
+        .parity(&["undo"])
+        .expect(0)
+        .says(&["upgraded 1 list: toylist"]);
+}

@@ -147,13 +147,12 @@ fn existing(
 ) -> Result<(BTreeSet<ListName>, BTreeSet<ListName>), Refused> {
     let (_, future) = change.trees()?;
     let known = change.known()?;
-    let mut there = known.in_aliases;
-    match known.enumerated {
-        Ok(enumerated) => there.extend(enumerated),
-        Err(error) => {
-            return Err(change.refuse(format!("cannot say which lists there are: {error}")));
-        }
-    }
+    // What cannot be told is not "gone".
+    let Ok(enumerated) = known.enumerated else {
+        return Ok((lists.clone(), BTreeSet::new()));
+    };
+    let mut there = enumerated;
+    there.extend(known.in_aliases);
     // What only the future tree has may be there as well.
     there.extend(aliases::enumerate(change.site, &future.name).unwrap_or_default());
     Ok(lists.iter().cloned().partition(|list| there.contains(list)))
