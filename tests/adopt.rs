@@ -414,3 +414,53 @@ fn a_file_with_two_names_is_read_and_never_edited() {
     assert_eq!(stage.read("aliases"), before);
     assert_eq!(stage.read("second"), before);
 }
+
+#[test]
+fn a_broken_profile_of_a_tree_that_serves_no_list_stops_nothing() {
+    let stage = Stage::new();
+    let sound = stage.read("site.toml");
+    let (before, after) = sound.split_once("[trees.b]").unwrap();
+    let after = after.replacen("\"mailman2\"", "\"broken\"", 1);
+    let broken = format!("{before}[trees.b]{after}");
+    stage.write("site.toml", &broken, 0o644);
+    let note = "the profile of tree b, which serves no list: no profile \"broken\"";
+    stage.aliases(&["adopt"]).expect(0).says(&[note]);
+    stage
+        .aliases(&["sync", "--remove"])
+        .expect(0)
+        .says(&[note, "nothing to change"]);
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&["WARNING: the profile of tree b: no profile"]);
+    stage.aliases(&["trace", "toylist"]).expect(0);
+    stage.aliases(&["unadopt"]).expect(0);
+    stage.aliases(&["adopt"]).expect(0);
+    stage.parity(&["upgrade", "toylist"]).expect(1);
+    // A list is on it: what its addresses are cannot be told any more.
+    stage.write("site.toml", &sound, 0o644);
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.write("site.toml", &broken, 0o644);
+    for words in [&["adopt"][..], &["sync"], &["sync", "--remove"]] {
+        stage
+            .aliases(words)
+            .expect(1)
+            .complains(&["no profile \"broken\""]);
+    }
+    stage
+        .aliases(&["check"])
+        .expect(2)
+        .says(&["CRITICAL: the profile of tree b: no profile"]);
+    stage
+        .aliases(&["trace", "toylist"])
+        .expect(0)
+        .says(&["the profile of tree b cannot be used: mail waits"]);
+    stage.parity(&["downgrade", "toylist"]).expect(0);
+    // Reverting a commit brings a tree back whose profile broke since.
+    stage.write("site.toml", &sound, 0o644);
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    stage.parity(&["commit"]).expect(0);
+    let sound_b = sound.replacen("\"mailman2\"", "\"broken\"", 1);
+    stage.write("site.toml", &sound_b, 0o644);
+    stage.parity(&["commit", "--revert"]).expect(0);
+}

@@ -232,7 +232,7 @@ fn way_back(site: &Site, intent: &Intent) -> String {
 /// Whether the delivering users could run what each tree that serves lists has.
 fn denied(site: &Site, parity: &Parity) -> Result<Vec<rights::Denied>, Failure> {
     let found = Found::read(site)?;
-    let trees = Trees::open(site)?;
+    let trees = Trees::open(site);
     let lists = adopt::direct_lists(&trees, &found);
     let mut denied = Vec::new();
     for (tree, profile) in trees.all() {
@@ -301,7 +301,7 @@ fn check(site: &Site) -> Result<Said, Failure> {
 
 fn trace(site: &Site, address: &OsStr, format: cli::Format) -> Result<Said, Failure> {
     let parity = store::load(site)?.parity;
-    let trees = Trees::open(site)?;
+    let trees = Trees::open(site);
     let found = Found::read(site)?;
     let traced = trace::trace(&found, &address.to_string_lossy());
     let out = match format {

@@ -12,7 +12,7 @@ use super::decide::View;
 use super::disk;
 use super::error::{AddressError, some_of};
 use super::found::{Found, Means};
-use super::pipe::{Leads, words};
+use super::pipe::{Leads, serves, words};
 use super::record::{self, Records};
 use super::stays;
 use crate::clock::Timestamp;
@@ -74,6 +74,14 @@ pub fn findings(site: &Site, parity: &Parity) -> Result<Vec<Finding>, AddressErr
             text,
             Some("mm-aliases sync"),
         ));
+    }
+    for (tree, error) in view.trees.broken() {
+        let severity = match serves(tree, parity) {
+            true => Severity::Critical,
+            false => Severity::Warning,
+        };
+        let text = format!("the profile of tree {}: {error}", tree.name);
+        findings.push(Finding::new(severity, text, None));
     }
     if let Err(error) = &view.known.enumerated {
         let text = format!("which lists there are cannot be told: {error}");

@@ -185,6 +185,8 @@ pub(super) fn stale(
     found: &Found,
     exist: Option<&BTreeSet<ListName>>,
 ) -> Vec<Stale> {
+    // Where a profile cannot be read, what a tree in use has not cannot be told.
+    let all_told = trees.broken().next().is_none();
     let judge = |place: Place| {
         let (verb, list) = ours(trees, found, place)?;
         let gone =
@@ -197,7 +199,7 @@ pub(super) fn stale(
         };
         let why = if gone {
             StaleWhy::Gone
-        } else if unknown() || wanted::is_out_of_use(trees, parity, &list, name) {
+        } else if all_told && (unknown() || wanted::is_out_of_use(trees, parity, &list, name)) {
             StaleWhy::Unused
         } else {
             return None;

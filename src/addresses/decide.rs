@@ -67,13 +67,13 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     /// # Errors
-    /// A profile or /etc/passwd cannot be read.
+    /// /etc/passwd cannot be read.
     pub(super) fn new(
         site: &'a crate::site::Site,
         parity: &'a Parity,
         found: &'a Found,
     ) -> Result<View<'a>, AddressError> {
-        let trees = Trees::open(site)?;
+        let trees = Trees::open(site);
         let known = known_in(&trees, parity, found)?;
         let reserved = Reserved::read(found)
             .map_err(|error| AddressError::Io("read", "/etc/passwd".into(), error))?;
@@ -170,6 +170,16 @@ pub(super) fn decide<'f>(
     records: &Records,
 ) -> Result<Edits<'f>, AddressError> {
     let mut edits = Edits::new(view.found);
+    // A revert puts recorded bytes back, and needs to know nothing of them.
+    if !matches!(intent, Intent::Revert) {
+        view.trees.need(view.parity)?;
+        edits.notes.extend(view.trees.broken().map(|(tree, error)| {
+            format!(
+                "note: the profile of tree {}, which serves no list: {error}",
+                tree.name
+            )
+        }));
+    }
     match intent {
         Intent::Adopt(lists) => {
             view.check_lists(lists.as_ref())?;

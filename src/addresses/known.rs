@@ -29,9 +29,9 @@ pub struct Known {
 /// parity.toml.
 ///
 /// # Errors
-/// A profile or an alias file cannot be read.
+/// An alias file cannot be read.
 pub fn known(site: &Site, parity: &Parity) -> Result<Known, AddressError> {
-    let trees = Trees::open(site)?;
+    let trees = Trees::open(site);
     let found = Found::read(site)?;
     known_in(&trees, parity, &found)
 }
@@ -41,13 +41,14 @@ pub(super) fn known_in(
     parity: &Parity,
     found: &Found,
 ) -> Result<Known, AddressError> {
-    let (tree, profile) = trees.current(parity).ok_or_else(|| {
-        SiteError::UnknownTree(
-            trees.site.config.parity_file(),
-            parity.roles.current.clone(),
-        )
+    let config = &trees.site.config;
+    let current = config.tree(&parity.roles.current).ok_or_else(|| {
+        SiteError::UnknownTree(config.parity_file(), parity.roles.current.clone())
     })?;
-    let enumerated = profile.enumerate(tree);
+    let enumerated = match trees.current(parity) {
+        Some((tree, profile)) => profile.enumerate(tree),
+        None => Err(ProbeError::NoProfile(current.name.clone())),
+    };
     let in_aliases: BTreeSet<ListName> = found
         .all()
         .filter_map(|place| Some(compare::ours(trees, found, place)?.1))

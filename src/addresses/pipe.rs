@@ -23,12 +23,13 @@ use crate::tree::Tree;
 /// Source: measured; Sendmail refuses more than 253.
 pub(super) const LONGEST_COMMAND: usize = 252;
 
-/// A site's trees, each with its whole profile.
+/// A site's trees, each with its whole profile where that can be used.
 #[derive(Debug)]
 pub struct Trees<'a> {
     /// The site.
     pub site: &'a Site,
-    profiles: Vec<Profile>,
+    /// In the order of the trees.
+    profiles: Vec<Result<Profile, SiteError>>,
 }
 
 /// What a pipe leads to.
@@ -73,23 +74,47 @@ impl fmt::Display for Unwritable {
 }
 
 impl<'a> Trees<'a> {
-    /// Reads the profiles of the site's trees.
-    ///
-    /// # Errors
-    /// A profile is not there or cannot be used.
-    pub fn open(site: &'a Site) -> Result<Trees<'a>, SiteError> {
+    /// Reads the profiles of the site's trees. One that cannot be used is no error here: what
+    /// does without it goes on (`need`, `broken`).
+    pub fn open(site: &'a Site) -> Trees<'a> {
         let profiles = site.config.trees.iter();
-        Ok(Trees {
+        Trees {
             site,
-            profiles: profiles
-                .map(|tree| Profile::of(site, tree))
-                .collect::<Result<_, _>>()?,
-        })
+            profiles: profiles.map(|tree| Profile::of(site, tree)).collect(),
+        }
     }
 
-    /// Every tree with its profile.
+    /// Every tree whose profile can be used, with it.
     pub fn all(&self) -> impl Iterator<Item = (&'a Tree, &Profile)> {
-        self.site.config.trees.iter().zip(&self.profiles)
+        let trees = self.site.config.trees.iter().zip(&self.profiles);
+        trees.filter_map(|(tree, profile)| Some((tree, profile.as_ref().ok()?)))
+    }
+
+    /// Every tree whose profile cannot be used, and why.
+    pub fn broken(&self) -> impl Iterator<Item = (&'a Tree, &SiteError)> {
+        let trees = self.site.config.trees.iter().zip(&self.profiles);
+        trees.filter_map(|(tree, profile)| Some((tree, profile.as_ref().err()?)))
+    }
+
+    /// Asks for the profile of each tree that serves a list: without it nobody can say what
+    /// addresses that list has.
+    ///
+    /// # Errors
+    /// Such a profile is not there or cannot be used.
+    pub fn need(&self, parity: &Parity) -> Result<(), SiteError> {
+        for (tree, _) in self.broken() {
+            if serves(tree, parity) {
+                Profile::of(self.site, tree)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The directory of the tree that serves `list`, whatever its profile.
+    pub fn home(&self, parity: &Parity, list: &ListName) -> Option<&'a Tree> {
+        let is_current = parity.of(list) == Role::Current;
+        let mut trees = self.site.config.trees.iter();
+        trees.find(|tree| (tree.name == parity.roles.current) == is_current)
     }
 
     /// The current tree.
@@ -100,9 +125,8 @@ impl<'a> Trees<'a> {
 
     /// The tree that serves `list`.
     pub fn of(&self, parity: &Parity, list: &ListName) -> Option<(&'a Tree, &Profile)> {
-        let is_current = parity.of(list) == Role::Current;
-        self.all()
-            .find(|(tree, _)| (tree.name == parity.roles.current) == is_current)
+        let home = self.home(parity, list)?;
+        self.all().find(|(tree, _)| tree.name == home.name)
     }
 
     /// The trees that serve lists or may do so at any time: the current one, and the future
@@ -175,12 +199,14 @@ impl<'a> Trees<'a> {
 
     /// A tree's directory may hold what either profile knows: that of the release before.
     fn direct(&self, words: &[&str]) -> Option<(String, Vec<Verb>, ListName)> {
-        self.all().find_map(|(tree, own)| {
+        let trees = self.site.config.trees.iter().zip(&self.profiles);
+        trees.into_iter().find_map(|(tree, own)| {
             let others = self
                 .profiles
                 .iter()
                 .filter(|other| !std::ptr::eq(*other, own));
-            std::iter::once(own).chain(others).find_map(|profile| {
+            let mut profiles = std::iter::once(own).chain(others).flatten();
+            profiles.find_map(|profile| {
                 let (verbs, list) = profile.direct(tree, words)?;
                 Some((tree.name.clone(), verbs, list))
             })
@@ -217,6 +243,11 @@ impl<'a> Trees<'a> {
             .find_map(|(from, to)| self.direct(&words[from..to]))
             .map_or(Leads::Elsewhere, |(tree, _, list)| Leads::Shell(tree, list))
     }
+}
+
+/// Whether lists are on this tree.
+pub(super) fn serves(tree: &Tree, parity: &Parity) -> bool {
+    tree.name == parity.roles.current || !parity.on_future.is_empty()
 }
 
 /// The words of a command that needs no shell.

@@ -181,10 +181,14 @@ fn leads(trees: &Trees<'_>, parity: &Parity, command: &[u8]) -> Facts {
 fn ours(trees: &Trees<'_>, parity: &Parity, verb: Verb, list: &ListName) -> Facts {
     let mut facts = vec![("list", list.to_string()), ("verb", verb.to_string())];
     let Some((tree, profile)) = trees.of(parity, list) else {
-        facts.push((
-            "why",
-            "site.toml has no tree for it: mail waits (75)".to_owned(),
-        ));
+        let why = match trees.home(parity, list) {
+            Some(tree) => format!(
+                "the profile of tree {} cannot be used: mail waits (75)",
+                tree.name
+            ),
+            None => "site.toml has no tree for it: mail waits (75)".to_owned(),
+        };
+        facts.push(("why", why));
         return facts;
     };
     let (part, release, rule) = match parity.of(list) {

@@ -49,6 +49,8 @@ pub enum ProbeError {
     NoMatch(PathBuf),
     /// The directory of lists holds none.
     NoLists(PathBuf),
+    /// The profile of this tree cannot be used.
+    NoProfile(String),
 }
 
 impl fmt::Display for ProbeError {
@@ -59,6 +61,9 @@ impl fmt::Display for ProbeError {
                 write!(f, "{path:?} does not say what the profile looks for in it")
             }
             ProbeError::NoLists(path) => write!(f, "{path:?} holds no list"),
+            ProbeError::NoProfile(tree) => {
+                write!(f, "the profile of tree {tree} cannot be used")
+            }
         }
     }
 }
