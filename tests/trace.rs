@@ -78,6 +78,24 @@ fn trace_of_an_unknown_address_says_what_is_near() {
 }
 
 #[test]
+fn trace_says_that_the_trees_program_cannot_be_run() {
+    let stage = stage(&["toylist"]);
+    stage.write("b/mail/mailman", "#!/bin/sh\n", 0o644);
+    stage
+        .aliases(&["trace", "toylist"])
+        .expect(0)
+        .says(&["but      ", "is not executable: mail waits"]);
+    stage.remove_program("b");
+    stage.aliases(&["trace", "toylist"]).expect(0).says(&[
+        "but      ",
+        "No such file",
+        "mail waits",
+    ]);
+    let told = stage.aliases(&["trace", "reallist1"]).expect(0);
+    assert!(!told.stdout.contains("but "), "{told:?}");
+}
+
+#[test]
 fn deliver_hands_the_message_to_the_tree_of_its_list() {
     let stage = stage(&["toylist"]);
     deliver(&stage, &["toylist"])

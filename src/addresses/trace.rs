@@ -2,6 +2,9 @@
 //!
 //! **Invariants.** Changes nothing, runs nothing; text of files stands in it escaped.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::error::some_of;
@@ -11,6 +14,7 @@ use super::include;
 use super::pipe::{Leads, Trees};
 use crate::list::{ListName, Verb};
 use crate::parity::{Parity, Role};
+use crate::tree::Tree;
 
 /// What was found out about an address.
 #[derive(Debug)]
@@ -214,8 +218,10 @@ fn ours(trees: &Trees<'_>, parity: &Parity, verb: Verb, list: &ListName) -> Fact
     }
     match profile.direct_command(tree, verb, list) {
         Some(argv) => {
+            let program = argv.first().cloned().unwrap_or_default();
             let argv: Vec<String> = argv.iter().map(|word| format!("{word:?}")).collect();
             facts.push(("argv", argv.join(" ")));
+            facts.extend(obstacle(trees, tree, &program).map(|why| ("but", why)));
         }
         None if trees
             .all()
@@ -229,4 +235,16 @@ fn ours(trees: &Trees<'_>, parity: &Parity, verb: Verb, list: &ListName) -> Fact
         None => facts.push(("why", "no tree knows the verb: mail waits (75)".to_owned())),
     }
     facts
+}
+
+/// Why the tree's program would not be run, as far as who asks can see.
+fn obstacle(trees: &Trees<'_>, tree: &Tree, program: &str) -> Option<String> {
+    let path = Path::new(program);
+    match trees.site.trusted().check(path, Some(&tree.root)) {
+        Err(fault) => Some(format!("{fault}: mail waits (75)")),
+        Ok(checked) if checked.file.mode() & 0o111 == 0 => {
+            Some(format!("{program:?} is not executable: mail waits (75)"))
+        }
+        Ok(_) => None,
+    }
 }
