@@ -151,11 +151,22 @@ fn expected(document: &Document, names: &BTreeSet<String>) -> Vec<Expected> {
 }
 
 fn notes(path: &Path, done: &Published) -> Vec<String> {
-    let mut notes: Vec<String> = done
+    let mut notes = Vec::new();
+    let warnings: Vec<String> = done
         .warnings
         .iter()
         .map(|warning| crate::syslog::printable(warning))
         .collect();
+    if !warnings.is_empty() {
+        let lines = match warnings.len() {
+            1 => "1 line".to_owned(),
+            n => format!("{n} lines"),
+        };
+        notes.push(format!(
+            "postalias warns of {lines} that Postfix skips, or reads otherwise than they look: {}",
+            some_of(&warnings)
+        ));
+    }
     if done
         .replaced
         .as_ref()
@@ -195,5 +206,27 @@ fn hint(error: &FileError) -> Option<&'static str> {
             Some("make it one file with one name; a symbolic link to it is followed")
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_counted_and_say_who_warns() {
+        let done = |count: usize| Published {
+            replaced: None,
+            maps: Vec::new(),
+            warnings: (1..=count)
+                .map(|n| format!("/etc/aliases, line {n}: need name:value pair"))
+                .collect(),
+        };
+        let path = Path::new("/etc/aliases");
+        assert!(notes(path, &done(0)).is_empty());
+        let told = notes(path, &done(7));
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("postalias warns of 7 lines that Postfix skips"));
+        assert!(told[0].ends_with("line 5: need name:value pair and 2 more"));
     }
 }
