@@ -447,7 +447,7 @@ fn what_writes_no_alias_needs_no_tools_of_the_mta() {
     stage
         .parity(&["upgrade", "--all"])
         .expect(0)
-        .says(&[note, "mm-aliases sync looks again"]);
+        .says(&[note, "site.toml sync looks again"]);
     stage.parity(&["commit"]).expect(0).says(&[note]);
     stage
         .parity(&["commit", "--revert"])

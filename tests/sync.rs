@@ -27,10 +27,10 @@ fn what_is_missing_comes_after_the_lists_last_entry() {
     let stage = stage();
     let before = stage.read("aliases");
     without_line(&stage, "reallist1-join");
-    stage
-        .aliases(&["check"])
-        .expect(1)
-        .says(&["1 address missing: reallist1-join", "hint: mm-aliases sync"]);
+    stage.aliases(&["check"]).expect(1).says(&[
+        "1 address missing: reallist1-join",
+        "hint: mm-aliases --site ",
+    ]);
     stage
         .aliases(&["diff"])
         .expect(1)
@@ -109,6 +109,43 @@ fn a_users_name_or_a_well_known_one_is_never_taken_unasked() {
         .says(&["1 entry changed"]);
     assert!(names(&stage).contains(&"info".to_owned()));
     assert!(!names(&stage).contains(&"postmaster".to_owned()));
+}
+
+#[test]
+fn a_claim_that_claims_nothing_says_so() {
+    let stage = stage();
+    stage
+        .aliases(&["sync", "--claim", "nosuch", "--claim", "toylist"])
+        .expect(0)
+        .says(&[
+            "--claim nosuch: no list wants this name",
+            "--claim toylist: ",
+            "has this name",
+            "nothing to change",
+        ]);
+}
+
+#[test]
+fn what_to_type_names_the_site() {
+    let stage = Stage::bare();
+    stage.hand_parity(&[], &[]);
+    let typed = format!(
+        "mm-aliases --site {} adopt",
+        stage.path("site.toml").display()
+    );
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&[&format!("hint: {typed}\n")]);
+    stage
+        .aliases(&["sync"])
+        .expect(0)
+        .says(&[&format!("({typed} turns it)")]);
+    stage.hand_parity(&["toylist"], &[]);
+    stage
+        .aliases(&["unadopt"])
+        .expect(1)
+        .complains(&["hint: mm-parity --site /"]);
 }
 
 #[test]

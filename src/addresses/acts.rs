@@ -20,6 +20,7 @@ use super::error::AddressError;
 use super::found::Found;
 use super::pipe::Trees;
 use super::plan::Plan;
+use super::typed::{on_site, typed};
 use super::{adopt, rights, trace};
 use crate::list::{BadName, ListName};
 use crate::parity::Parity;
@@ -60,7 +61,7 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             print(&said.out);
             ExitCode::from(said.status)
         }
-        Err(failure) => ExitCode::from(complain(&failure, &cli.act)),
+        Err(failure) => ExitCode::from(complain(&failure, &cli)),
     }
 }
 
@@ -80,7 +81,9 @@ fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn complain(failure: &Failure, act: &Act) -> u8 {
+fn complain(failure: &Failure, cli: &Cli) -> u8 {
+    let act = &cli.act;
+    let site = std::path::absolute(&cli.site).unwrap_or_else(|_| cli.site.clone());
     let (text, hints, status) = match failure {
         Failure::Name(name, bad) => (format!("not a list name: {name:?}: {bad}"), Vec::new(), 1),
         Failure::Address(error) => (error.to_string(), error.hints(), error.status()),
@@ -88,7 +91,7 @@ fn complain(failure: &Failure, act: &Act) -> u8 {
     let text = crate::syslog::printable(&text);
     let mut lines = format!("mm-aliases: cannot {}: {text}\n", act.word());
     for hint in hints {
-        lines += &format!("hint: {hint}\n");
+        lines += &format!("hint: {}\n", on_site(&site, &hint));
     }
     let _ = std::io::stderr().write_all(lines.as_bytes());
     match act {
@@ -214,17 +217,16 @@ fn counted(n: usize) -> String {
 }
 
 fn way_back(site: &Site, intent: &Intent) -> String {
-    let program = match site.is_default() {
-        true => "mm-aliases".to_owned(),
-        false => format!("mm-aliases --site {}", site.path.display()),
-    };
     match intent {
-        Intent::Adopt(None) => format!("the way back: {program} unadopt\n"),
+        Intent::Adopt(None) => format!("the way back: {}\n", typed(site, "unadopt")),
         Intent::Adopt(Some(lists)) => {
             let names: Vec<&str> = lists.iter().map(ListName::as_str).collect();
-            format!("the way back: {program} unadopt {}\n", names.join(" "))
+            {
+                let words = format!("unadopt {}", names.join(" "));
+                format!("the way back: {}\n", typed(site, &words))
+            }
         }
-        Intent::Unadopt(_) => format!("the way back: {program} adopt\n"),
+        Intent::Unadopt(_) => format!("the way back: {}\n", typed(site, "adopt")),
         _ => "adopted.jsonl has the bytes of each entry, before and after\n".to_owned(),
     }
 }
@@ -293,7 +295,7 @@ fn check(site: &Site) -> Result<Said, Failure> {
         };
         out += &format!("{word}: {}\n", finding.text);
         if let Some(hint) = finding.hint {
-            out += &format!("hint: {hint}\n");
+            out += &format!("hint: {}\n", on_site(&site.path, hint));
         }
     }
     Ok(Said { out, status })

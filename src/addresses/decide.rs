@@ -238,11 +238,13 @@ fn decide_sync(
     let rows = view.all_rows();
     let stale = view.stale();
     sync::add_missing(&view.trees, &rows, claim, edits);
+    sync::idle_claims(&rows, claim, edits);
+    let site = view.trees.site;
     if remove {
         sync::remove_stale(&stale, edits);
-        sync::report(&rows, &[], edits);
+        sync::report(site, &rows, &[], edits);
     } else {
-        sync::report(&rows, &stale, edits);
+        sync::report(site, &rows, &stale, edits);
     }
     Ok(())
 }

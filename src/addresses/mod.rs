@@ -31,6 +31,7 @@ pub mod rights;
 mod stays;
 mod sync;
 mod trace;
+mod typed;
 mod wanted;
 
 pub use acts::main;

@@ -23,6 +23,7 @@ use super::edits::{Change, Edits, Rewrite};
 use super::error::AddressError;
 use super::found::{AliasFile, Found};
 use super::record;
+use super::typed::typed;
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::Site;
@@ -230,7 +231,8 @@ impl<'s> Plan<'s> {
         let note = |what: &str, error: &AddressError| {
             let path = file.path.display();
             vec![format!(
-                "{path}: {what}: {error}; mm-aliases sync looks again"
+                "{path}: {what}: {error}; {} looks again",
+                typed(self.site, "sync")
             )]
         };
         match disk::verify(self.site, file, &self.work.verify) {

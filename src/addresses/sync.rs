@@ -13,7 +13,9 @@ use super::compare::{self, Row, Stale, State};
 use super::edits::{Change, Edits};
 use super::found::{Found, Place};
 use super::pipe::Trees;
+use super::typed::typed;
 use crate::list::ListName;
+use crate::site::Site;
 
 /// Adds what is missing of `rows`; `claimed` names are taken whoever has them.
 pub(super) fn add_missing(
@@ -96,13 +98,16 @@ pub(super) fn remove_stale(stale: &[Stale], edits: &mut Edits<'_>) {
 }
 
 /// Says what stands in the way and is left alone.
-pub(super) fn report(rows: &[Row], stale: &[Stale], edits: &mut Edits<'_>) {
+pub(super) fn report(site: &Site, rows: &[Row], stale: &[Stale], edits: &mut Edits<'_>) {
     for row in rows {
         match (&row.state, row.place) {
             (State::Taken(taken), Some(place)) => edits.leave(place, taken),
             (State::Direct(None), Some(place)) => edits.leave(
                 place,
-                &"it pipes straight into a tree (mm-aliases adopt turns it)",
+                &format!(
+                    "it pipes straight into a tree ({} turns it)",
+                    typed(site, "adopt")
+                ),
             ),
             (State::Direct(Some(why)), Some(place)) => {
                 edits.leave(place, &format!("it pipes straight into a tree, and {why}"));
@@ -123,5 +128,27 @@ pub(super) fn report(rows: &[Row], stale: &[Stale], edits: &mut Edits<'_>) {
             stale.place,
             &format!("{} (sync --remove removes it)", stale.why),
         );
+    }
+}
+
+/// Says of each claim that claims nothing why it does not.
+pub(super) fn idle_claims(rows: &[Row], claimed: &BTreeSet<String>, edits: &mut Edits<'_>) {
+    for name in claimed {
+        match rows.iter().find(|row| row.wanted.name == *name) {
+            None => {
+                let name = name.escape_debug();
+                edits
+                    .left
+                    .push(format!("--claim {name}: no list wants this name"));
+            }
+            Some(row) => {
+                if let Some(place) = row.place {
+                    let shown = edits.found.shown(place);
+                    edits.left.push(format!(
+                        "--claim {name}: {shown} has this name, and an entry that stands is not taken"
+                    ));
+                }
+            }
+        }
     }
 }
