@@ -15,15 +15,10 @@ use std::sync::OnceLock;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use crate::entry::{Entry, fold, is_plain_name, name_of, read};
+use crate::entry::{Entry, EntryId, fold, is_plain_name, name_of, read};
 use crate::error::{Problem, ProblemKind};
 use crate::lexer::{Dialect, Piece, PieceKind, pieces};
 use crate::names::Names;
-
-/// The handle of an entry. It stays good through all edits of its document, and means nothing in
-/// another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EntryId(pub(crate) usize);
 
 /// A name that stands more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]

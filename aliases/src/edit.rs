@@ -11,7 +11,8 @@ use std::sync::OnceLock;
 
 use memchr::{memchr, memrchr};
 
-use crate::document::{Chunk, Document, EntryId, Kind, Text, judge, newlines};
+use crate::document::{Chunk, Document, Kind, Text, judge, newlines};
+use crate::entry::EntryId;
 use crate::entry::{Destination, Entry, fold, read};
 use crate::error::EditError;
 use crate::lexer::pieces;

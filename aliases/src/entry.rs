@@ -11,9 +11,13 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use crate::document::EntryId;
 use crate::error::ProblemKind;
 use crate::lexer::{Dialect, Joined, Token, TokenKind, tokens};
+
+/// The handle of an entry. It stays good through all edits of its document, and means nothing in
+/// another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EntryId(pub(crate) usize);
 
 /// One alias, still wearing the bytes it has in the file.
 #[derive(Debug, Clone)]

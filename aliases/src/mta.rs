@@ -28,8 +28,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::build::{self, Built};
-use crate::entry::{DestinationKind, Entry};
 use crate::exchange::Replaced;
+use crate::expected::Expected;
 use crate::file::Original;
 use crate::mta_error::{Cause, MtaError, PublishError};
 use crate::postfix::{Map, Postfix};
@@ -42,37 +42,6 @@ pub enum Mta {
     None,
     /// Postfix, with its postconf and postalias.
     Postfix(Postfix),
-}
-
-/// What a name must lead to in the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
-    /// The name, unquoted, as the MTA looks it up.
-    pub name: Vec<u8>,
-    /// Its destinations in order; none if the name must not be found.
-    pub destinations: Option<Vec<DestinationKind>>,
-}
-
-impl Expected {
-    /// What an entry says. Of a name that stands twice, only the entry that wins is in the database.
-    pub fn entry(entry: &Entry<'_>) -> Self {
-        let destinations = entry.destinations();
-        let kinds = destinations
-            .iter()
-            .map(|destination| destination.kind().clone());
-        Self {
-            name: entry.name(),
-            destinations: Some(kinds.collect()),
-        }
-    }
-
-    /// That there is no such name.
-    pub fn absent(name: impl Into<Vec<u8>>) -> Self {
-        Self {
-            name: name.into(),
-            destinations: None,
-        }
-    }
 }
 
 /// A database map as it was found.

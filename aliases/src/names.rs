@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 
-use crate::document::EntryId;
+use crate::entry::EntryId;
 
 /// The first entry of each name, by the name's hash.
 #[derive(Debug, Clone, Default)]

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::entry::right_side;
+use crate::expected::Expected;
 use crate::file::Original;
 use crate::lexer::Dialect;
-use crate::mta::Expected;
 use crate::mta_error::MtaError;
 
 /// Where Postfix' tools may be.
