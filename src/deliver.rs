@@ -340,6 +340,10 @@ fn suppose<'a>(site: &'a Site, place: &mut Placement<'a>, name: &OsStr) -> Resul
         .tree(name.to_str().ok_or_else(no_tree)?)
         .ok_or_else(no_tree)?;
     let roles = &place.standing.roles;
+    if roles.guarded.contains(&tree.name) {
+        let path = site.config.parity_file();
+        return Err(Failure::Site(SiteError::Guarded(path, tree.name.clone())));
+    }
     (place.role, place.release) = if tree.name == roles.current {
         (Role::Current, roles.current_release.clone())
     } else {

@@ -522,6 +522,14 @@ fn a_guarded_tree_is_never_run_without_its_guard() {
     stage.write("state/parity.toml", text, 0o644);
     kept(&stage, stage.deliver(&["post", "toylist"], MESSAGE));
     stage.deliver(&["post", "reallist1"], MESSAGE).expect(0);
+    // No list moves to where its mail would wait, and check says what waits already.
+    stage
+        .parity(&["upgrade", "reallist1"])
+        .expect(1)
+        .complains(&["tree \"b\" is guarded"]);
+    let check = stage.parity(&["check"]);
+    assert_eq!(check.status, Some(2), "{check:?}");
+    check.says(&["tree \"b\" is guarded"]);
 }
 
 #[test]
