@@ -260,8 +260,8 @@ impl<'s> Plan<'s> {
         }
     }
 
-    /// What is to be read back from the database of a rewritten file: what changes, and what
-    /// the act is about besides.
+    /// What is to be read back from the database of a rewritten file: what changes, and every
+    /// name of ours in it.
     fn names_in(&self, rewrite: &Rewrite) -> BTreeSet<String> {
         let file = &self.work.found.files[rewrite.file];
         let here = |name: &&String| file.document.lookup(name.as_bytes()).is_some();
@@ -284,7 +284,12 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
         for rewrite in &rewrites {
             disk::check_editable(&found.files[rewrite.file])?;
         }
-        (rewrites, edits.left, edits.notes, view.to_verify(intent))
+        // A database that is built anew must have every name of ours, not only those that moved.
+        let verify = match rewrites.is_empty() {
+            true => view.to_verify(intent),
+            false => view.to_verify(&Intent::Adopt(None)),
+        };
+        (rewrites, edits.left, edits.notes, verify)
     };
     if records.torn {
         notes.push(format!(
