@@ -217,3 +217,19 @@ fn a_generation_that_cannot_be_counted_on_is_an_error() {
         .expect(1)
         .complains(&["parity.toml:2:14: generation is too large"]);
 }
+
+#[test]
+fn whoever_has_the_old_file_open_reads_the_old_one_to_its_end() {
+    let stage = Stage::new();
+    let files = ["state/parity.toml", "aliases"];
+    let open: Vec<(fs::File, String)> = files
+        .map(|name| (fs::File::open(stage.path(name)).unwrap(), stage.read(name)))
+        .into();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    for (name, (mut file, before)) in files.iter().zip(open) {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut file, &mut text).unwrap();
+        assert_eq!(text, before, "{name} was written in place");
+        assert_ne!(stage.read(name), before, "{name} did not change");
+    }
+}
