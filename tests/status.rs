@@ -393,3 +393,17 @@ fn before_init_every_change_names_it() {
         ]);
     }
 }
+
+#[test]
+fn check_names_lists_that_only_the_future_tree_has() {
+    let stage = Stage::new();
+    stage.make_dir("own/lists/newlist");
+    stage.write("own/lists/newlist/config.pck", "x", 0o644);
+    stage.make_dir("own/lists/toylist");
+    stage.write("own/lists/toylist/config.pck", "x", 0o644);
+    let data = format!("[trees.b]\ndata = \"{}\"\n", stage.path("own").display());
+    let site = stage.read("site.toml").replace("[trees.b]\n", &data);
+    stage.write("site.toml", site, 0o644);
+    let check = stage.parity(&["check"]);
+    check.says(&["tree b alone has: newlist", "upgrade LIST"]);
+}

@@ -147,6 +147,9 @@ fn look(site: &Site, found: &mut Found) {
     {
         gone(site, &parity, there, found);
     }
+    if let Ok(known) = &known {
+        beyond(site, &parity, &known.lists, found);
+    }
     let probe = probe(site, &parity);
     trees(site, &parity, probe.as_ref(), found);
     for (list, since) in &parity.paused {
@@ -210,6 +213,32 @@ fn gone(site: &Site, parity: &Parity, there: &BTreeSet<ListName>, found: &mut Fo
             text,
             Some(typed(site, "forget LIST")),
         );
+    }
+}
+
+/// Lists that only the future tree has, where its data are its own: no message finds them
+/// there, and no glob means them. Directories are looked at; that converts nothing.
+fn beyond(site: &Site, parity: &Parity, known: &BTreeSet<ListName>, found: &mut Found) {
+    let roles = &parity.roles;
+    let (Some(current), Some(future)) = (
+        site.config.tree(&roles.current),
+        site.config.other_tree(&roles.current),
+    ) else {
+        return;
+    };
+    if roles.future_state != FutureState::Ready || future.data == current.data {
+        return;
+    }
+    // A tree that cannot tell its lists is looked at elsewhere.
+    let there = Profile::of(site, future)
+        .ok()
+        .and_then(|profile| profile.enumerate(future).ok())
+        .unwrap_or_default();
+    let only: Vec<&ListName> = there.difference(known).collect();
+    if !only.is_empty() {
+        let text = format!("tree {} alone has: {}", future.name, names(only));
+        let hint = typed(site, "upgrade LIST");
+        found.add(Severity::Warning, "lists", text, Some(hint));
     }
 }
 
