@@ -28,33 +28,21 @@
 //! ```
 //!
 //! **Invariants**: nothing here knows a mailing list, a tree, or who uses this crate. The grammar
-//! half (`lexer`, `entry`, `document`, `names`) does no I/O; the disk half knows no grammar.
+//! half (`grammar`) does no I/O, `disk` knows no grammar, and `mta`, which knows both, is known by neither.
 
-mod build;
-mod document;
-mod edit;
-mod entry;
-mod error;
-mod exchange;
-mod expected;
-mod file;
-mod file_error;
-mod leftover;
-mod lexer;
-mod looks;
+mod disk;
+mod grammar;
 mod mta;
-mod mta_error;
-mod names;
-mod postfix;
 
-pub use document::{Document, Double};
-pub use entry::{Destination, DestinationKind, Entry, EntryId};
-pub use error::{EditError, Effect, Problem, ProblemKind};
-pub use exchange::{Exchanged, Method, Prepared, Replaced};
-pub use expected::Expected;
-pub use file::{Original, replace};
-pub use file_error::{FileError, Stands};
-pub use lexer::Dialect;
+pub use disk::error::{FileError, Stands};
+pub use disk::exchange::{Exchanged, Method, Prepared, Replaced};
+pub use disk::file::{Original, replace};
+pub use grammar::dialect::{Dialect, Winner};
+pub use grammar::document::{Document, Double};
+pub use grammar::entry::{Destination, Entry, EntryId};
+pub use grammar::error::{EditError, Effect, Problem, ProblemKind};
+pub use grammar::reading::DestinationKind;
+pub use mta::error::{Cause, MtaError, PublishError};
+pub use mta::expected::Expected;
+pub use mta::postfix::Postfix;
 pub use mta::{MapState, MapTrouble, Mta, Published};
-pub use mta_error::{Cause, MtaError, PublishError};
-pub use postfix::Postfix;

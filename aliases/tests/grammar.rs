@@ -6,11 +6,11 @@
 
 use std::fmt::Write as _;
 
-use aliases::{DestinationKind, Dialect, Document, Effect, ProblemKind};
+use aliases::{DestinationKind, Dialect, Document, Effect, ProblemKind, Winner};
 
 /// Our reading, in the form of the case file.
-fn reading(text: &[u8]) -> String {
-    let document = Document::parse(text, Dialect::Postfix);
+fn reading(text: &[u8], dialect: Dialect) -> String {
+    let document = Document::parse(text, dialect);
     let mut told = String::new();
     let line_of = |offset: usize| 1 + text[..offset].iter().filter(|byte| **byte == b'\n').count();
     for problem in document.problems() {
@@ -30,6 +30,7 @@ fn reading(text: &[u8]) -> String {
                 DestinationKind::File(meaning) => ("file", meaning),
                 DestinationKind::Include(meaning) => ("include", meaning),
                 DestinationKind::Address(meaning) => ("address", meaning),
+                DestinationKind::Verdict(meaning) => ("verdict", meaning),
             };
             writeln!(told, "to {kind} {}", escape(meaning)).unwrap();
         }
@@ -40,10 +41,11 @@ fn reading(text: &[u8]) -> String {
             write!(told, " {}", document.entry(*id).unwrap().line()).unwrap();
         }
         told.push('\n');
-        assert_eq!(
-            document.lookup(&double.name),
-            double.entries.first().copied()
-        );
+        let wins = match dialect.winner() {
+            Winner::Last => double.entries.last(),
+            _ => double.entries.first(),
+        };
+        assert_eq!(document.lookup(&double.name), wins.copied());
     }
     told
 }
@@ -87,18 +89,22 @@ fn unescape(text: &str) -> Vec<u8> {
 
 #[test]
 fn postfix_cases_are_read_as_postfix_reads_them() {
-    let file = include_str!("grammar/postfix.cases");
+    check_cases(include_str!("grammar/postfix.cases"), Dialect::Postfix, 130);
+}
+
+#[track_caller]
+fn check_cases(file: &str, dialect: Dialect, least: usize) {
     let cases: Vec<&str> = file.split("\ncase ").skip(1).collect();
-    assert!(cases.len() > 130, "the case file is cut: {}", cases.len());
+    assert!(cases.len() > least, "the case file is cut: {}", cases.len());
     let mut wrong = String::new();
     for case in cases {
         let (name, rest) = case.split_once("\ntext ").unwrap();
         let (text, expected) = rest.split_once('\n').unwrap();
-        let found = reading(&unescape(text));
+        let found = reading(&unescape(text), dialect);
         if found.trim_end() != expected.trim_end() {
             writeln!(
                 wrong,
-                "{name}: {text}\n--- Postfix\n{expected}\n--- we\n{found}"
+                "{name}: {text}\n--- {dialect:?}\n{expected}\n--- we\n{found}"
             )
             .unwrap();
         }

@@ -186,7 +186,10 @@ fn means(entry: &Entry<'_>) -> Vec<Means> {
         .iter()
         .map(|destination| match destination.kind() {
             DestinationKind::Pipe(command) => Means::Pipe(command.clone()),
-            DestinationKind::Address(address) => Means::Address(address.clone()),
+            // What the MTA says itself is nobody's to turn either.
+            DestinationKind::Address(text) | DestinationKind::Verdict(text) => {
+                Means::Address(text.clone())
+            }
             DestinationKind::File(path) => Means::File(path.clone()),
             DestinationKind::Include(path) => Means::Include(path.clone()),
         })

@@ -22,11 +22,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
-use crate::file::Original;
-use crate::leftover::{Leftover, lives};
-use crate::looks;
-use crate::mta_error::MtaError;
-use crate::postfix::{Map, Postfix};
+use crate::disk::file::Original;
+use crate::disk::leftover::{Leftover, lives};
+use crate::disk::looks;
+use crate::mta::error::MtaError;
+use crate::mta::postfix::{Map, Postfix};
 
 const END: &str = ".aliases-map";
 

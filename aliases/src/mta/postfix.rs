@@ -14,11 +14,11 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::entry::right_side;
-use crate::expected::Expected;
-use crate::file::Original;
-use crate::lexer::Dialect;
-use crate::mta_error::MtaError;
+use crate::disk::file::Original;
+use crate::grammar::dialect::Dialect;
+use crate::grammar::entry::right_side;
+use crate::mta::error::MtaError;
+use crate::mta::expected::Expected;
 
 /// Where Postfix' tools may be.
 const DIRECTORIES: &[&str] = &["/usr/sbin", "/usr/bin", "/usr/local/sbin"];

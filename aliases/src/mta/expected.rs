@@ -2,7 +2,8 @@
 //!
 //! **Invariants.** Words only; who asks the database, and which, is elsewhere.
 
-use crate::entry::{DestinationKind, Entry};
+use crate::grammar::entry::Entry;
+use crate::grammar::reading::DestinationKind;
 
 /// What a name must lead to in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,10 +14,10 @@ use std::os::unix::fs::MetadataExt as _;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
-use crate::file::{Identity, Original, stat};
-use crate::file_error::FileError;
-use crate::leftover::{self, Leftover};
-use crate::looks;
+use crate::disk::error::FileError;
+use crate::disk::file::{Identity, Original, stat};
+use crate::disk::leftover::{self, Leftover};
+use crate::disk::looks;
 
 /// The new file, whole and on disk, under a temporary name. Dropped, it is removed.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ pub struct Problem {
     pub(crate) column: usize,
     pub(crate) span: Range<usize>,
     pub(crate) kind: ProblemKind,
+    pub(crate) effect: Effect,
 }
 
 impl Problem {
@@ -39,7 +40,7 @@ impl Problem {
 
     /// What the MTA does with the line.
     pub fn effect(&self) -> Effect {
-        self.kind.effect()
+        self.effect
     }
 }
 
@@ -74,22 +75,6 @@ pub enum ProblemKind {
     NoDestination,
 }
 
-impl ProblemKind {
-    /// What the MTA does with a line that has this problem.
-    pub fn effect(self) -> Effect {
-        match self {
-            Self::LeadingBlank
-            | Self::NotAnEntry
-            | Self::TwoNames
-            | Self::NotLocal
-            | Self::NotUtf8 => Effect::Skipped,
-            Self::Nul | Self::OpenQuote | Self::ByteOrderMark | Self::NoDestination => {
-                Effect::ReadOtherwise
-            }
-        }
-    }
-}
-
 impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -108,18 +93,31 @@ impl fmt::Display for ProblemKind {
 
 /// What the MTA does with a line that has a [`Problem`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Effect {
     /// It passes over the line, with a warning.
     Skipped,
+    /// It passes over the line without a word.
+    Lost,
     /// It takes the line, without a warning, as something else than was probably meant.
     ReadOtherwise,
+    /// It takes the line, and mail to the name stays in the queue.
+    Deferred,
+    /// It takes the line, and mail to the name bounces.
+    Bounced,
+    /// It refuses the whole file.
+    FileRefused,
 }
 
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Skipped => "the mail system skips it",
+            Self::Lost => "the mail system skips it without a warning",
             Self::ReadOtherwise => "the mail system reads it without a warning",
+            Self::Deferred => "mail to it is deferred",
+            Self::Bounced => "mail to it bounces",
+            Self::FileRefused => "the mail system refuses the whole file",
         })
     }
 }

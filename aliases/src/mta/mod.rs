@@ -22,17 +22,22 @@
 //! | before the end | new | new | as wanted | the next run removes the temporary files |
 //! | while both are put back | new, then old | old | as before | the first: as in line two |
 
+mod build;
+pub(crate) mod error;
+pub(crate) mod expected;
+pub(crate) mod postfix;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
-use crate::build::{self, Built};
-use crate::exchange::Replaced;
-use crate::expected::Expected;
-use crate::file::Original;
-use crate::mta_error::{Cause, MtaError, PublishError};
-use crate::postfix::{Map, Postfix};
+use self::build::Built;
+use self::error::{Cause, MtaError, PublishError};
+use self::expected::Expected;
+use self::postfix::{Map, Postfix};
+use crate::disk::exchange::Replaced;
+use crate::disk::file::Original;
 
 /// Which MTA reads the file.
 #[derive(Debug, Clone)]

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 
-use crate::entry::EntryId;
+use crate::grammar::entry::EntryId;
 
-/// The first entry of each name, by the name's hash.
+/// One entry of each name, by the name's hash.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     hasher: RandomState,
-    first: HashMap<u64, EntryId, BuildHasherDefault<Same>>,
+    known: HashMap<u64, EntryId, BuildHasherDefault<Same>>,
 }
 
 /// Takes a hash for its own hash.
@@ -40,24 +40,29 @@ impl Names {
     /// For about so many names.
     pub(crate) fn with_capacity(names: usize) -> Self {
         let mut empty = Self::default();
-        empty.first.reserve(names);
+        empty.known.reserve(names);
         empty
     }
 
     /// Notes an entry, unless one with this hash is there, which is then the answer: the earlier.
     pub(crate) fn note(&mut self, name: &[u8], id: EntryId) -> Option<EntryId> {
         let hash = self.hasher.hash_one(name);
-        match self.first.get(&hash) {
+        match self.known.get(&hash) {
             Some(earlier) => Some(*earlier),
             None => {
-                self.first.insert(hash, id);
+                self.known.insert(hash, id);
                 None
             }
         }
     }
 
+    /// Notes an entry in place of an earlier one with this hash, which is returned.
+    pub(crate) fn replace(&mut self, name: &[u8], id: EntryId) -> Option<EntryId> {
+        self.known.insert(self.hasher.hash_one(name), id)
+    }
+
     /// The entry noted for the hash of this name.
     pub(crate) fn candidate(&self, name: &[u8]) -> Option<EntryId> {
-        self.first.get(&self.hasher.hash_one(name)).copied()
+        self.known.get(&self.hasher.hash_one(name)).copied()
     }
 }

@@ -35,9 +35,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::exchange::{Prepared, Replaced};
-use crate::file_error::FileError;
-use crate::leftover::{self, Leftover};
+use crate::disk::error::FileError;
+use crate::disk::exchange::{Prepared, Replaced};
+use crate::disk::leftover::{self, Leftover};
 
 /// A file as it was read.
 #[derive(Debug, Clone)]

@@ -13,12 +13,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::memrchr;
 
-use crate::entry::{Entry, EntryId, fold, is_plain_name, name_of, read};
-use crate::error::{Problem, ProblemKind};
-use crate::lexer::{Dialect, Piece, PieceKind, pieces};
-use crate::names::Names;
+use crate::grammar::dialect::{Dialect, Winner, effect, fold, is_plain, pieces, read};
+use crate::grammar::entry::{Entry, EntryId, name_of};
+use crate::grammar::error::{Effect, Problem, ProblemKind};
+use crate::grammar::names::Names;
+use crate::grammar::reading::{Piece, PieceKind, newlines};
 
 /// A name that stands more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,19 +154,45 @@ impl Document {
         Some(self.view(id.0, line))
     }
 
-    /// The entry that mail for `name` (in any case, unquoted) goes to. Of doubles this is the one
-    /// that wins: Postfix takes the first.
+    /// The entry that mail for `name` (in any case, unquoted) goes to: of doubles the one that
+    /// [wins](Dialect::winner); where the MTA refuses doubles, the first.
     pub fn lookup(&self, name: &[u8]) -> Option<EntryId> {
-        let name = fold(name);
+        let name = fold(name, self.dialect);
         let candidate = self.names.get_or_init(|| self.index()).candidate(&name)?;
         let stands = self.chunks[candidate.0].kind == Kind::Entry;
         if stands && self.name(candidate) == name {
             return Some(candidate);
         }
         // It was removed (another one of the name may stand), or two names have one hash.
+        let mut standing = self.entries().filter(|entry| entry.name() == name);
+        let wins = match self.dialect.winner() {
+            Winner::First | Winner::Refused => standing.next(),
+            Winner::Last => standing.last(),
+        };
+        wins.map(|entry| entry.id())
+    }
+
+    /// The entries that mail goes by, in the order of the file: one for each name, none if the MTA
+    /// [refuses](Self::refused) the file.
+    pub fn effective(&self) -> impl Iterator<Item = Entry<'_>> {
+        let refused = self.refused().is_some();
         self.entries()
-            .find(|entry| entry.name() == name)
-            .map(|entry| entry.id())
+            .filter(move |entry| !refused && self.lookup(&entry.name()) == Some(entry.id()))
+    }
+
+    /// The line, from 1, for which the MTA refuses the whole file, in the file as it was parsed.
+    pub fn refused(&self) -> Option<usize> {
+        let problem = self
+            .problems
+            .iter()
+            .find(|problem| problem.effect == Effect::FileRefused);
+        problem.map(Problem::line).or_else(|| {
+            if self.dialect.winner() != Winner::Refused {
+                return None;
+            }
+            let double = self.doubles().into_iter().next()?;
+            Some(self.entry(*double.entries.get(1)?)?.line())
+        })
     }
 
     /// The names that stand more than once, in the order of their first entries.
@@ -235,14 +262,13 @@ impl Document {
     fn index(&self) -> Names {
         let mut names = Names::with_capacity(self.chunks.len());
         for entry in self.entries() {
-            names.note(&entry.name(), entry.id());
+            match self.dialect.winner() {
+                Winner::First | Winner::Refused => names.note(&entry.name(), entry.id()),
+                Winner::Last => names.replace(&entry.name(), entry.id()),
+            };
         }
         names
     }
-}
-
-pub(crate) fn newlines(bytes: &[u8]) -> usize {
-    memchr_iter(b'\n', bytes).count()
 }
 
 /// Says what a piece is to the MTA, and notes what is wrong with it.
@@ -253,11 +279,11 @@ pub(crate) fn judge(
     problems: &mut Vec<Problem>,
 ) -> Kind {
     let raw = &file[piece.span.clone()];
-    let mut note = |kind, at| problems.push(problem(raw, piece, kind, at));
+    let mut note = |kind, at| problems.push(problem(raw, piece, (kind, effect(kind, dialect)), at));
     match piece.kind {
         PieceKind::Between => return Kind::Between,
-        PieceKind::Orphan => {
-            note(ProblemKind::LeadingBlank, 0);
+        PieceKind::Unread(kind) => {
+            note(kind, 0);
             return Kind::Skipped;
         }
         PieceKind::Logical => {}
@@ -265,7 +291,7 @@ pub(crate) fn judge(
     if piece.span.start == 0 && raw.starts_with(b"\xef\xbb\xbf") {
         note(ProblemKind::ByteOrderMark, 0);
     }
-    if is_plain(raw) {
+    if is_plain(raw, dialect) {
         return Kind::Entry;
     }
     let reading = read(raw, dialect);
@@ -280,45 +306,13 @@ pub(crate) fn judge(
 }
 
 /// Finds the line and column of a problem at byte `at` of a piece.
-fn problem(raw: &[u8], piece: &Piece, kind: ProblemKind, at: usize) -> Problem {
+fn problem(raw: &[u8], piece: &Piece, (kind, effect): (ProblemKind, Effect), at: usize) -> Problem {
     let line_start = memrchr(b'\n', &raw[..at]).map_or(0, |newline| newline + 1);
     Problem {
         line: piece.line + newlines(&raw[..line_start]),
         column: at - line_start + 1,
         span: piece.span.clone(),
         kind,
+        effect,
     }
-}
-
-/// Whether a line is so ordinary that [`read`] would find an entry and nothing wrong: this is what
-/// makes a file of a million lines quick.
-fn is_plain(raw: &[u8]) -> bool {
-    let Some(colon) = memchr(b':', raw) else {
-        return false;
-    };
-    let (name, rest) = raw.split_at(colon);
-    if !is_plain_name(name) {
-        return false;
-    }
-    let value = rest[1..]
-        .strip_suffix(b"\n")
-        .unwrap_or(&rest[1..])
-        .trim_ascii();
-    match value {
-        [b'"', quoted @ .., b'"'] => quoted.iter().all(|byte| is_plain_byte(*byte)),
-        [first, ..] => {
-            (first.is_ascii_alphanumeric() || *first == b'|')
-                && value.iter().all(|byte| is_plain_byte(*byte))
-        }
-        [] => false,
-    }
-}
-
-/// A byte that means the same inside and outside quotes, apart from separating words.
-fn is_plain_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b' ' | b'/' | b'-' | b'_' | b'.' | b'|' | b'+' | b'=' | b'@' | b','
-        )
 }

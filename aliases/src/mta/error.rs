@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use crate::file_error::FileError;
+use crate::disk::error::FileError;
 
 /// Why the MTA's database could not be asked or built.
 #[derive(Debug)]

@@ -11,11 +11,11 @@ use std::sync::OnceLock;
 
 use memchr::{memchr, memrchr};
 
-use crate::document::{Chunk, Document, Kind, Text, judge, newlines};
-use crate::entry::EntryId;
-use crate::entry::{Destination, Entry, fold, read};
-use crate::error::EditError;
-use crate::lexer::pieces;
+use crate::grammar::dialect::{fold, pieces, read};
+use crate::grammar::document::{Chunk, Document, Kind, Text, judge};
+use crate::grammar::entry::{Destination, Entry, EntryId};
+use crate::grammar::error::EditError;
+use crate::grammar::reading::newlines;
 
 impl Document {
     /// Replaces destination `n` (from 0) of an entry; every other byte stays.
@@ -78,7 +78,7 @@ impl Document {
         let line = [name, b": ", destination, ending].concat();
         let one = read(&line, self.dialect);
         let fits = one.problems.is_empty()
-            && one.name == fold(name)
+            && one.name == fold(name, self.dialect)
             && matches!(one.destinations.as_slice(), [(range, _)] if &line[range.clone()] == destination);
         if !fits {
             return Err(EditError::NotOneEntry);

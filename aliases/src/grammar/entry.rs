@@ -1,0 +1,110 @@
+//! One entry: its name, its destinations, and where in its bytes they stand.
+//!
+//! [`Entry`] and [`Destination`] are views for callers; they borrow the document's bytes and own only
+//! what quoting made different.
+//!
+//! **Invariants**: reading changes nothing; a name or a destination is what the MTA looks up and
+//! delivers to, never what it looks like.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use crate::grammar::dialect::{Dialect, read};
+use crate::grammar::reading::{DestinationKind, is_plain_name};
+
+/// The handle of an entry. It stays good through all edits of its document, and means nothing in
+/// another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EntryId(pub(crate) usize);
+
+/// One alias, still wearing the bytes it has in the file.
+#[derive(Debug, Clone)]
+pub struct Entry<'a> {
+    pub(crate) id: EntryId,
+    pub(crate) line: usize,
+    pub(crate) raw: &'a [u8],
+    pub(crate) dialect: Dialect,
+}
+
+impl<'a> Entry<'a> {
+    /// Its handle, for edits; the entry's own for as long as it stands in the document.
+    pub fn id(&self) -> EntryId {
+        self.id
+    }
+
+    /// The line of its name, counted from 1, in the document as it is now.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column of its name in bytes, counted from 1: not 1 where the dialect knows indented entries.
+    pub fn column(&self) -> usize {
+        match self.raw.first() {
+            Some(b' ' | b'\t') => read(self.raw, self.dialect).name_at + 1,
+            _ => 1,
+        }
+    }
+
+    /// All of its bytes: continuation lines, comments between them, the last line's newline.
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// The name as the MTA looks it up: without quotes and backslashes, in lower case.
+    pub fn name(&self) -> Vec<u8> {
+        name_of(self.raw, self.dialect)
+    }
+
+    /// What mail for the name goes to, in the order of the file.
+    pub fn destinations(&self) -> Vec<Destination<'a>> {
+        let destinations = read(self.raw, self.dialect).destinations;
+        destinations
+            .into_iter()
+            .map(|(range, kind)| Destination {
+                text: &self.raw[range.clone()],
+                range,
+                kind,
+            })
+            .collect()
+    }
+}
+
+/// One destination of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination<'a> {
+    text: &'a [u8],
+    range: Range<usize>,
+    kind: DestinationKind,
+}
+
+impl<'a> Destination<'a> {
+    /// Its bytes in the file, quotes included.
+    pub fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    /// Where [`text`](Self::text) stands in the entry's [`raw`](Entry::raw) bytes.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> &DestinationKind {
+        &self.kind
+    }
+}
+
+/// The name of an entry, without reading what is right of the colon if it is an ordinary one.
+pub(crate) fn name_of(raw: &[u8], dialect: Dialect) -> Vec<u8> {
+    match memchr(b':', raw).map(|colon| &raw[..colon]) {
+        Some(name) if is_plain_name(name) => name.to_ascii_lowercase(),
+        _ => read(raw, dialect).name,
+    }
+}
+
+/// The destinations of a right side as the MTA stores it.
+pub(crate) fn right_side(value: &[u8], dialect: Dialect) -> Vec<DestinationKind> {
+    let destinations = read(&[b"x: ", value].concat(), dialect).destinations;
+    destinations.into_iter().map(|(_, kind)| kind).collect()
+}

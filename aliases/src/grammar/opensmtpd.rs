@@ -1,0 +1,3 @@
+//! How opensmtpd reads an aliases file.
+
+pub(crate) use super::postfix::{effect, fold, is_plain, pieces, read};
