@@ -1,0 +1,120 @@
+//! What stands in a machine: our programs, two trees, their lists, and the aliases of an
+//! admin who has never heard of us.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::namespace::{set_mode, source};
+
+/// The ten addresses of a Mailman 2.1 list and the word that each hands to its program.
+pub(crate) const VERBS: [(&str, &str); 10] = [
+    ("", "post"),
+    ("-admin", "admin"),
+    ("-bounces", "bounces"),
+    ("-confirm", "confirm"),
+    ("-join", "join"),
+    ("-leave", "leave"),
+    ("-owner", "owner"),
+    ("-request", "request"),
+    ("-subscribe", "subscribe"),
+    ("-unsubscribe", "unsubscribe"),
+];
+const NOBODY: u32 = 65534;
+
+const SITE: &str = r#"state = "/var/lib/mm-deliver"
+owner = "root"
+group = "list"
+
+[trees.a]
+root = "/srv/mailman/a"
+profile = "mailman2"
+
+[trees.b]
+root = "/srv/mailman/b"
+profile = "mailman2"
+
+[data]
+root = "/srv/mailman/var"
+
+[aliases]
+files = ["/etc/aliases"]
+mta = "postfix"
+
+[deliver]
+program = "/usr/lib/mm-deliver/mm-deliver"
+users = ["nobody"]
+"#;
+
+/// Puts our programs, two trees, their lists and the aliases of an admin who has never heard
+/// of us into the machine.
+pub(super) fn install(run: &Path, lists: &[&str]) {
+    let programs = [
+        (deliver_program(), "mm-deliver"),
+        (env!("CARGO_BIN_EXE_mm-parity").into(), "mm-parity"),
+        (env!("CARGO_BIN_EXE_mm-aliases").into(), "mm-aliases"),
+    ];
+    for (from, name) in programs {
+        put(
+            &run.join("programs").join(name),
+            &fs::read(from).unwrap(),
+            0o755,
+        );
+    }
+    put(
+        &run.join("etc/mm-deliver/site.toml"),
+        SITE.as_bytes(),
+        0o644,
+    );
+    let mailman = run.join("srv/mailman");
+    for (tree, release) in [("a", "2.1.39"), ("b", "2.1.40")] {
+        let root = mailman.join(tree);
+        let version = format!("VERSION = \"{release}\"\n");
+        put(&root.join("Mailman/Version.py"), version.as_bytes(), 0o644);
+        let spool = root.join("spool");
+        fs::create_dir(&spool).unwrap();
+        chown(&spool, Some(NOBODY), None).unwrap();
+        let program = root.join("mail/mailman");
+        fs::create_dir(root.join("mail")).unwrap();
+        let status = Command::new("gcc")
+            .args(["-O2", "-Wall", "-Werror", "-static", "-o"])
+            .arg(&program)
+            .arg(format!("-DSPOOL=\"/srv/mailman/{tree}/spool\""))
+            .arg(source("tree.c"))
+            .status();
+        assert!(status.unwrap().success(), "gcc failed");
+        set_mode(&program, 0o755);
+    }
+    let mut aliases =
+        String::from("# see aliases(5)\npostmaster:    root\nroot:          sender\n");
+    for list in lists {
+        // A pickle as far as anybody looks: the key data_version, then 112.
+        let pickle = b"}q\x01(U\x0cdata_versionq\x02Kpu.";
+        let config = mailman.join("var/lists").join(list).join("config.pck");
+        put(&config, pickle, 0o660);
+        aliases += &format!("\n## {list} mailing list\n");
+        for (suffix, verb) in VERBS {
+            let name = format!("{list}{suffix}:");
+            aliases += &format!("{name:<24} \"|/srv/mailman/a/mail/mailman {verb} {list}\"\n");
+        }
+    }
+    put(&run.join("etc/aliases"), aliases.as_bytes(), 0o644);
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+    set_mode(path, mode);
+}
+
+/// mm-deliver as it is shipped, where `tests/run` built it; else as cargo built it.
+fn deliver_program() -> PathBuf {
+    match std::env::var_os("MM_HOT_DIR") {
+        Some(directory) => PathBuf::from(directory).join("mm-deliver"),
+        None => {
+            println!("MM_HOT_DIR is not set: mm-deliver as cargo built it, not as it is shipped");
+            env!("CARGO_BIN_EXE_mm-deliver").into()
+        }
+    }
+}

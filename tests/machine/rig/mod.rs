@@ -1,0 +1,155 @@
+//! A machine with a real Postfix: a root of its own, one loopback port, no systemd.
+//!
+//! The root itself is made once (`postfix-root.sh`) and never changed. Each [`Machine`] sees
+//! it through a mount namespace of its own with fresh copies of /etc, /var and /srv, and has
+//! a PID namespace of its own: when the machine is dropped, or the test is killed, whatever
+//! ran in it ends and no mount is left behind.
+
+/// What the tree's program wrote down.
+mod delivery;
+/// Programs, trees, lists and aliases of a machine.
+mod furniture;
+/// The MTA's log.
+mod log;
+/// The root, the copies of it, the namespaces.
+mod namespace;
+/// Postfix: how it is started, and its queue.
+mod postfix;
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::smtp;
+
+pub(crate) use delivery::Delivery;
+pub(crate) use furniture::VERBS;
+
+/// What Postfix calls itself.
+pub(crate) const HOST: &str = "mx.lists.example";
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running machine.
+pub(crate) struct Machine {
+    namespace: Child,
+    /// The process id of the machine's first process, as seen from outside.
+    first: u32,
+    run: PathBuf,
+    pub(crate) port: u16,
+}
+
+impl Machine {
+    /// A machine whose aliases pipe straight into tree `a`, for these lists; Postfix runs.
+    pub(crate) fn new(lists: &[&str]) -> Machine {
+        // libtest has begun a line with the test's name.
+        println!();
+        let base = namespace::base();
+        let run = namespace::lay_out(&base);
+        let port = namespace::free_port();
+        postfix::listen(&run, port);
+        furniture::install(&run, lists);
+        let (namespace, first) = namespace::enter(&base, &run);
+        let machine = Machine {
+            namespace,
+            first,
+            run,
+            port,
+        };
+        machine.expect("newaliases");
+        machine.expect("postfix start");
+        machine
+    }
+
+    /// A command line to be run on the machine, as root.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        // Never a command of this kind outside: the first process must be in its root.
+        let root = fs::read_link(format!("/proc/{}/root", self.first)).unwrap();
+        assert_eq!(root, self.run.join("root"), "the machine is not up");
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--target={}", self.first))
+            .args(["--mount", "--pid", "--root", "env", "-C", "/", "-i"])
+            .args(["HOME=/root", "LC_ALL=C"])
+            .arg("PATH=/usr/lib/mm-deliver:/usr/sbin:/usr/bin:/sbin:/bin")
+            .args(line.split_whitespace())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command line and prints it with what it said.
+    pub(crate) fn run(&self, line: &str) -> Output {
+        let start = Instant::now();
+        let output = self.command(line).output().unwrap();
+        let mut text = format!("| # {line}\n");
+        for stream in [&output.stdout, &output.stderr] {
+            for line in String::from_utf8_lossy(stream).lines() {
+                text += &format!("|   {line}\n");
+            }
+        }
+        let time = start.elapsed().as_millis();
+        println!("{text}|   [{}, {time} ms]", output.status);
+        std::io::stdout().flush().unwrap();
+        output
+    }
+
+    /// Runs a command line that must succeed; returns its standard output.
+    #[track_caller]
+    pub(crate) fn expect(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(output.status.success(), "{line}: {}", output.status);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A path of the machine as it is reached from outside.
+    pub(crate) fn path(&self, inside: &str) -> PathBuf {
+        let rest = inside.strip_prefix('/').unwrap();
+        match rest.strip_prefix("usr/lib/mm-deliver") {
+            Some(rest) => self.run.join("programs").join(rest.trim_start_matches('/')),
+            None => self.run.join(rest),
+        }
+    }
+
+    pub(crate) fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    // ---- mail ----
+
+    pub(crate) fn connect(&self) -> smtp::Client {
+        let start = Instant::now();
+        loop {
+            match smtp::Client::connect(self.port) {
+                Ok(client) => return client,
+                Err(error) if start.elapsed() > PATIENCE => panic!("no SMTP: {error}"),
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    /// Sends a message; returns its queue id.
+    #[track_caller]
+    pub(crate) fn send(&self, to: &str, message: &[u8]) -> String {
+        let to = format!("{to}@{HOST}");
+        self.connect().send(&sender(), &to, message).unwrap()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the machine's mail log:\n{}", self.log());
+        }
+        // Killing `unshare` kills the first process, and that one takes all others along.
+        let _ = self.namespace.kill();
+        let _ = self.namespace.wait();
+        let _ = namespace::remove(&self.run);
+    }
+}
+
+/// The envelope sender of every message; a local user, so a bounce would be seen.
+pub(crate) fn sender() -> String {
+    format!("sender@{HOST}")
+}
