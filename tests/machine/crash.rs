@@ -192,9 +192,9 @@ fn report(calls: &[Call], outcomes: &BTreeMap<&str, usize>) {
 
 /// A system call of the recorded run: its name and which one of that name it is, from 1.
 #[derive(Debug)]
-struct Call {
-    name: String,
-    number: usize,
+pub(crate) struct Call {
+    pub(crate) name: String,
+    pub(crate) number: usize,
 }
 
 impl Call {
@@ -398,7 +398,7 @@ impl Scene {
 }
 
 /// The calls after the one that took the writer's lock.
-fn calls_after_the_lock(trace: &str) -> Vec<Call> {
+pub(crate) fn calls_after_the_lock(trace: &str) -> Vec<Call> {
     let mut counts = BTreeMap::<String, usize>::new();
     let mut calls = None;
     for line in trace.lines() {

@@ -15,3 +15,6 @@ mod postfix;
 
 /// A writer that dies, and system calls that fail.
 mod crash;
+
+/// The power is cut while a file is replaced.
+mod power;

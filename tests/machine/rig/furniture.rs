@@ -109,7 +109,7 @@ fn put(path: &Path, bytes: &[u8], mode: u32) {
 }
 
 /// mm-deliver as it is shipped, where `tests/run` built it; else as cargo built it.
-fn deliver_program() -> PathBuf {
+pub(crate) fn deliver_program() -> PathBuf {
     match std::env::var_os("MM_HOT_DIR") {
         Some(directory) => PathBuf::from(directory).join("mm-deliver"),
         None => {

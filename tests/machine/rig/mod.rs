@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 use crate::smtp;
 
 pub(crate) use delivery::Delivery;
-pub(crate) use furniture::VERBS;
+pub(crate) use furniture::{VERBS, deliver_program};
+pub(crate) use namespace::{base, source};
 
 /// What Postfix calls itself.
 pub(crate) const HOST: &str = "mx.lists.example";

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The root that every machine is a copy of; made if there is none.
-pub(super) fn base() -> PathBuf {
+pub(crate) fn base() -> PathBuf {
     let output = Command::new(source("postfix-root.sh"))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -73,7 +73,7 @@ pub(super) fn enter(base: &Path, run: &Path) -> (Child, u32) {
 }
 
 /// A file of tests/machine.
-pub(super) fn source(name: &str) -> PathBuf {
+pub(crate) fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/machine")
         .join(name)
