@@ -40,5 +40,8 @@ mod adopt;
 /// mm-aliases sync, diff and check: what lists lack is added, nothing of others is touched.
 mod sync;
 
+/// The six states of an address, for every verb: what sync does with it and what is left.
+mod states;
+
 /// mm-aliases trace and deliver: the way of one address.
 mod trace;

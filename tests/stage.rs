@@ -84,6 +84,7 @@ impl Stage {
         for list in LISTS {
             stage.add_list(list);
         }
+        stage.write("var/.mm-deliver-data", "", 0o644);
         let quiet = no_fork();
         for (name, path) in [
             ("mm-deliver", hot("mm-deliver")),

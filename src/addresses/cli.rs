@@ -75,9 +75,14 @@ pub(super) struct Adopt {
 #[derive(Debug, Args)]
 pub(super) struct Sync {
     /// Also remove entries of ours for lists and addresses that are no more
+    ///
+    /// Those of lists that are gone only where the file .mm-deliver-data stands in the
+    /// directory of the lists' data: it shows that the file system with them is mounted. Make
+    /// it once with touch.
     #[arg(long)]
     pub(super) remove: bool,
-    /// Take this name for a list although a local user or RFC 2142 has it
+    /// Take this name for a list although a local user or RFC 2142 has it, or an entry to
+    /// mm-deliver for another list
     #[arg(long, value_name = "NAME")]
     pub(super) claim: Vec<String>,
     #[command(flatten)]

@@ -162,7 +162,9 @@ fn judge(
             },
             Means::Address(address) => {
                 let name = String::from_utf8_lossy(&address).to_ascii_lowercase();
-                if name != wanted.name && siblings.contains(&name) {
+                // What people post is no message for the owner.
+                let is_posting = wanted.name == wanted.list.local_part();
+                if !is_posting && name != wanted.name && siblings.contains(&name) {
                     return State::Ok;
                 }
             }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::adopt;
-use super::compare::{self, Row};
+use super::compare::{self, Row, StaleWhy};
 use super::edits::{Change, Edits};
 use super::error::AddressError;
 use super::expansion::distance;
@@ -15,6 +15,7 @@ use super::known::{Known, known_in};
 use super::pipe::Trees;
 use super::record::Records;
 use super::reserved::Reserved;
+use super::sentinel;
 use super::stays;
 use super::sync;
 use super::wanted;
@@ -75,7 +76,7 @@ impl<'a> View<'a> {
     ) -> Result<View<'a>, AddressError> {
         let trees = Trees::open(site);
         let known = known_in(&trees, parity, found)?;
-        let reserved = Reserved::read(found)
+        let reserved = Reserved::read(&trees, found)
             .map_err(|error| AddressError::Io("read", "/etc/passwd".into(), error))?;
         Ok(View {
             trees,
@@ -96,7 +97,7 @@ impl<'a> View<'a> {
 
     /// How each address of `lists` stands.
     pub(super) fn rows(&self, lists: &BTreeSet<ListName>) -> Vec<Row> {
-        let wanted = wanted::wanted(&self.trees, self.parity, &self.known.lists, lists);
+        let wanted = wanted::wanted(&self.trees, self.parity, &self.living(), lists);
         compare::compare(&self.trees, self.found, &self.reserved, wanted)
     }
 
@@ -235,17 +236,24 @@ fn decide_sync(
     if let Err(error) = &view.known.enumerated {
         return Err(AddressError::CannotEnumerate(error.to_string()));
     }
-    let rows = view.all_rows();
-    let stale = view.stale();
-    sync::add_missing(&view.trees, &rows, claim, edits);
+    let mut rows = view.all_rows();
+    let mut stale = view.stale();
     sync::idle_claims(&rows, claim, edits);
-    let site = view.trees.site;
     if remove {
+        let is_gone = |stale: &compare::Stale| stale.why == StaleWhy::Gone;
+        if stale.iter().any(is_gone)
+            && let Some((tree, _)) = view.trees.current(view.parity)
+        {
+            sentinel::check(tree)?;
+        }
+        sync::hand_on(&view.trees, &mut rows, &mut stale, claim, edits);
         sync::remove_stale(&stale, edits);
-        sync::report(site, &rows, &[], edits);
+        stale.clear();
     } else {
-        sync::report(site, &rows, &stale, edits);
+        sync::hand_on(&view.trees, &mut rows, &mut Vec::new(), claim, edits);
     }
+    sync::add_missing(&view.trees, &rows, claim, edits);
+    sync::report(view.trees.site, &rows, &stale, edits);
     Ok(())
 }
 

@@ -26,6 +26,8 @@ pub enum AddressError {
     Record(PathBuf, usize, String),
     /// Which lists there are cannot be told, so nothing is said about their entries.
     CannotEnumerate(String),
+    /// Lists seem to be gone, and nothing says that their data are all there.
+    NoSentinel(PathBuf),
     /// No list of these names is known.
     Unknown(Vec<ListName>, Vec<ListName>),
     /// The delivering users could not run what would be written.
@@ -69,6 +71,10 @@ impl fmt::Display for AddressError {
             AddressError::CannotEnumerate(error) => {
                 write!(f, "which lists there are cannot be told: {error}")
             }
+            AddressError::NoSentinel(path) => write!(
+                f,
+                "lists seem to be gone, and {path:?} is not there: are the lists' data mounted?"
+            ),
             AddressError::Unknown(lists, _) => write!(f, "no such list: {}", some_of(lists)),
             AddressError::Denied(reasons) => write!(
                 f,
@@ -124,6 +130,10 @@ impl AddressError {
             AddressError::Record(path, line, _) => vec![format!(
                 "repair or remove line {line} of {path:?}; what it recorded is then written anew \
                  by unadopt, not put back"
+            )],
+            AddressError::NoSentinel(path) => vec![format!(
+                "if they are, and those lists are gone for good: touch {}",
+                super::typed::quoted(&path.to_string_lossy())
             )],
             AddressError::Unknown(_, near) if !near.is_empty() => {
                 vec![format!("did you mean {}?", some_of(near))]

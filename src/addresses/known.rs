@@ -53,8 +53,9 @@ pub(super) fn known_in(
         .all()
         .filter_map(|place| Some(compare::ours(trees, found, place)?.1))
         .collect();
-    let mut lists = in_aliases.clone();
-    lists.extend(enumerated.iter().flatten().cloned());
+    // What is there first: its spelling is the one that the list manager knows.
+    let mut lists: BTreeSet<ListName> = enumerated.iter().flatten().cloned().collect();
+    lists.extend(in_aliases.iter().cloned());
     lists.extend(parity.names().into_iter().cloned());
     Ok(Known {
         lists,

@@ -28,6 +28,7 @@ mod plan;
 mod record;
 mod reserved;
 pub mod rights;
+mod sentinel;
 mod stays;
 mod sync;
 mod trace;

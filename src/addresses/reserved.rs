@@ -6,12 +6,15 @@
 //! A user who is in LDAP alone is not in /etc/passwd. Where mail already goes to him (`root:
 //! alice`) his name stands as a destination in an alias file, and is held for that.
 //!
+//! An address of the list manager as a whole (a profile's `[site]`) is no list's either.
+//!
 //! **Invariants.** Reads /etc/passwd, and looks at the entries that were found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, fs, io};
 
 use super::found::{Found, Means};
+use super::pipe::Trees;
 
 /// Source: RFC 2142, sections 3 to 5, and what aliases(5) files are shipped with.
 const WELL_KNOWN: &[&str] = &[
@@ -43,6 +46,8 @@ pub(super) enum Holder {
     Everybody,
     /// Somebody to whom an alias sends mail on.
     Destination,
+    /// The list manager's own, once per site.
+    Site,
 }
 
 impl fmt::Display for Holder {
@@ -51,6 +56,7 @@ impl fmt::Display for Holder {
             Holder::User => "a local user has this name",
             Holder::Everybody => "every host has this address (RFC 2142)",
             Holder::Destination => "another alias sends its mail to this name",
+            Holder::Site => "it is an address of the list manager as a whole",
         })
     }
 }
@@ -59,6 +65,8 @@ impl fmt::Display for Holder {
 #[derive(Debug)]
 pub(super) struct Reserved {
     users: BTreeSet<String>,
+    /// Addresses of the list managers as a whole.
+    site: BTreeSet<String>,
     /// Local names that stand as destinations, each with the names of their entries.
     destinations: BTreeMap<String, BTreeSet<String>>,
 }
@@ -68,8 +76,13 @@ impl Reserved {
     ///
     /// # Errors
     /// /etc/passwd cannot be read.
-    pub(super) fn read(found: &Found) -> io::Result<Reserved> {
-        Ok(Reserved::of(&fs::read("/etc/passwd")?, found))
+    pub(super) fn read(trees: &Trees<'_>, found: &Found) -> io::Result<Reserved> {
+        let mut reserved = Reserved::of(&fs::read("/etc/passwd")?, found);
+        let names = trees
+            .all()
+            .flat_map(|(_, profile)| profile.site_addresses());
+        reserved.site = names.cloned().collect();
+        Ok(reserved)
     }
 
     fn of(passwd: &[u8], found: &Found) -> Reserved {
@@ -91,6 +104,7 @@ impl Reserved {
         }
         Reserved {
             users: names.filter(|name| !name.is_empty()).collect(),
+            site: BTreeSet::new(),
             destinations,
         }
     }
@@ -101,6 +115,8 @@ impl Reserved {
         let by_others = |by: &BTreeSet<String>| by.iter().any(|name| !siblings.contains(name));
         if WELL_KNOWN.contains(&name) {
             Some(Holder::Everybody)
+        } else if self.site.contains(name) {
+            Some(Holder::Site)
         } else if self.users.contains(name) {
             Some(Holder::User)
         } else if self.destinations.get(name).is_some_and(by_others) {

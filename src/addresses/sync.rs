@@ -7,12 +7,12 @@
 //! **Invariants.** Decides; writes nothing. What is taken, direct or double is reported and
 //! never touched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::compare::{self, Row, Stale, State};
+use super::compare::{self, Row, Stale, State, Taken};
 use super::edits::{Change, Edits};
-use super::found::{Found, Place};
-use super::pipe::Trees;
+use super::found::{Found, Means, Place};
+use super::pipe::{Leads, Trees};
 use super::typed::typed;
 use crate::list::ListName;
 use crate::site::Site;
@@ -52,6 +52,53 @@ pub(super) fn add_missing(
             Err(why) => edits.left.push(format!("{name}: cannot be added: {why}")),
         }
     }
+}
+
+/// Turns entries of ours for another verb or list to what their names say: where the name is
+/// claimed, or the entry is `stale`. What is turned is taken out of `rows` and `stale`.
+///
+/// What is somebody else's entry is his, claimed or not.
+pub(super) fn hand_on(
+    trees: &Trees<'_>,
+    rows: &mut Vec<Row>,
+    stale: &mut Vec<Stale>,
+    claimed: &BTreeSet<String>,
+    edits: &mut Edits<'_>,
+) {
+    let free: HashSet<Place> = stale.iter().map(|one| one.place).collect();
+    let mut turned = HashSet::new();
+    for row in rows.iter() {
+        let (State::Taken(Taken::Otherwise), Some(place)) = (&row.state, row.place) else {
+            continue;
+        };
+        if (claimed.contains(&row.wanted.name) || free.contains(&place))
+            && turn(trees, row, place, edits)
+        {
+            turned.insert(place);
+        }
+    }
+    rows.retain(|row| row.place.is_none_or(|place| !turned.contains(&place)));
+    stale.retain(|one| !turned.contains(&one.place));
+}
+
+/// Turns the first destination that leads to us; whether it could be.
+fn turn(trees: &Trees<'_>, row: &Row, place: Place, edits: &mut Edits<'_>) -> bool {
+    let is_ours = |means: &Means| match means {
+        Means::Pipe(command) => matches!(trees.leads(command), Leads::Us(..)),
+        _ => false,
+    };
+    let n = edits.found.destinations(place).iter().position(is_ours);
+    let (Some(n), Some(&verb)) = (n, row.wanted.verbs.first()) else {
+        return false;
+    };
+    match trees.command(verb, &row.wanted.list) {
+        Ok(command) => edits.push(Change::pipe(place, n, &command)),
+        Err(why) => {
+            edits.leave(place, &why);
+            return false;
+        }
+    }
+    true
 }
 
 /// The last entry of each list that lacks something.
@@ -101,6 +148,14 @@ pub(super) fn remove_stale(stale: &[Stale], edits: &mut Edits<'_>) {
 pub(super) fn report(site: &Site, rows: &[Row], stale: &[Stale], edits: &mut Edits<'_>) {
     for row in rows {
         match (&row.state, row.place) {
+            (State::Taken(Taken::Otherwise), Some(place)) => edits.leave(
+                place,
+                &format!(
+                    "{} ({} turns it)",
+                    Taken::Otherwise,
+                    typed(site, &format!("sync --claim {}", row.wanted.name))
+                ),
+            ),
             (State::Taken(taken), Some(place)) => edits.leave(place, taken),
             (State::Direct(None), Some(place)) => edits.leave(
                 place,
@@ -142,7 +197,9 @@ pub(super) fn idle_claims(rows: &[Row], claimed: &BTreeSet<String>, edits: &mut 
                     .push(format!("--claim {name}: no list wants this name"));
             }
             Some(row) => {
-                if let Some(place) = row.place {
+                if let Some(place) = row.place
+                    && row.state != State::Taken(Taken::Otherwise)
+                {
                     let shown = edits.found.shown(place);
                     edits.left.push(format!(
                         "--claim {name}: {shown} has this name, and an entry that stands is not taken"

@@ -17,17 +17,21 @@ pub(super) fn on_site(path: &Path, sentence: &str) -> String {
     if path == Path::new(DEFAULT_SITE) {
         return sentence.to_owned();
     }
-    let path = path.to_string_lossy();
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(&b);
-    let path = match path.bytes().all(plain) {
-        true => path.into_owned(),
-        false => format!("'{}'", path.replace('\'', r"'\''")),
-    };
+    let path = quoted(&path.to_string_lossy());
     let mut text = sentence.to_owned();
     for program in ["mm-aliases ", "mm-parity "] {
         text = text.replace(program, &format!("{program}--site {path} "));
     }
     text
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(&b);
+    match word.bytes().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 #[cfg(test)]

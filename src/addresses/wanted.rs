@@ -21,23 +21,25 @@ pub(super) struct Wanted {
 
 /// The addresses of `lists`, list by list, each in its profile's order.
 ///
-/// `known` are all lists that there are: a list whose posting address is another list's
-/// sub-address wins it.
+/// `living` are all lists that there are: a list whose posting address is another list's
+/// sub-address wins it, and each is spelled as it is there.
 pub(super) fn wanted(
     trees: &Trees<'_>,
     parity: &Parity,
-    known: &BTreeSet<ListName>,
+    living: &BTreeSet<ListName>,
     lists: &BTreeSet<ListName>,
 ) -> Vec<Wanted> {
+    let postings: HashSet<&str> = living.iter().map(ListName::local_part).collect();
     let mut all: Vec<Wanted> = Vec::new();
     let mut taken: HashSet<String> = HashSet::new();
     for list in lists {
+        let list = living.get(list).unwrap_or(list);
         let start = all.len();
         let its = [trees.of(parity, list), trees.current(parity)];
         for (_, profile) in its.into_iter().flatten() {
             for (name, verb) in profile.addresses(list) {
                 let is_posting = name == list.local_part();
-                if !is_posting && known.contains(name.as_str()) {
+                if !is_posting && postings.contains(name.as_str()) {
                     continue;
                 }
                 match all[start..].iter_mut().find(|row| row.name == name) {

@@ -38,6 +38,7 @@ pub struct Profile {
     release: Probe,
     data_version: Option<DataVersion>,
     direct: Vec<(Verb, Vec<String>)>,
+    site: SiteWide,
 }
 
 /// Why a probe has no answer.
@@ -77,6 +78,13 @@ struct Lists {
     holds: Vec<String>,
 }
 
+/// What the list manager has once per site.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SiteWide {
+    addresses: Vec<String>,
+}
+
 #[derive(Debug)]
 struct Probe {
     file: String,
@@ -112,6 +120,8 @@ struct Raw {
     data_version: Option<RawDataVersion>,
     #[serde(default)]
     direct: Vec<RawDirect>,
+    #[serde(default)]
+    site: SiteWide,
 }
 
 #[derive(Deserialize)]
@@ -230,7 +240,13 @@ impl Profile {
                 })
                 .transpose()?,
             direct,
+            site: raw.site,
         })
+    }
+
+    /// Local parts that belong to the list manager as a whole, lower case: no list has them.
+    pub fn site_addresses(&self) -> &[String] {
+        &self.site.addresses
     }
 
     /// The addresses of a list, as local parts without its domain, each with its verb.
