@@ -2,6 +2,9 @@
 //! come back as they were.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+/// What adopted.jsonl remembers.
+mod records;
+
 use crate::stage::{LISTS, Stage};
 
 /// A site whose parity was written by hand: every list on the current tree, a.

@@ -14,7 +14,7 @@ use super::compare::ours;
 use super::edits::{Change, Edits};
 use super::found::{Found, Means, Place};
 use super::pipe::{Leads, Trees, Unwritable};
-use super::record::Records;
+use super::record::{Records, trimmed};
 use super::wanted::verb_for;
 use crate::list::{ListName, Verb};
 use crate::parity::Parity;
@@ -177,19 +177,12 @@ impl<'r> Memory<'r> {
         let (tree, _) = trees.of(parity, list)?;
         let key = (found.path(place).as_os_str(), trimmed(found.raw(place)));
         let before = *self.newest.get(&key)?;
-        let leads_there = Found::means_of(before).into_iter().any(|means| {
+        let leads_there = found.means_of(before).into_iter().any(|means| {
             matches!(means, Means::Pipe(command)
                 if matches!(trees.leads(&command), Leads::Tree(name, _, _) if name == tree.name))
         });
         leads_there.then(|| before.to_vec())
     }
-}
-
-/// An entry's bytes without its last newline: a file's last entry gets one only when another
-/// comes behind it, and is the same entry.
-fn trimmed(raw: &[u8]) -> &[u8] {
-    let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
-    raw.strip_suffix(b"\r").unwrap_or(raw)
 }
 
 /// Writes the tree's own form, or removes an entry for which the tree has no address.

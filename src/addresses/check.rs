@@ -12,6 +12,7 @@ use super::decide::View;
 use super::disk;
 use super::error::{AddressError, some_of};
 use super::found::{Found, Means};
+use super::needed::QUEUED;
 use super::pipe::{Leads, serves, words};
 use super::record::{self, Records};
 use super::stays;
@@ -19,11 +20,6 @@ use crate::clock::Timestamp;
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::Site;
-
-/// How long mail may wait in a queue with a command that was expanded before, in seconds.
-///
-/// Source: measured defaults; five days at most.
-const QUEUED: i64 = 5 * 86_400;
 
 /// How bad something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -271,7 +267,7 @@ fn former_paths(view: &View<'_>, records: &Records, findings: &mut Vec<Finding>)
         let Some(before) = record.before.as_ref().filter(|_| recent) else {
             continue;
         };
-        for means in Found::means_of(&before.0) {
+        for means in view.found.means_of(&before.0) {
             let Means::Pipe(command) = means else {
                 continue;
             };

@@ -54,6 +54,16 @@ impl Intent {
             Intent::Revert => "revert",
         }
     }
+
+    /// Whether it looks at what was recorded: to put it back, or to tidy up where a whole site
+    /// is rewritten anyway. A site's records may be many times its alias files, and the move of
+    /// one list has no use for them.
+    pub(super) fn asks_for_records(&self) -> bool {
+        matches!(
+            self,
+            Intent::Adopt(None) | Intent::Unadopt(_) | Intent::Revert
+        )
+    }
 }
 
 /// Everything that a decision looks at.

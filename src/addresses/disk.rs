@@ -18,6 +18,14 @@ use super::found::AliasFile;
 use crate::config;
 use crate::site::Site;
 
+/// Whose reading of an alias file is meant on this site: that of its MTA. The one place where
+/// that is decided.
+pub(super) fn dialect(site: &Site) -> Dialect {
+    match site.config.mta {
+        config::Mta::Postfix | config::Mta::None => Dialect::Postfix,
+    }
+}
+
 /// Reads an alias file.
 ///
 /// # Errors
@@ -48,7 +56,7 @@ pub(super) fn publish(
     text: &[u8],
     names: &BTreeSet<String>,
 ) -> Result<Vec<String>, AddressError> {
-    let document = Document::parse(text, Dialect::Postfix);
+    let document = Document::parse(text, dialect(site));
     let expected = expected(&document, names);
     let published = mta(site)?.publish(original, text, &expected);
     published

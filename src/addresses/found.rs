@@ -46,6 +46,7 @@ pub(super) struct AliasFile {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) files: Vec<AliasFile>,
+    dialect: Dialect,
     names: HashMap<String, Vec<Place>>,
 }
 
@@ -59,14 +60,14 @@ impl Found {
         for path in &site.config.alias_files {
             read.push((path.clone(), disk::read(path)?));
         }
-        Ok(Found::of(read))
+        Ok(Found::of(read, disk::dialect(site)))
     }
 
-    fn of(originals: Vec<(PathBuf, Original)>) -> Found {
+    fn of(originals: Vec<(PathBuf, Original)>, dialect: Dialect) -> Found {
         let mut names: HashMap<String, Vec<Place>> = HashMap::new();
         let mut files = Vec::new();
         for (file, (path, original)) in originals.into_iter().enumerate() {
-            let document = Document::parse(original.bytes(), Dialect::Postfix);
+            let document = Document::parse(original.bytes(), dialect);
             let entries: Vec<(EntryId, String)> = document
                 .entries()
                 .map(|entry| {
@@ -89,7 +90,11 @@ impl Found {
                 entries,
             });
         }
-        Found { files, names }
+        Found {
+            files,
+            dialect,
+            names,
+        }
     }
 
     /// The permission bits that every file has.
@@ -157,12 +162,8 @@ impl Found {
     }
 
     /// The destinations of the one entry that `raw` holds.
-    pub(super) fn means_of(raw: &[u8]) -> Vec<Means> {
-        let document = Document::parse(raw, Dialect::Postfix);
-        document
-            .entries()
-            .next()
-            .map_or_else(Vec::new, |entry| means(&entry))
+    pub(super) fn means_of(&self, raw: &[u8]) -> Vec<Means> {
+        means_of(raw, self.dialect)
     }
 
     /// One file that holds `text`, for tests.
@@ -176,8 +177,15 @@ impl Found {
         std::fs::write(&path, text).expect("a temporary file");
         let original = disk::read(&path).expect("the file just written");
         std::fs::remove_file(&path).expect("the file just written");
-        Found::of(vec![(path, original)])
+        Found::of(vec![(path, original)], Dialect::Postfix)
     }
+}
+
+/// The destinations of the one entry that `raw` holds.
+pub(super) fn means_of(raw: &[u8], dialect: Dialect) -> Vec<Means> {
+    let document = Document::parse(raw, dialect);
+    let entry = document.entries().next();
+    entry.map_or_else(Vec::new, |entry| means(&entry))
 }
 
 fn means(entry: &Entry<'_>) -> Vec<Means> {

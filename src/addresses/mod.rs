@@ -23,6 +23,7 @@ mod expansion;
 mod found;
 mod include;
 mod known;
+mod needed;
 mod pipe;
 mod plan;
 mod record;

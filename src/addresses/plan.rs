@@ -4,7 +4,7 @@
 //!
 //! | step | on disk | mail | the next run |
 //! |---|---|---|---|
-//! | 1. the records of what will stand, synced | records without their change | as before | they match nothing |
+//! | 1. the records of what will stand, synced (`record`) | records without their change | as before | they match nothing |
 //! | 2. each file and its database, text first (crate `aliases`, `mta`) | some files new, some old | by the database: each name as before or as wanted | finds what is left, or the database out of line, and goes on |
 //!
 //! If a file cannot be published, those before it go back.
@@ -22,8 +22,10 @@ use super::disk;
 use super::edits::{Change, Edits, Rewrite};
 use super::error::AddressError;
 use super::found::{AliasFile, Found};
-use super::record;
+use super::needed::needed;
+use super::record::{self, Records};
 use super::typed::typed;
+use crate::clock::Timestamp;
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::Site;
@@ -45,6 +47,8 @@ pub struct Plan<'s> {
 #[derive(Debug)]
 struct Work {
     found: Found,
+    /// What was written so far; empty for acts that do not ask for it.
+    records: Records,
     rewrites: Vec<Rewrite>,
     left: Vec<String>,
     notes: Vec<String>,
@@ -165,10 +169,9 @@ impl<'s> Plan<'s> {
     /// # Errors
     /// Nothing has changed, except with [`AddressError::Half`].
     pub fn apply(mut self, writer: &Writer) -> Result<Applied<'s>, AddressError> {
-        let _ = writer;
         let mut raced = None;
         for _ in 0..ATTEMPTS {
-            match self.try_apply() {
+            match self.try_apply(writer) {
                 Err(AddressError::Raced(path)) => {
                     raced = Some(path);
                     self.work = work(self.site, &self.parity, &self.intent)?;
@@ -187,13 +190,15 @@ impl<'s> Plan<'s> {
         Err(AddressError::Raced(raced.unwrap_or_default()))
     }
 
-    fn try_apply(&self) -> Result<Vec<String>, AddressError> {
+    fn try_apply(&self, writer: &Writer) -> Result<Vec<String>, AddressError> {
         let work = &self.work;
         work.found
             .files
             .iter()
             .for_each(|file| disk::sweep(self.site, file));
+        let mut notes = Vec::new();
         if !self.is_empty() {
+            notes.extend(self.compact_records(writer));
             let all = work
                 .rewrites
                 .iter()
@@ -201,7 +206,6 @@ impl<'s> Plan<'s> {
             let records: Vec<_> = all.cloned().collect();
             record::append(&record::path(self.site), &records, work.found.readable())?;
         }
-        let mut notes = Vec::new();
         for (n, rewrite) in work.rewrites.iter().enumerate() {
             let original = &work.found.files[rewrite.file].original;
             let names = self.names_in(rewrite);
@@ -217,6 +221,18 @@ impl<'s> Plan<'s> {
             }
         }
         Ok(notes)
+    }
+
+    /// Drops the records that nobody asks for any more. Should that fail, they stand as they
+    /// were, which stops nothing: a way back is never refused for it.
+    fn compact_records(&self, writer: &Writer) -> Option<String> {
+        let work = &self.work;
+        let path = record::path(self.site);
+        let keep = needed(&work.records.all, &work.found, Timestamp::now());
+        let readable = work.found.readable();
+        let done = record::compact(writer, &path, &work.records, &keep, readable);
+        done.err()
+            .map(|error| format!("{}: old records stay: {error}", path.display()))
     }
 
     /// Builds the database of a file that is not rewritten anew, if it is out of line.
@@ -276,7 +292,10 @@ impl<'s> Plan<'s> {
 
 fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressError> {
     let found = Found::read(site)?;
-    let records = record::read(&record::path(site))?;
+    let records = match intent.asks_for_records() {
+        true => record::read(&record::path(site))?,
+        false => Records::default(),
+    };
     let (rewrites, left, mut notes, verify) = {
         let view = View::new(site, parity, &found)?;
         let edits = decide(&view, intent, &records)?;
@@ -299,6 +318,7 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
     }
     Ok(Work {
         found,
+        records,
         rewrites,
         left,
         notes,

@@ -8,14 +8,16 @@
 //!
 //! | step | on disk | the next reader |
 //! |---|---|---|
-//! | 1. lines appended, synced | records without their change | finds other bytes in the alias file: no effect |
-//! | 2. alias file replaced | both | uses them |
+//! | 1. where half of it is needed no more (`needed`), replaced by the rest | all, or the rest | finds the same: what went asks nobody for |
+//! | 2. lines appended, synced | records without their change | finds other bytes in the alias file: no effect |
+//! | 3. alias file replaced | both | uses them |
 //!
-//! A kill within step 1 leaves half a last line: passed over with a notice, cut off by the
+//! A kill within step 2 leaves half a last line: passed over with a notice, cut off by the
 //! next append.
 //!
-//! **Invariants.** Lines are only appended, and only under the writer's lock. A damaged line
-//! in the middle is an error: without it an entry's own bytes would be lost silently.
+//! **Invariants.** Written only under the writer's lock: appended to, or replaced as a whole by
+//! the store. Only a plain file is opened. A damaged line in the middle is an error: without it
+//! an entry's own bytes would be lost silently.
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -28,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::AddressError;
 use crate::site::Site;
+use crate::store::Writer;
 
 /// Bytes of somebody's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +119,13 @@ impl Record {
     }
 }
 
+/// An entry's bytes without its last newline: a file's last entry gets one only when another
+/// comes behind it, and is the same entry.
+pub(super) fn trimmed(raw: &[u8]) -> &[u8] {
+    let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
+    raw.strip_suffix(b"\r").unwrap_or(raw)
+}
+
 /// What was written so far.
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -133,12 +143,14 @@ pub(super) fn path(site: &Site) -> PathBuf {
 /// Reads every record; a missing file holds none.
 ///
 /// # Errors
-/// It cannot be read; `Record` with the line that is damaged.
+/// It cannot be read, or is no plain file; `Record` with the line that is damaged.
 pub(super) fn read(path: &Path) -> Result<Records, AddressError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let failed = |error| AddressError::Io("read", path.to_owned(), error);
+    let mut bytes = Vec::new();
+    match open(OpenOptions::new().read(true), path) {
+        Ok(mut file) => file.read_to_end(&mut bytes).map_err(failed)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Records::default()),
-        Err(error) => return Err(AddressError::Io("read", path.to_owned(), error)),
+        Err(error) => return Err(failed(error)),
     };
     let whole = whole_lines(&bytes);
     let bad = |line: usize, what: String| AddressError::Record(path.to_owned(), line + 1, what);
@@ -166,11 +178,7 @@ pub(super) fn read(path: &Path) -> Result<Records, AddressError> {
 /// It cannot be written; nothing that stood there is lost.
 pub(super) fn append(path: &Path, records: &[Record], readable: u32) -> Result<(), AddressError> {
     let failed = |error| AddressError::Io("write", path.to_owned(), error);
-    let mut text = Vec::new();
-    for record in records {
-        serde_json::to_writer(&mut text, record).map_err(|error| failed(error.into()))?;
-        text.push(b'\n');
-    }
+    let text = lines(records).map_err(failed)?;
     let is_new = !path.exists();
     append_bytes(path, &text, readable).map_err(failed)?;
     if is_new && let Some(directory) = path.parent() {
@@ -181,26 +189,85 @@ pub(super) fn append(path: &Path, records: &[Record], readable: u32) -> Result<(
     Ok(())
 }
 
-fn append_bytes(path: &Path, text: &[u8], readable: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)?;
-    let mode = 0o600 | (readable & 0o044);
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    let whole = whole_lines(&bytes).len() as u64;
-    if whole < bytes.len() as u64 {
-        file.set_len(whole)?;
+/// Keeps those of `records` that `keep` says, once half or more of them are not kept; returns
+/// whether it did. `records` are all of the file.
+///
+/// # Errors
+/// It cannot be replaced: it stands as it was, whole.
+pub(super) fn compact(
+    writer: &Writer,
+    path: &Path,
+    records: &Records,
+    keep: &[bool],
+    readable: u32,
+) -> Result<bool, AddressError> {
+    let kept: Vec<&Record> = records
+        .all
+        .iter()
+        .zip(keep)
+        .filter_map(|(record, &keep)| keep.then_some(record))
+        .collect();
+    if kept.len() * 2 > records.all.len() || records.all.is_empty() {
+        return Ok(false);
     }
+    let text = lines(kept).map_err(|error| AddressError::Io("write", path.to_owned(), error))?;
+    writer.replace_beside(path, &text, mode(readable))?;
+    Ok(true)
+}
+
+fn lines<'r>(records: impl IntoIterator<Item = &'r Record>) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for record in records {
+        serde_json::to_writer(&mut text, record)?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+fn mode(readable: u32) -> u32 {
+    0o600 | (readable & 0o044)
+}
+
+/// Opens a plain file; anything else, such as a FIFO, would make who asks wait for ever.
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<fs::File> {
+    let file = options
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a plain file")),
+    }
+}
+
+fn append_bytes(path: &Path, text: &[u8], readable: u32) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = open(options.mode(0o600), path)?;
+    file.set_permissions(fs::Permissions::from_mode(mode(readable)))?;
+    let whole = whole_length(&mut file)?;
+    file.set_len(whole)?;
     file.seek(io::SeekFrom::Start(whole))?;
     file.write_all(text)?;
     file.sync_all()
+}
+
+/// How many bytes there are up to the last newline. Read from the end: the file may be large.
+fn whole_length(file: &mut fs::File) -> io::Result<u64> {
+    const STEP: u64 = 64 * 1024;
+    let mut end = file.metadata()?.len();
+    while end > 0 {
+        let start = end.saturating_sub(STEP);
+        let mut bytes = Vec::new();
+        file.seek(io::SeekFrom::Start(start))?;
+        Read::by_ref(file)
+            .take(end - start)
+            .read_to_end(&mut bytes)?;
+        match bytes.iter().rposition(|&b| b == b'\n') {
+            Some(newline) => return Ok(start + newline as u64 + 1),
+            None => end = start,
+        }
+    }
+    Ok(0)
 }
 
 /// Everything up to the last newline.
@@ -257,6 +324,39 @@ mod tests {
         }
         fs::write(&path, b"{}\n").unwrap();
         assert!(matches!(read(&path), Err(AddressError::Record(_, 1, _))));
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn the_last_whole_line_is_found_however_long_what_follows_is() {
+        let path = std::env::temp_dir().join(format!("mm-whole-{}", std::process::id()));
+        for (whole, torn) in [(0, 0), (0, 9), (1, 0), (7, 200_000), (200_000, 65_536)] {
+            let mut bytes = vec![b'x'; whole];
+            if let Some(last) = bytes.last_mut() {
+                *last = b'\n';
+            }
+            bytes.extend(vec![b'y'; torn]);
+            fs::write(&path, &bytes).unwrap();
+            let mut file = fs::File::open(&path).unwrap();
+            assert_eq!(whole_length(&mut file).unwrap(), whole as u64);
+        }
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("mm-fifo-{}", std::process::id()));
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+        assert!(matches!(read(&path), Err(AddressError::Io("read", ..))));
+        let error = append(&path, &[record(b"a")], 0o644).unwrap_err();
+        assert!(error.to_string().contains("not a plain file"), "{error}");
         fs::remove_file(&path).unwrap();
     }
 }

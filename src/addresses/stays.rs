@@ -12,8 +12,8 @@ use super::decide::View;
 use super::edits::Edits;
 use super::error::AddressError;
 use super::found::{Means, Place};
-use super::include;
 use super::pipe::Leads;
+use super::{disk, include};
 
 /// Refuses a move that the posts of a list would not follow; what stays of its other addresses
 /// is reported.
@@ -65,18 +65,18 @@ fn stays(view: &View<'_>, row: &Row) -> Option<(Place, String)> {
         _ => return None,
     };
     let means = view.found.destinations(place);
-    means
-        .iter()
-        .any(|means| is_past_us(view, row, means))
+    let mut commands = means.iter().filter_map(|means| match means {
+        Means::Pipe(command) => Some(command),
+        _ => None,
+    });
+    commands
+        .any(|command| is_past_us(view, row, command))
         .then_some((place, why))
 }
 
-/// Whether a destination takes the list's mail elsewhere than into the tree that it moves to.
-fn is_past_us(view: &View<'_>, row: &Row, means: &Means) -> bool {
+/// Whether a command takes the list's mail elsewhere than into the tree that it moves to.
+fn is_past_us(view: &View<'_>, row: &Row, command: &[u8]) -> bool {
     let list = &row.wanted.list;
-    let Means::Pipe(command) = means else {
-        return false;
-    };
     match view.trees.leads(command) {
         Leads::Tree(tree, _, its) | Leads::Shell(tree, its) => {
             let goes = view.trees.of(view.parity, list);
@@ -98,16 +98,24 @@ pub(super) fn included(view: &View<'_>, row: &Row) -> Option<(Place, String)> {
         let Means::Include(path) = &means else {
             continue;
         };
-        let pipes = include::pipes(path).unwrap_or_default();
-        if pipes.iter().any(|pipe| is_past_us(view, row, pipe)) {
-            let path = String::from_utf8_lossy(path);
-            return Some((
-                place,
-                format!("it includes {path:?}, which pipes into a tree: Postfix bounces that"),
-            ));
+        let dialect = disk::dialect(view.trees.site);
+        let programs = include::programs(path, dialect).unwrap_or_default();
+        let mut past = programs.iter();
+        if let Some(program) = past.find(|program| is_past_us(view, row, &program.command)) {
+            return Some((place, into_a_tree(path, program)));
         }
     }
     None
+}
+
+/// What is wrong with a program of a list in a file that is included as `path`.
+pub(super) fn into_a_tree(path: &[u8], program: &include::Program) -> String {
+    format!(
+        "it includes {:?}, and {}, line {}, pipes into a tree: Postfix bounces that",
+        String::from_utf8_lossy(path),
+        program.file.to_string_lossy().escape_debug(),
+        program.line
+    )
 }
 
 /// The line that stands in the right place.

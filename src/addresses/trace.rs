@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::error::some_of;
 use super::expansion::{self, End, Step};
-use super::found::{Found, Means};
-use super::include;
+use super::found::Found;
 use super::pipe::{Leads, Trees};
+use super::{disk, include};
 use crate::list::{ListName, Verb};
 use crate::parity::{Parity, Role};
 use crate::tree::Tree;
@@ -126,15 +126,14 @@ type Facts = Vec<(&'static str, String)>;
 fn facts(trees: &Trees<'_>, parity: &Parity, end: &End) -> Facts {
     match end {
         End::Pipe(command) => leads(trees, parity, command),
-        End::Include(path) => match include::pipes(path.as_bytes()) {
+        End::Include(path) => match include::programs(path.as_bytes(), disk::dialect(trees.site)) {
             Err(error) => vec![("why", format!("it cannot be read: {error}"))],
-            Ok(pipes) if pipes.is_empty() => Vec::new(),
-            Ok(pipes) => {
-                let commands = pipes.iter().filter_map(|means| match means {
-                    Means::Pipe(command) => Some(format!("{:?}", String::from_utf8_lossy(command))),
-                    _ => None,
-                });
-                let commands: Vec<String> = commands.collect();
+            Ok(programs) if programs.is_empty() => Vec::new(),
+            Ok(programs) => {
+                let commands = programs.iter().map(|program| &program.command);
+                let commands: Vec<String> = commands
+                    .map(|command| format!("{:?}", String::from_utf8_lossy(command)))
+                    .collect();
                 vec![
                     ("programs", some_of(&commands)),
                     (

@@ -8,7 +8,7 @@ use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use atomicwrites::{AllowOverwrite, AtomicFile};
 use serde::{Deserialize, Serialize};
@@ -301,43 +301,36 @@ impl Writer {
     fn replace(&self, parity: &Parity) -> Result<(), StoreError> {
         let time = Timestamp::now();
         let text = render(parity, time);
-        // A link stays one: what it leads to is replaced.
-        let real = fs::canonicalize(&self.parity_file).unwrap_or_else(|_| self.parity_file.clone());
-        let owner = fs::metadata(&real).ok();
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
-        let done = AtomicFile::new(&real, AllowOverwrite).write_with_options(
-            |file| -> io::Result<()> {
-                file.write_all(text.as_bytes())?;
-                if let Some(owner) = &owner {
-                    let own = file.metadata()?;
-                    if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
-                        fchown(&*file, Some(owner.uid()), Some(owner.gid()))?;
-                    }
-                }
-                file.set_permissions(fs::Permissions::from_mode(0o644))?;
-                let second = UNIX_EPOCH + Duration::from_secs(time.0.unsigned_abs());
-                file.set_times(FileTimes::new().set_modified(second))
-            },
-            options,
-        );
-        match done {
+        let second = UNIX_EPOCH + Duration::from_secs(time.0.unsigned_abs());
+        match replace_file(&self.parity_file, text.as_bytes(), 0o644, second) {
             Ok(()) => Ok(()),
             // The rename may have happened before something failed: what stands decides, for
             // that is what every delivery sees.
             Err(_) if fs::read(&self.parity_file).is_ok_and(|bytes| bytes == text.as_bytes()) => {
                 Ok(())
             }
-            Err(error) => Err(StoreError::File(self.parity_file.clone(), error.into())),
+            Err(error) => Err(StoreError::File(self.parity_file.clone(), error)),
         }
     }
 
-    /// Removes what a killed writer left beside parity.toml.
+    /// Replaces another file of the state as a whole: whatever dies, the old or the new one
+    /// stands there. `mode`: its permission bits.
+    ///
+    /// # Errors
+    /// `File`; the old one then stands as it was, unless the rename was the last that worked.
+    pub fn replace_beside(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+        replace_file(path, bytes, mode, SystemTime::now())
+            .map_err(|error| StoreError::File(path.to_owned(), error))
+    }
+
+    /// Removes what a killed writer left beside parity.toml, and in the state's own directory
+    /// if that is another one.
     fn remove_leftovers(&self, site: &Site) {
+        let state = &site.config.state;
         let real = fs::canonicalize(&self.parity_file).unwrap_or_default();
-        let Ok(entries) = fs::read_dir(real.parent().unwrap_or(&site.config.state)) else {
-            return;
-        };
+        let beside = real.parent().unwrap_or(state);
+        let listed = [fs::read_dir(beside), fs::read_dir(state)];
+        let entries = listed.into_iter().flatten().flatten();
         for entry in entries.flatten() {
             let ours = entry
                 .file_name()
@@ -349,6 +342,30 @@ impl Writer {
             }
         }
     }
+}
+
+/// Replaces a file by one rename, with the owner that it had. A link stays one: what it leads
+/// to is replaced.
+fn replace_file(path: &Path, bytes: &[u8], mode: u32, modified: SystemTime) -> io::Result<()> {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let owner = fs::metadata(&real).ok();
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let done = AtomicFile::new(&real, AllowOverwrite).write_with_options(
+        |file| -> io::Result<()> {
+            file.write_all(bytes)?;
+            if let Some(owner) = &owner {
+                let own = file.metadata()?;
+                if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
+                    fchown(&*file, Some(owner.uid()), Some(owner.gid()))?;
+                }
+            }
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            file.set_times(FileTimes::new().set_modified(modified))
+        },
+        options,
+    );
+    done.map_err(io::Error::from)
 }
 
 /// Waits a moment for the lock; returns what the one before left in the file.
