@@ -30,10 +30,12 @@
 //! **Invariants**: nothing here knows a mailing list, a tree, or who uses this crate. The grammar
 //! half (`grammar`) does no I/O, `disk` knows no grammar, and `mta`, which knows both, is known by neither.
 
+mod contents;
 mod disk;
 mod grammar;
 mod mta;
 
+pub use contents::Contents;
 pub use disk::error::{FileError, Stands};
 pub use disk::exchange::{Exchanged, Method, Prepared, Replaced};
 pub use disk::file::{Original, replace};

@@ -14,10 +14,14 @@ use std::os::unix::fs::MetadataExt as _;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
+use crate::contents::Contents;
 use crate::disk::error::FileError;
 use crate::disk::file::{Identity, Original, stat};
 use crate::disk::leftover::{self, Leftover};
 use crate::disk::looks;
+
+/// How much of small slices is written at a time, in bytes; a larger slice is written as it stands.
+const BUFFER: usize = 256 * 1024;
 
 /// The new file, whole and on disk, under a temporary name. Dropped, it is removed.
 #[derive(Debug)]
@@ -31,12 +35,12 @@ pub struct Prepared<'o> {
 }
 
 impl<'o> Prepared<'o> {
-    /// Writes `bytes` to the empty `file`, which stands under the name of `temporary`.
-    pub(crate) fn fill(
+    /// Writes `contents` to the empty `file`, which stands under the name of `temporary`.
+    pub(crate) fn fill<C: Contents + ?Sized>(
         original: &'o Original,
         temporary: Leftover,
         file: File,
-        bytes: &[u8],
+        contents: &C,
     ) -> Result<Self, FileError> {
         let own =
             stat(&file).map_err(|source| original.failed("look at a temporary file", source))?;
@@ -45,16 +49,15 @@ impl<'o> Prepared<'o> {
             temporary,
             file,
             own,
-            size: bytes.len(),
+            size: 0,
         };
-        prepared.write(bytes)?;
+        prepared.write(contents)?;
         Ok(prepared)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+    fn write<C: Contents + ?Sized>(&mut self, contents: &C) -> Result<(), FileError> {
         let original = self.original;
-        self.file
-            .write_all(bytes)
+        self.size = write_slices(&self.file, contents)
             .map_err(|source| original.failed("write a temporary file", source))?;
         self.look_alike().map_err(|source| {
             original.failed(
@@ -197,6 +200,18 @@ impl<'o> Prepared<'o> {
             method: Method::Renamed,
         })
     }
+}
+
+/// Writes all slices, small ones together, and returns how many bytes they were.
+fn write_slices<C: Contents + ?Sized>(file: &File, contents: &C) -> io::Result<usize> {
+    let mut out = io::BufWriter::with_capacity(BUFFER, file);
+    let mut size = 0;
+    for slice in contents.slices() {
+        out.write_all(slice)?;
+        size += slice.len();
+    }
+    out.flush()?;
+    Ok(size)
 }
 
 fn swap(temporary: &Leftover, base: &OsStr) -> Result<(), Errno> {

@@ -31,20 +31,25 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::contents::Contents;
 use crate::disk::error::FileError;
 use crate::disk::exchange::{Prepared, Replaced};
 use crate::disk::leftover::{self, Leftover};
+
+/// How much of a file is read at a time to compare it, in bytes.
+const COMPARED: usize = 256 * 1024;
 
 /// A file as it was read.
 #[derive(Debug, Clone)]
 pub struct Original {
     path: PathBuf,
     real: PathBuf,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     identity: Identity,
     /// How many names it has.
     names: u64,
@@ -124,7 +129,7 @@ impl Original {
         Ok(Self {
             path: path.to_owned(),
             real,
-            bytes,
+            bytes: Arc::new(bytes),
             identity,
             names: metadata.nlink(),
             mode: metadata.mode() & 0o7777,
@@ -145,6 +150,11 @@ impl Original {
     /// What was read.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// What was read, for somebody who holds it as well.
+    pub fn shared(&self) -> Arc<Vec<u8>> {
+        Arc::clone(&self.bytes)
     }
 
     /// The user and the group it belongs to, and its permission bits.
@@ -172,12 +182,12 @@ impl Original {
         }
     }
 
-    /// Writes `bytes` to a temporary file beside this one that looks like it. Removes what killed
+    /// Writes `contents` to a temporary file beside this one that looks like it. Removes what killed
     /// runs left there.
     ///
     /// # Errors
     /// Nothing has changed. `HardLinked` as [`Original::check_one_name`] says; `Write`.
-    pub fn prepare(&self, bytes: &[u8]) -> Result<Prepared<'_>, FileError> {
+    pub fn prepare<C: Contents + ?Sized>(&self, contents: &C) -> Result<Prepared<'_>, FileError> {
         self.check_one_name()?;
         let directory = self
             .open_directory()
@@ -192,7 +202,7 @@ impl Original {
             self,
             Leftover::new(directory, name),
             File::from(descriptor),
-            bytes,
+            contents,
         )
     }
 
@@ -267,9 +277,26 @@ impl Original {
         if !stat(&file)?.same_content(&self.identity) {
             return Ok(false);
         }
-        let mut bytes = Vec::with_capacity(self.bytes.len() + 1);
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes == self.bytes)
+        holds(&mut file, &self.bytes)
+    }
+}
+
+/// Whether a file holds exactly these bytes, from where it is read to its end.
+fn holds(file: &mut File, mut bytes: &[u8]) -> io::Result<bool> {
+    let mut block = vec![0; COMPARED];
+    loop {
+        let read = match file.read(&mut block) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if read == 0 {
+            return Ok(bytes.is_empty());
+        }
+        match bytes.split_at_checked(read) {
+            Some((same, rest)) if *same == block[..read] => bytes = rest,
+            _ => return Ok(false),
+        }
     }
 }
 
@@ -277,10 +304,13 @@ pub(crate) fn stat(file: impl AsFd) -> io::Result<Identity> {
     Ok(Identity::of(&rustix::fs::fstat(file)?))
 }
 
-/// Replaces a file by `bytes`, if it is still what was read.
+/// Replaces a file by `contents`, if it is still what was read.
 ///
 /// # Errors
 /// Those of [`Original::prepare`], [`Prepared::exchange`] and [`crate::Exchanged::keep`].
-pub fn replace(original: &Original, bytes: &[u8]) -> Result<Replaced, FileError> {
-    original.prepare(bytes)?.exchange()?.keep()
+pub fn replace<C: Contents + ?Sized>(
+    original: &Original,
+    contents: &C,
+) -> Result<Replaced, FileError> {
+    original.prepare(contents)?.exchange()?.keep()
 }

@@ -1,22 +1,22 @@
 //! A file as entries and what stands between them, whose bytes, joined, *are* the file.
 //!
 //! Parsing cuts the file into chunks: entries, lines the MTA skips, comments and blank lines. A
-//! chunk is a range of the file's one buffer until an edit gives it bytes of its own. Chunks are
-//! never moved: an inserted one is linked in behind another, so that a handle stays good and a
-//! hundred thousand insertions cost no more than that.
+//! chunk is a range of the file's one buffer until an edit gives it bytes of its own (`chunks`), and
+//! a name is found by a table of their hashes (`names`): a million entries cost less than their text.
 //!
 //! **Invariants**: parse then print is the identity on every byte string. An edit changes the bytes
 //! that were asked for, is read back before it stands, and leaves the document as it was if it
 //! would be read as anything else. No disk, no list manager's words.
 
-use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::OnceLock;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
 use memchr::memrchr;
 
+use crate::contents::Contents as _;
+use crate::grammar::chunks::{Chunks, Kind};
 use crate::grammar::dialect::{Dialect, Winner, effect, fold, is_plain, pieces, read};
-use crate::grammar::entry::{Entry, EntryId, name_of};
+use crate::grammar::entry::{Entry, EntryId, name_of, with_name};
 use crate::grammar::error::{Effect, Problem, ProblemKind};
 use crate::grammar::names::Names;
 use crate::grammar::reading::{Piece, PieceKind, newlines};
@@ -30,42 +30,11 @@ pub struct Double {
     pub entries: Vec<EntryId>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Entry,
-    /// A logical line that the MTA skips.
-    Skipped,
-    /// Comments and blank lines.
-    Between,
-    /// Was an entry. Empty, but still a place that things can be put back to.
-    Removed,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Text {
-    /// A range of the file as it was parsed.
-    Original(Range<usize>),
-    Edited(Box<[u8]>),
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Chunk {
-    pub(crate) kind: Kind,
-    pub(crate) text: Text,
-    /// The line of its first byte, from 1, as long as no edit has changed the number of lines.
-    pub(crate) line: usize,
-    pub(crate) next: Option<usize>,
-}
-
 /// An aliases file.
 #[derive(Debug, Clone)]
 pub struct Document {
     pub(crate) dialect: Dialect,
-    pub(crate) original: Vec<u8>,
-    /// In the order of making; the order of the file is that of the links, from `first`.
-    pub(crate) chunks: Vec<Chunk>,
-    pub(crate) first: Option<usize>,
-    pub(crate) last: Option<usize>,
+    pub(crate) chunks: Chunks,
     problems: Vec<Problem>,
     pub(crate) names: OnceLock<Names>,
     pub(crate) lines_shifted: bool,
@@ -75,27 +44,19 @@ impl Document {
     /// Reads a file. This never fails: what cannot be read is kept, and told by
     /// [`problems`](Self::problems).
     pub fn parse(file: impl Into<Vec<u8>>, dialect: Dialect) -> Self {
-        let original: Vec<u8> = file.into();
-        let mut chunks: Vec<Chunk> = Vec::new();
+        Self::parse_shared(Arc::new(file.into()), dialect)
+    }
+
+    /// As [`parse`](Self::parse), of bytes that somebody else holds as well: they are not copied.
+    pub fn parse_shared(file: Arc<Vec<u8>>, dialect: Dialect) -> Self {
+        let mut chunks = Chunks::of(Arc::clone(&file));
         let mut problems = Vec::new();
-        pieces(&original, dialect, |piece| {
-            let kind = judge(&original, &piece, dialect, &mut problems);
-            let next = Some(chunks.len() + 1);
-            chunks.push(Chunk {
-                kind,
-                text: Text::Original(piece.span),
-                line: piece.line,
-                next,
-            });
+        pieces(&file, dialect, |piece| {
+            let kind = judge(&file, &piece, dialect, &mut problems);
+            chunks.push(kind, piece.span.start, piece.line);
         });
-        if let Some(last) = chunks.last_mut() {
-            last.next = None;
-        }
         Self {
             dialect,
-            first: (!chunks.is_empty()).then_some(0),
-            last: chunks.len().checked_sub(1),
-            original,
             chunks,
             problems,
             names: OnceLock::new(),
@@ -103,12 +64,11 @@ impl Document {
         }
     }
 
-    /// The file as it is now.
+    /// The file as it is now. [`Contents`](crate::Contents) has it without a copy.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.original.len() + self.original.len() / 8);
-        for index in self.order() {
-            bytes.extend_from_slice(self.text(index));
-        }
+        let mut bytes = Vec::with_capacity(self.size());
+        self.slices()
+            .for_each(|slice| bytes.extend_from_slice(slice));
         bytes
     }
 
@@ -130,54 +90,75 @@ impl Document {
             let line = if self.lines_shifted {
                 lines
             } else {
-                self.chunks[index].line
+                self.chunks.line(index)
             };
             if self.lines_shifted {
                 lines += newlines(self.text(index));
             }
-            (self.chunks[index].kind == Kind::Entry).then(|| self.view(index, line))
+            self.stands(index).then(|| self.view(index, line))
         })
     }
 
     /// One entry; none if it was removed. Costs the same in any file, unless an edit has changed
     /// the number of lines, which are then counted again.
     pub fn entry(&self, id: EntryId) -> Option<Entry<'_>> {
-        let chunk = self
-            .chunks
-            .get(id.0)
-            .filter(|chunk| chunk.kind == Kind::Entry)?;
+        if !self.stands(id.0) {
+            return None;
+        }
         let line = if self.lines_shifted {
             self.line_now(id.0)
         } else {
-            chunk.line
+            self.chunks.line(id.0)
         };
         Some(self.view(id.0, line))
+    }
+
+    /// The entry that stands before this one; none for the first.
+    pub fn entry_before(&self, id: EntryId) -> Option<EntryId> {
+        if self.chunks.is_of_the_file(id.0) && !self.chunks.has_insertions() {
+            return (0..id.0)
+                .rev()
+                .find(|index| self.stands(*index))
+                .map(EntryId);
+        }
+        let above = self.order().take_while(|index| *index != id.0);
+        above
+            .filter(|index| self.stands(*index))
+            .last()
+            .map(EntryId)
+    }
+
+    /// The entries of `name` (in any case, unquoted), in the order of the file.
+    pub fn named(&self, name: &[u8]) -> Vec<EntryId> {
+        let name = fold(name, self.dialect);
+        let names = self.names.get_or_init(|| self.index());
+        let has_it = |index: &usize| self.stands(*index) && self.name(EntryId(*index)) == name;
+        let mut entries: Vec<EntryId> = names
+            .candidates(&name)
+            .filter(has_it)
+            .map(EntryId)
+            .collect();
+        self.sort(&mut entries);
+        entries
     }
 
     /// The entry that mail for `name` (in any case, unquoted) goes to: of doubles the one that
     /// [wins](Dialect::winner); where the MTA refuses doubles, the first.
     pub fn lookup(&self, name: &[u8]) -> Option<EntryId> {
-        let name = fold(name, self.dialect);
-        let candidate = self.names.get_or_init(|| self.index()).candidate(&name)?;
-        let stands = self.chunks[candidate.0].kind == Kind::Entry;
-        if stands && self.name(candidate) == name {
-            return Some(candidate);
-        }
-        // It was removed (another one of the name may stand), or two names have one hash.
-        let mut standing = self.entries().filter(|entry| entry.name() == name);
-        let wins = match self.dialect.winner() {
-            Winner::First | Winner::Refused => standing.next(),
-            Winner::Last => standing.last(),
-        };
-        wins.map(|entry| entry.id())
+        self.winner_of(&self.named(name))
     }
 
     /// The entries that mail goes by, in the order of the file: one for each name, none if the MTA
     /// [refuses](Self::refused) the file.
     pub fn effective(&self) -> impl Iterator<Item = Entry<'_>> {
         let refused = self.refused().is_some();
+        let mut passed_over = HashSet::new();
+        for double in self.doubles() {
+            let winner = self.winner_of(&double.entries);
+            passed_over.extend(double.entries.into_iter().filter(|id| Some(*id) != winner));
+        }
         self.entries()
-            .filter(move |entry| !refused && self.lookup(&entry.name()) == Some(entry.id()))
+            .filter(move |entry| !refused && !passed_over.contains(&entry.id()))
     }
 
     /// The line, from 1, for which the MTA refuses the whole file, in the file as it was parsed.
@@ -197,48 +178,48 @@ impl Document {
 
     /// The names that stand more than once, in the order of their first entries.
     pub fn doubles(&self) -> Vec<Double> {
-        let mut firsts = Names::with_capacity(self.chunks.len());
-        let mut later: HashMap<Vec<u8>, Vec<EntryId>> = HashMap::new();
-        let mut found = Vec::new();
-        for entry in self.entries() {
-            let name = entry.name();
-            let Some(earlier) = firsts.note(&name, entry.id()) else {
-                continue;
-            };
-            let entries = later.entry(name.clone()).or_insert_with(|| {
-                found.push((earlier, name.clone()));
-                if self.name(earlier) == name {
-                    vec![earlier]
-                } else {
-                    Vec::new()
-                }
-            });
-            entries.push(entry.id());
+        let kept = self.names.get().filter(|names| !names.has_later());
+        let built = kept.is_none().then(|| self.index());
+        let mut doubles = Vec::new();
+        for run in kept.or(built.as_ref()).into_iter().flat_map(Names::runs) {
+            let mut by_name: HashMap<Vec<u8>, Vec<EntryId>> = HashMap::new();
+            for id in run
+                .into_iter()
+                .filter(|index| self.stands(*index))
+                .map(EntryId)
+            {
+                by_name.entry(self.name(id)).or_default().push(id);
+            }
+            let twice = by_name.into_iter().filter(|(_, entries)| entries.len() > 1);
+            doubles.extend(twice.map(|(name, entries)| Double { name, entries }));
         }
-        found
-            .into_iter()
-            .filter_map(|(_, name)| {
-                Some(Double {
-                    entries: later.remove(&name)?,
-                    name,
-                })
-            })
-            .filter(|double| double.entries.len() > 1)
-            .collect()
+        doubles
+            .iter_mut()
+            .for_each(|double| self.sort(&mut double.entries));
+        let mut firsts: Vec<EntryId> = doubles.iter().map(|double| double.entries[0]).collect();
+        self.sort(&mut firsts);
+        let rank: HashMap<EntryId, usize> = firsts.into_iter().zip(0..).collect();
+        doubles.sort_by_key(|double| rank.get(&double.entries[0]).copied());
+        if let Some(names) = built {
+            // Nobody else has built it meanwhile, or just the same.
+            let _ = self.names.set(names);
+        }
+        doubles
     }
 }
 
 /// The inner half: chunks and their order.
 impl Document {
     pub(crate) fn order(&self) -> impl Iterator<Item = usize> {
-        std::iter::successors(self.first, |index| self.chunks[*index].next)
+        self.chunks.from(self.chunks.first())
     }
 
     pub(crate) fn text(&self, index: usize) -> &[u8] {
-        match &self.chunks[index].text {
-            Text::Original(range) => &self.original[range.clone()],
-            Text::Edited(bytes) => bytes,
-        }
+        self.chunks.text(index)
+    }
+
+    fn stands(&self, index: usize) -> bool {
+        self.chunks.kind(index) == Some(Kind::Entry)
     }
 
     fn view(&self, index: usize, line: usize) -> Entry<'_> {
@@ -254,20 +235,40 @@ impl Document {
         name_of(self.text(id.0), self.dialect)
     }
 
+    /// Of all entries of one name, in the order of the file.
+    fn winner_of(&self, entries: &[EntryId]) -> Option<EntryId> {
+        match self.dialect.winner() {
+            Winner::First | Winner::Refused => entries.first().copied(),
+            Winner::Last => entries.last().copied(),
+        }
+    }
+
+    /// Puts entries into the order of the file.
+    fn sort(&self, entries: &mut [EntryId]) {
+        if entries.len() < 2 {
+            return;
+        }
+        if entries.iter().all(|id| self.chunks.is_of_the_file(id.0)) {
+            entries.sort_unstable_by_key(|id| id.0);
+            return;
+        }
+        let asked: HashSet<usize> = entries.iter().map(|id| id.0).collect();
+        let places = self.order().filter(|index| asked.contains(index)).zip(0..);
+        let places: HashMap<usize, usize> = places.collect();
+        entries.sort_by_key(|id| places.get(&id.0).copied());
+    }
+
     fn line_now(&self, wanted: usize) -> usize {
         let above = self.order().take_while(|index| *index != wanted);
         1 + above.map(|index| newlines(self.text(index))).sum::<usize>()
     }
 
     fn index(&self) -> Names {
-        let mut names = Names::with_capacity(self.chunks.len());
-        for entry in self.entries() {
-            match self.dialect.winner() {
-                Winner::First | Winner::Refused => names.note(&entry.name(), entry.id()),
-                Winner::Last => names.replace(&entry.name(), entry.id()),
-            };
-        }
-        names
+        Names::of(self.chunks.len(), |take| {
+            for index in (0..self.chunks.len()).filter(|index| self.stands(*index)) {
+                with_name(self.text(index), self.dialect, |name| take(index, name));
+            }
+        })
     }
 }
 

@@ -11,9 +11,10 @@ use std::sync::OnceLock;
 
 use memchr::{memchr, memrchr};
 
+use crate::grammar::chunks::Kind;
 use crate::grammar::dialect::{fold, pieces, read};
-use crate::grammar::document::{Chunk, Document, Kind, Text, judge};
-use crate::grammar::entry::{Destination, Entry, EntryId};
+use crate::grammar::document::{Document, judge};
+use crate::grammar::entry::{Destination, Entry, EntryId, name_of};
 use crate::grammar::error::EditError;
 use crate::grammar::reading::newlines;
 
@@ -55,7 +56,7 @@ impl Document {
         if !stands {
             return Err(EditError::NotOneDestination);
         }
-        self.set_text(id.0, edited);
+        self.set_text(id.0, &edited);
         Ok(())
     }
 
@@ -93,8 +94,8 @@ impl Document {
     /// `NoSuchEntry` if it is not there.
     pub fn remove(&mut self, id: EntryId) -> Result<Vec<u8>, EditError> {
         let raw = self.entry(id).ok_or(EditError::NoSuchEntry)?.raw().to_vec();
-        self.chunks[id.0].kind = Kind::Removed;
-        self.set_text(id.0, Vec::new());
+        self.chunks.set_kind(id.0, Kind::Removed);
+        self.set_text(id.0, &[]);
         Ok(raw)
     }
 
@@ -113,30 +114,17 @@ impl Document {
         self.check_one_entry(raw)?;
         let above = match after {
             Some(id) => Some(self.place(id)?),
-            None => self.last,
+            None => self.chunks.last(),
         };
         self.end_line_above(above);
-        let next = match above {
-            Some(index) => self.chunks[index].next,
-            None => self.first,
-        };
+        let next = above.and_then(|index| self.chunks.next(index));
         let raw = self.ended(raw, next);
-        let index = self.chunks.len();
-        self.chunks.push(Chunk {
-            kind: Kind::Entry,
-            text: Text::Edited(raw.into()),
-            line: 0,
-            next,
-        });
-        match above {
-            Some(above) => self.chunks[above].next = Some(index),
-            None => self.first = Some(index),
-        }
-        if next.is_none() {
-            self.last = Some(index);
-        }
+        let index = self.chunks.insert(above, &raw);
         self.lines_shifted = true;
-        self.note_name(EntryId(index));
+        let name = self.name(EntryId(index));
+        if let Some(names) = self.names.get_mut() {
+            names.add(index, &name);
+        }
         Ok(EntryId(index))
     }
 
@@ -147,32 +135,24 @@ impl Document {
     pub fn replace_raw(&mut self, id: EntryId, raw: &[u8]) -> Result<(), EditError> {
         self.entry(id).ok_or(EditError::NoSuchEntry)?;
         self.check_one_entry(raw)?;
-        let raw = self.ended(raw, self.chunks[id.0].next);
-        self.set_text(id.0, raw);
-        self.names = OnceLock::new();
+        let raw = self.ended(raw, self.chunks.next(id.0));
+        if name_of(&raw, self.dialect) != self.name(id) {
+            self.names = OnceLock::new();
+        }
+        self.set_text(id.0, &raw);
         Ok(())
     }
 }
 
 impl Document {
-    fn set_text(&mut self, index: usize, bytes: Vec<u8>) {
-        self.lines_shifted |= newlines(self.text(index)) != newlines(&bytes);
-        self.chunks[index].text = Text::Edited(bytes.into());
-    }
-
-    /// Keeps the index of names up to date with a new entry; a double makes it start over.
-    fn note_name(&mut self, id: EntryId) {
-        let name = self.name(id);
-        if let Some(names) = self.names.get_mut()
-            && names.note(&name, id).is_some()
-        {
-            self.names = OnceLock::new();
-        }
+    fn set_text(&mut self, index: usize, bytes: &[u8]) {
+        self.lines_shifted |= newlines(self.text(index)) != newlines(bytes);
+        self.chunks.set_text(index, &[bytes]);
     }
 
     /// A chunk that is or was an entry.
     fn place(&self, id: EntryId) -> Result<usize, EditError> {
-        match self.chunks.get(id.0).map(|chunk| chunk.kind) {
+        match self.chunks.kind(id.0) {
             Some(Kind::Entry | Kind::Removed) => Ok(id.0),
             _ => Err(EditError::NoSuchEntry),
         }
@@ -198,12 +178,14 @@ impl Document {
             return;
         }
         let ended = [text, self.missing_ending(text)].concat();
-        self.set_text(index, ended);
+        self.set_text(index, &ended);
     }
 
     /// `raw`, with a newline behind it if it has none and something follows.
     fn ended(&self, raw: &[u8], next: Option<usize>) -> Vec<u8> {
-        let followed = std::iter::successors(next, |index| self.chunks[*index].next)
+        let followed = self
+            .chunks
+            .from(next)
             .any(|index| !self.text(index).is_empty());
         let missing = followed && !raw.ends_with(b"\n");
         let ending = if missing {
@@ -231,7 +213,7 @@ impl Document {
         let above = after
             .map(|id| id.0)
             .filter(|index| *index < self.chunks.len())
-            .or(self.last);
+            .or(self.chunks.last());
         match self.last_written(above).map(|index| self.text(index)) {
             Some(text) if text.ends_with(b"\r\n") => b"\r\n",
             Some(text) if text.ends_with(b"\n") => b"\n",
@@ -241,8 +223,8 @@ impl Document {
 
     /// The ending of the file's last complete line.
     fn usual_ending(&self) -> &'static [u8] {
-        match memrchr(b'\n', &self.original) {
-            Some(at) if self.original[..at].ends_with(b"\r") => b"\r\n",
+        match memrchr(b'\n', self.chunks.file()) {
+            Some(at) if self.chunks.file()[..at].ends_with(b"\r") => b"\r\n",
             _ => b"\n",
         }
     }

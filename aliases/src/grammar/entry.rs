@@ -95,6 +95,14 @@ impl<'a> Destination<'a> {
     }
 }
 
+/// Hands the name of an entry to `take`; an ordinary one in the case that it has in the file.
+pub(crate) fn with_name(raw: &[u8], dialect: Dialect, take: impl FnOnce(&[u8])) {
+    match memchr(b':', raw).map(|colon| &raw[..colon]) {
+        Some(name) if is_plain_name(name) => take(name),
+        _ => take(&read(raw, dialect).name),
+    }
+}
+
 /// The name of an entry, without reading what is right of the colon if it is an ordinary one.
 pub(crate) fn name_of(raw: &[u8], dialect: Dialect) -> Vec<u8> {
     match memchr(b':', raw).map(|colon| &raw[..colon]) {

@@ -4,6 +4,7 @@
 //!
 //! **Invariants**: no I/O, and nothing here knows a path, a tool or a database.
 
+pub(crate) mod chunks;
 pub(crate) mod dialect;
 pub(crate) mod document;
 mod edit;

@@ -36,6 +36,7 @@ use self::build::Built;
 use self::error::{Cause, MtaError, PublishError};
 use self::expected::Expected;
 use self::postfix::{Map, Postfix};
+use crate::contents::Contents;
 use crate::disk::exchange::Replaced;
 use crate::disk::file::Original;
 
@@ -89,10 +90,10 @@ impl Mta {
     ///
     /// # Errors
     /// By what stands afterwards: see [`PublishError`].
-    pub fn publish(
+    pub fn publish<C: Contents + ?Sized>(
         &self,
         original: &Original,
-        text: &[u8],
+        text: &C,
         expected: &[Expected],
     ) -> Result<Published, PublishError> {
         let prepared = || original.prepare(text).map_err(PublishError::refused);
@@ -108,7 +109,8 @@ impl Mta {
         let maps = postfix.maps_of(original)?;
         // Written before the maps are, so that no map is older than its text.
         let prepared = prepared()?;
-        let mut built = build_beside(postfix, &maps, original, text, expected)?;
+        let text: Vec<&[u8]> = text.slices().collect();
+        let mut built = build_beside(postfix, &maps, original, &text.concat(), expected)?;
         let exchanged = prepared.exchange().map_err(PublishError::refused)?;
         if let Err(cause) = move_in(postfix, &mut built, expected) {
             let maps_back = move_out(&mut built);
