@@ -10,6 +10,8 @@ mod rig;
 /// A client of a few lines, for the bytes that ready-made ones would mend.
 mod smtp;
 
+/// Mail through each of the four MTAs.
+mod mta;
 /// Mail through Postfix while lists move.
 mod postfix;
 

@@ -123,7 +123,7 @@ impl Scene {
         let fill = work.join("fill");
         lay_out(&work, &fill);
         let mut scene = Scene {
-            base: base(),
+            base: base("postfix"),
             work,
             calls: Vec::new(),
             old: Shown::nothing(),

@@ -31,7 +31,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Sends `message`, lines ending in LF, to one recipient; returns the queue id.
+    /// Sends `message`, lines ending in LF, to one recipient; returns the reply.
     ///
     /// # Errors
     /// Anything but acceptance, the reply in the text.
@@ -43,12 +43,7 @@ impl Client {
         self.say("DATA")?;
         self.expect_reply(354)?;
         self.stream().write_all(&on_the_wire(message))?;
-        let reply = self.expect_reply(250)?;
-        reply
-            .text
-            .rsplit_once("queued as ")
-            .map(|(_, id)| id.to_owned())
-            .ok_or_else(|| std::io::Error::other(format!("no queue id in {reply:?}")))
+        Ok(self.expect_reply(250)?.text)
     }
 
     /// The answer to a recipient, without sending anything to it.

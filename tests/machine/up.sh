@@ -1,6 +1,6 @@
 #!/bin/sh
-# Brings a machine up: BASE seen at RUN/root with RUN's own etc, var, srv, programs and
-# dev, and keeps it up. Run by rig.rs as the first process of a new mount and PID
+# Brings a machine up: BASE seen at RUN/root with RUN's own etc, run, var, srv, programs
+# and dev, and keeps it up. Run by rig.rs as the first process of a new mount and PID
 # namespace: when it ends, so does all that ran in the machine, and no mount is left.
 #
 # usage: up.sh BASE RUN
@@ -9,6 +9,7 @@ base=$1 run=$2
 mount --bind "$base" "$run/root"
 mount -o remount,bind,ro "$run/root"
 mount --bind "$run/etc" "$run/root/etc"
+mount --bind "$run/run" "$run/root/run"
 mount --bind "$run/var" "$run/root/var"
 mount --bind "$run/srv" "$run/root/srv"
 mount --bind "$run/programs" "$run/root/usr/lib/mm-deliver"

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use super::{Machine, sender};
+use super::{Agent, Machine, sender};
+
+/// The PATH that mm-deliver gives to a tree's program (src/handover.rs).
+const OWN_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// One message as a tree's program got it.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
+    agent: &'static dyn Agent,
     pub(crate) tree: &'static str,
     pub(crate) argv: Vec<String>,
     pub(crate) environment: BTreeMap<String, String>,
@@ -28,7 +32,10 @@ impl Machine {
                 let name = path.file_name().unwrap().to_owned();
                 let partial = name.as_encoded_bytes().starts_with(b".");
                 assert!(!partial, "half a message arrived: {path:?}");
-                found.push((name, Delivery::parse(tree, &fs::read(&path).unwrap())));
+                found.push((
+                    name,
+                    Delivery::parse(self.agent, tree, &fs::read(&path).unwrap()),
+                ));
                 fs::remove_file(path).unwrap();
             }
         }
@@ -47,7 +54,7 @@ impl Machine {
 
 impl Delivery {
     /// Reads what `tree.c` wrote.
-    fn parse(tree: &'static str, file: &[u8]) -> Delivery {
+    fn parse(agent: &'static dyn Agent, tree: &'static str, file: &[u8]) -> Delivery {
         let mut rest = file;
         let mut word = || {
             let end = rest.iter().position(|&b| b == 0).unwrap();
@@ -67,6 +74,7 @@ impl Delivery {
             .collect();
         let user = (word().parse().unwrap(), word().parse().unwrap());
         Delivery {
+            agent,
             tree,
             argv,
             environment,
@@ -75,25 +83,34 @@ impl Delivery {
         }
     }
 
-    /// The message without what Postfix put before it: the From_ line and its own fields.
+    /// Who handed it over, where the MTA's log does not tell: mm-deliver gives a tree a PATH
+    /// of its own.
+    pub(super) fn ran_by(&self) -> Option<&str> {
+        match self.environment.get("PATH")?.as_str() {
+            OWN_PATH => Some("/usr/lib/mm-deliver/mm-deliver"),
+            _ => self.argv.first().map(String::as_str),
+        }
+    }
+
+    /// The message without what the MTA put round it: the From_ line, its own fields, and an
+    /// empty line at the end.
     pub(crate) fn message(&self) -> &[u8] {
         let mut rest = self.stdin.as_slice();
-        let from = format!("From {} ", sender());
-        assert!(rest.starts_with(from.as_bytes()), "no From_ line");
-        rest = after_line(rest);
-        for field in [
-            "Return-Path:",
-            "X-Original-To:",
-            "Delivered-To:",
-            "Received:",
-        ] {
+        if self.agent.has_from_line() {
+            let from = format!("From {} ", sender());
+            assert!(rest.starts_with(from.as_bytes()), "no From_ line");
+            rest = after_line(rest);
+        }
+        for field in self.agent.fields() {
             assert!(rest.starts_with(field.as_bytes()), "{field} is missing");
             rest = after_line(rest);
             while rest.starts_with(b"\t") {
                 rest = after_line(rest);
             }
         }
-        rest
+        let tail = self.agent.tail();
+        rest.strip_suffix(tail)
+            .unwrap_or_else(|| panic!("{tail:?} is missing at the end"))
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::namespace::{set_mode, source};
+use super::{Agent, Machine};
 
 /// The ten addresses of a Mailman 2.1 list and the word that each hands to its program.
 pub(crate) const VERBS: [(&str, &str); 10] = [
@@ -21,8 +22,6 @@ pub(crate) const VERBS: [(&str, &str); 10] = [
     ("-subscribe", "subscribe"),
     ("-unsubscribe", "unsubscribe"),
 ];
-const NOBODY: u32 = 65534;
-
 const SITE: &str = r#"state = "/var/lib/mm-deliver"
 owner = "root"
 group = "list"
@@ -40,16 +39,20 @@ root = "/srv/mailman/var"
 
 [aliases]
 files = ["/etc/aliases"]
-mta = "postfix"
+mta = "MTA"
 
 [deliver]
 program = "/usr/lib/mm-deliver/mm-deliver"
-users = ["nobody"]
+users = ["USER"]
 "#;
 
 /// Puts our programs, two trees, their lists and the aliases of an admin who has never heard
 /// of us into the machine.
-pub(super) fn install(run: &Path, lists: &[&str]) {
+pub(super) fn install(run: &Path, agent: &dyn Agent, lists: &[&str]) {
+    let site = SITE
+        .replace("MTA", agent.name())
+        .replace("USER", agent.user());
+    let user = account(run, agent.user()).0;
     let programs = [
         (deliver_program(), "mm-deliver"),
         (env!("CARGO_BIN_EXE_mm-parity").into(), "mm-parity"),
@@ -64,7 +67,7 @@ pub(super) fn install(run: &Path, lists: &[&str]) {
     }
     put(
         &run.join("etc/mm-deliver/site.toml"),
-        SITE.as_bytes(),
+        site.as_bytes(),
         0o644,
     );
     let mailman = run.join("srv/mailman");
@@ -74,7 +77,7 @@ pub(super) fn install(run: &Path, lists: &[&str]) {
         put(&root.join("Mailman/Version.py"), version.as_bytes(), 0o644);
         let spool = root.join("spool");
         fs::create_dir(&spool).unwrap();
-        chown(&spool, Some(NOBODY), None).unwrap();
+        chown(&spool, Some(user), None).unwrap();
         let program = root.join("mail/mailman");
         fs::create_dir(root.join("mail")).unwrap();
         let status = Command::new("gcc")
@@ -116,5 +119,21 @@ pub(crate) fn deliver_program() -> PathBuf {
             println!("MM_HOT_DIR is not set: mm-deliver as cargo built it, not as it is shipped");
             env!("CARGO_BIN_EXE_mm-deliver").into()
         }
+    }
+}
+
+/// The numbers of a user of the machine and of its group.
+fn account(run: &Path, name: &str) -> (u32, u32) {
+    let accounts = fs::read_to_string(run.join("etc/passwd")).unwrap();
+    let begin = format!("{name}:");
+    let line = accounts.lines().find(|line| line.starts_with(&begin));
+    let mut numbers = line.unwrap().split(':').skip(2).map(|n| n.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+impl Machine {
+    /// Whom the MTA runs pipes as: user and group.
+    pub(crate) fn pipe_user(&self) -> (u32, u32) {
+        account(&self.run, self.agent.user())
     }
 }

@@ -3,29 +3,33 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::{Machine, PATIENCE};
+use super::{Machine, PATIENCE, text};
 
 impl Machine {
     pub(crate) fn log(&self) -> String {
-        let log = fs::read(self.path("/var/log/mail.log")).unwrap_or_default();
-        String::from_utf8_lossy(&log).into_owned()
+        text(&fs::read(self.path(self.agent.log())).unwrap_or_default())
     }
 
     /// Waits for a line of the log that has both; returns it.
     #[track_caller]
     pub(crate) fn wait_for(&self, one: &str, other: &str) -> String {
+        self.wait_for_line(&format!("with {one:?} and {other:?}"), |line| {
+            (line.contains(one) && line.contains(other)).then(|| line.to_owned())
+        })
+    }
+
+    /// Waits for a line of the log of which `look` makes something; returns that.
+    #[track_caller]
+    pub(super) fn wait_for_line<T>(&self, what: &str, look: impl Fn(&str) -> Option<T>) -> T {
         let start = Instant::now();
         loop {
             let log = self.log();
-            if let Some(line) = log
-                .lines()
-                .find(|line| line.contains(one) && line.contains(other))
-            {
-                return line.to_owned();
+            if let Some(found) = log.lines().find_map(&look) {
+                return found;
             }
             if start.elapsed() > PATIENCE {
                 print!("{log}");
-                panic!("no line with {one:?} and {other:?} in the log");
+                panic!("no line {what} in the log");
             }
             std::thread::sleep(Duration::from_millis(20));
         }

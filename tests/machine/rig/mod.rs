@@ -1,66 +1,89 @@
-//! A machine with a real Postfix: a root of its own, one loopback port, no systemd.
+//! A machine with a real MTA: a root of its own, one loopback port, no systemd.
 //!
-//! The root itself is made once (`postfix-root.sh`) and never changed. Each [`Machine`] sees
-//! it through a mount namespace of its own with fresh copies of /etc, /var and /srv, and has
-//! a PID namespace of its own: when the machine is dropped, or the test is killed, whatever
-//! ran in it ends and no mount is left behind.
+//! The root itself is made once per MTA (`root/make.sh`) and never changed. Each [`Machine`]
+//! sees it through a mount namespace of its own with fresh copies of /etc, /run, /var and
+//! /srv, and has a PID namespace of its own: when the machine is dropped, or the test is
+//! killed, whatever ran in it ends and no mount is left behind.
+//!
+//! What differs between MTAs is told by an [`Agent`]; nothing else here knows which one runs.
 
+/// What an MTA must tell of itself.
+mod agent;
 /// What the tree's program wrote down.
 mod delivery;
 /// Programs, trees, lists and aliases of a machine.
 mod furniture;
 /// The MTA's log.
 mod log;
+/// Sending, waiting, trying again.
+mod mail;
 /// The root, the copies of it, the namespaces.
 mod namespace;
-/// Postfix: how it is started, and its queue.
+
+mod exim;
+mod opensmtpd;
 mod postfix;
+mod sendmail;
 
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::smtp;
-
+pub(crate) use agent::{Agent, Answer};
 pub(crate) use delivery::Delivery;
+pub(crate) use exim::Exim;
 pub(crate) use furniture::{VERBS, deliver_program};
 pub(crate) use namespace::{base, source};
+pub(crate) use opensmtpd::OpenSmtpd;
+pub(crate) use postfix::Postfix;
+pub(crate) use sendmail::Sendmail;
 
-/// What Postfix calls itself.
+/// What every MTA calls itself.
 pub(crate) const HOST: &str = "mx.lists.example";
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running machine.
 pub(crate) struct Machine {
+    pub(crate) agent: &'static dyn Agent,
     namespace: Child,
     /// The process id of the machine's first process, as seen from outside.
     first: u32,
+    /// What was started and stays: it ends with the namespace.
+    daemons: Mutex<Vec<Child>>,
     run: PathBuf,
     pub(crate) port: u16,
 }
 
 impl Machine {
-    /// A machine whose aliases pipe straight into tree `a`, for these lists; Postfix runs.
+    /// A machine whose aliases pipe straight into tree `a`, for these lists; Postfix runs,
+    /// with Debian's type of map.
     pub(crate) fn new(lists: &[&str]) -> Machine {
+        Machine::with(&Postfix { kind: "hash" }, lists)
+    }
+
+    /// As [`Machine::new`], with this MTA.
+    pub(crate) fn with(agent: &'static dyn Agent, lists: &[&str]) -> Machine {
         // libtest has begun a line with the test's name.
         println!();
-        let base = namespace::base();
+        let base = namespace::base(agent.name());
         let run = namespace::lay_out(&base);
         let port = namespace::free_port();
-        postfix::listen(&run, port);
-        furniture::install(&run, lists);
+        furniture::install(&run, agent, lists);
+        agent.configure(&run, port);
         let (namespace, first) = namespace::enter(&base, &run);
         let machine = Machine {
+            agent,
             namespace,
             first,
+            daemons: Mutex::default(),
             run,
             port,
         };
-        machine.expect("newaliases");
-        machine.expect("postfix start");
+        agent.start(&machine);
         machine
     }
 
@@ -117,24 +140,15 @@ impl Machine {
         fs::rename(self.path(from), self.path(to)).unwrap();
     }
 
-    // ---- mail ----
-
-    pub(crate) fn connect(&self) -> smtp::Client {
-        let start = Instant::now();
-        loop {
-            match smtp::Client::connect(self.port) {
-                Ok(client) => return client,
-                Err(error) if start.elapsed() > PATIENCE => panic!("no SMTP: {error}"),
-                Err(_) => std::thread::sleep(Duration::from_millis(50)),
-            }
-        }
-    }
-
-    /// Sends a message; returns its queue id.
-    #[track_caller]
-    pub(crate) fn send(&self, to: &str, message: &[u8]) -> String {
-        let to = format!("{to}@{HOST}");
-        self.connect().send(&sender(), &to, message).unwrap()
+    /// Starts what stays. What it says goes to a file of /var/log that bears its name.
+    pub(crate) fn start_daemon(&self, line: &str) {
+        let name = line.split_whitespace().next().unwrap();
+        let name = name.rsplit('/').next().unwrap();
+        let said = fs::File::create(self.path(&format!("/var/log/{name}.out"))).unwrap();
+        println!("| # {line} &");
+        let mut command = self.command(line);
+        command.stdout(said.try_clone().unwrap()).stderr(said);
+        self.daemons.lock().unwrap().push(command.spawn().unwrap());
     }
 }
 
@@ -146,6 +160,9 @@ impl Drop for Machine {
         // Killing `unshare` kills the first process, and that one takes all others along.
         let _ = self.namespace.kill();
         let _ = self.namespace.wait();
+        for daemon in self.daemons.get_mut().unwrap() {
+            let _ = daemon.wait();
+        }
         let _ = namespace::remove(&self.run);
     }
 }
@@ -153,4 +170,9 @@ impl Drop for Machine {
 /// The envelope sender of every message; a local user, so a bounce would be seen.
 pub(crate) fn sender() -> String {
     format!("sender@{HOST}")
+}
+
+/// What a program said, as text.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The root that every machine is a copy of; made if there is none.
-pub(crate) fn base() -> PathBuf {
-    let output = Command::new(source("postfix-root.sh"))
+pub(crate) fn base(mta: &str) -> PathBuf {
+    let output = Command::new(source("root/make.sh"))
+        .arg(mta)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
@@ -44,7 +45,7 @@ pub(super) fn lay_out(base: &Path) -> PathBuf {
         set_mode(&run.join(directory), 0o755);
     }
     set_mode(&run.join("tmp"), 0o1777);
-    for directory in ["etc", "var"] {
+    for directory in ["etc", "run", "var"] {
         copy(&base.join(directory), &run);
     }
     run

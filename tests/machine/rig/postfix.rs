@@ -1,75 +1,106 @@
-//! Postfix: its listener, how its log tells of a delivery, and its queue.
+//! Postfix: its listener, how its log tells of a delivery, its queue.
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use super::{Delivery, Machine, PATIENCE};
+use super::agent::{Agent, Answer, Event};
+use super::{Machine, text};
 
-/// Adds the listener to master.cf.
-pub(super) fn listen(run: &Path, port: u16) {
-    let master = run.join("etc/postfix/master.cf");
-    let mut services = fs::read_to_string(&master).unwrap();
-    services += &format!("127.0.0.1:{port} inet n - n - - smtpd\n");
-    fs::write(&master, services).unwrap();
+/// Postfix with one type of map.
+#[derive(Debug)]
+pub(crate) struct Postfix {
+    /// `hash`, `btree`, `lmdb` or `cdb`.
+    pub(crate) kind: &'static str,
 }
 
-impl Machine {
-    /// command that Postfix ran, and what arrived.
-    #[track_caller]
-    pub(crate) fn send_and_take(&self, to: &str, message: &[u8]) -> (String, Delivery) {
-        let id = self.send(to, message);
-        self.wait_for(&id, ": removed");
-        let line = self.wait_for(&format!("{id}: to="), "status=");
-        println!("| {line}");
-        let ran = line.split_once("(delivered to command: ");
-        let ran = ran.and_then(|(_, command)| command.split(' ').next());
-        let ran = ran.unwrap_or_else(|| panic!("not delivered to a command: {line}"));
-        (ran.to_owned(), self.take_one())
+impl Agent for Postfix {
+    fn name(&self) -> &'static str {
+        "postfix"
     }
 
-    /// Tries everything that was deferred again, until Postfix has no message any more.
-    ///
-    /// One `postqueue -f` is not enough: it passes over a message that is being tried, or
+    fn user(&self) -> &'static str {
+        "nobody"
+    }
+
+    fn configure(&self, run: &Path, port: u16) {
+        let master = run.join("etc/postfix/master.cf");
+        let mut services = fs::read_to_string(&master).unwrap();
+        services += &format!("127.0.0.1:{port} inet n - n - - smtpd\n");
+        fs::write(&master, services).unwrap();
+        let main = run.join("etc/postfix/main.cf");
+        let settings = fs::read_to_string(&main).unwrap();
+        let of_this_kind = format!("{}:/etc/aliases", self.kind);
+        fs::write(&main, settings.replace("hash:/etc/aliases", &of_this_kind)).unwrap();
+    }
+
+    fn start(&self, machine: &Machine) {
+        machine.expect("newaliases");
+        machine.expect("postfix start");
+    }
+
+    fn rebuild(&self, machine: &Machine) {
+        machine.expect("newaliases");
+    }
+
+    fn queue_id(&self, reply: &str) -> Option<String> {
+        let (_, id) = reply.rsplit_once("queued as ")?;
+        Some(id.to_owned())
+    }
+
+    fn event(&self, line: &str, id: &str) -> Option<Event> {
+        let (_, rest) = line.split_once(&format!("{id}: to="))?;
+        let (_, status) = rest.split_once("status=")?;
+        match status.split(' ').next()? {
+            "sent" => {
+                let command = status.split_once("(delivered to command: ");
+                let program = command.and_then(|(_, command)| command.split(' ').next());
+                Some(Event::Delivered(program.map(str::to_owned)))
+            }
+            "deferred" => Some(Event::Deferred),
+            "bounced" => Some(Event::Bounced),
+            _ => None,
+        }
+    }
+
+    fn bounce(&self) -> &'static str {
+        "status=bounced"
+    }
+
+    /// One `postqueue -f` may not be enough: it passes over a message that is being tried, or
     /// that was logged as deferred and does not lie in that queue yet.
-    #[track_caller]
-    pub(crate) fn flush(&self) {
-        self.expect("postqueue -f");
-        let start = Instant::now();
-        loop {
-            std::thread::sleep(Duration::from_millis(200));
-            let output = self.command("postqueue -j").output().unwrap();
-            if output.status.success() && output.stdout.is_empty() {
-                return;
-            }
-            if start.elapsed() > PATIENCE {
-                let queue = String::from_utf8_lossy(&output.stdout).into_owned();
-                panic!("still in the queue:\n{queue}");
-            }
-            let _ = self.command("postqueue -f").output();
+    fn retry(&self, machine: &Machine, id: Option<&str>) {
+        let line = match id {
+            Some(id) => format!("postqueue -i {id}"),
+            None => "postqueue -f".to_owned(),
+        };
+        let _ = machine.command(&line).output().unwrap();
+    }
+
+    fn queue(&self, machine: &Machine) -> String {
+        let output = machine.command("postqueue -j").output().unwrap();
+        match output.status.success() {
+            true => text(&output.stdout),
+            false => text(&output.stderr),
         }
     }
 
-    /// Tries this message again, until it was deferred once more.
-    pub(crate) fn flush_in_vain(&self, id: &str) {
-        let line = format!("{id}: to=");
-        let before = self.count_log(&line);
-        let start = Instant::now();
-        while self.count_log(&line) == before {
-            assert!(start.elapsed() < PATIENCE, "not tried again: {id}");
-            self.command(&format!("postqueue -i {id}"))
-                .output()
-                .unwrap();
-            std::thread::sleep(Duration::from_millis(200));
+    fn look_up(&self, machine: &Machine, name: &str) -> Answer {
+        let line = format!("postalias -q {name} {}:/etc/aliases", self.kind);
+        let output = machine.command(&line).output().unwrap();
+        let said = text(&output.stderr);
+        match output.status.code() {
+            Some(0) => Answer::Found(text(&output.stdout).trim_end().to_owned()),
+            Some(1) if said.is_empty() => Answer::Missing(String::new()),
+            _ => Answer::Trouble(said),
         }
     }
 
-    /// Asserts that no message was bounced.
-    #[track_caller]
-    pub(crate) fn expect_no_bounce(&self) {
-        self.show_log("status=bounced");
-        assert_eq!(self.count_log("status=bounced"), 0, "mail bounced");
-        let box_ = self.path("/var/mail/sender");
-        assert!(!box_.exists(), "the sender got mail: {box_:?}");
+    fn fields(&self) -> &'static [&'static str] {
+        &[
+            "Return-Path:",
+            "X-Original-To:",
+            "Delivered-To:",
+            "Received:",
+        ]
     }
 }

@@ -1,0 +1,109 @@
+//! Mail through each of the four MTAs: what an alias pipes to gets the words, the user and the
+//! message that it should, a message that is deferred waits, and an unknown name is refused.
+
+use std::fs;
+
+use crate::rig::{Agent, Answer, Exim, HOST, Machine, OpenSmtpd, Postfix, Sendmail, VERBS, sender};
+
+const LISTS: [&str; 2] = ["quietlist", "toylist"];
+const DIRECT: &str = "/srv/mailman/a/mail/mailman";
+
+fn message(subject: &str) -> Vec<u8> {
+    let from = sender();
+    format!(
+        "From: {from}\nTo: list@{HOST}\nDate: Sun, 22 Nov 2026 10:02:00 +0000\n\
+         Message-ID: <{}@client.example>\nSubject: {subject}\n\nhello\n.\nFrom here on\n",
+        subject.replace(' ', ".")
+    )
+    .into_bytes()
+}
+
+/// Sends to every address of a list: `program` must have been run, and the mail be in `tree`.
+#[track_caller]
+fn check(machine: &Machine, stage: &str, program: &str, tree: &str) {
+    println!("| ==== {stage}: {program}, tree {tree}");
+    for (suffix, verb) in VERBS {
+        let message = message(stage);
+        let (ran, got) = machine.send_and_take(&format!("toylist{suffix}"), &message);
+        let mailman = format!("/srv/mailman/{tree}/mail/mailman");
+        assert_eq!(ran, program, "{stage}, {verb}: the alias");
+        assert_eq!(got.argv, [mailman.as_str(), verb, "toylist"], "{stage}");
+        assert_eq!(got.user, machine.pipe_user(), "{stage}, {verb}: the user");
+        let text = String::from_utf8_lossy(got.message());
+        assert_eq!(text, String::from_utf8_lossy(&message), "{stage}, {verb}");
+    }
+    for known in ["toylist", "toylist-request", "quietlist", "ToyList"] {
+        let answer = machine.look_up(known);
+        println!("| {known}: {answer:?}");
+        assert!(matches!(answer, Answer::Found(_)), "{stage}, {known}");
+    }
+    let answer = machine.look_up("nosuchlist");
+    println!("| nosuchlist: {answer:?}");
+    assert!(matches!(answer, Answer::Missing(_)), "{stage}: {answer:?}");
+    let reply = machine.connect().ask(&format!("nosuchlist@{HOST}"));
+    let reply = reply.unwrap();
+    println!(
+        "| RCPT TO:<nosuchlist@{HOST}> -> {} {}",
+        reply.code, reply.text
+    );
+    assert_eq!(reply.code, 550, "{stage}");
+}
+
+/// Mail through direct aliases, and what happens to it while the program is not there.
+fn direct(agent: &'static dyn Agent) {
+    let machine = Machine::with(agent, &LISTS);
+    check(&machine, "direct", DIRECT, "a");
+
+    println!("| ==== the program says 75 for a while");
+    machine.rename("/srv/mailman/a/spool", "/srv/mailman/a/away");
+    let id = machine.send("toylist", &message("deferred"));
+    println!("| {}", machine.wait_until_deferred(&id));
+    machine.flush_in_vain(&id);
+    machine.rename("/srv/mailman/a/away", "/srv/mailman/a/spool");
+    machine.flush();
+    machine.wait_until_delivered(&id);
+    machine.show_events(&id);
+    assert_eq!(machine.take_one().message(), message("deferred"));
+
+    println!("| ==== an admin adds a list");
+    let aliases = machine.path("/etc/aliases");
+    let mut text = fs::read_to_string(&aliases).unwrap();
+    text += &format!("added: \"|{DIRECT} post added\"\n");
+    assert!(matches!(machine.look_up("added"), Answer::Missing(_)));
+    fs::write(&aliases, text).unwrap();
+    machine.rebuild();
+    println!("| added: {:?}", machine.look_up("added"));
+    let (_, got) = machine.send_and_take("added", &message("added"));
+    assert_eq!(got.argv[1..], ["post", "added"]);
+    machine.expect_no_bounce();
+}
+
+#[test]
+fn mta_postfix_lmdb_hands_mail_to_direct_aliases() {
+    direct(&Postfix { kind: "lmdb" });
+}
+
+#[test]
+fn mta_postfix_cdb_hands_mail_to_direct_aliases() {
+    direct(&Postfix { kind: "cdb" });
+}
+
+#[test]
+fn mta_sendmail_hands_mail_to_direct_aliases() {
+    direct(&Sendmail);
+}
+
+#[test]
+fn mta_exim_hands_mail_to_direct_aliases() {
+    direct(&Exim);
+}
+
+#[test]
+fn mta_opensmtpd_file_hands_mail_to_direct_aliases() {
+    direct(&OpenSmtpd { table: "file" });
+}
+
+#[test]
+fn mta_opensmtpd_db_hands_mail_to_direct_aliases() {
+    direct(&OpenSmtpd { table: "db" });
+}
