@@ -213,6 +213,17 @@ fn hint(error: &FileError) -> Option<&'static str> {
         FileError::HardLinked { .. } => {
             Some("make it one file with one name; a symbolic link to it is followed")
         }
+        FileError::Write { source, .. } => match source.raw_os_error()? {
+            libc::ENOSPC | libc::EDQUOT => {
+                Some("the new file is written beside the old one: make room for both")
+            }
+            libc::EROFS => Some("the file system is mounted read-only: remount it with rw"),
+            libc::EPERM => {
+                Some("lsattr shows whether chattr made the file or its directory immutable")
+            }
+            libc::EACCES => Some("it takes a user who may write in that directory, such as root"),
+            _ => None,
+        },
         _ => None,
     }
 }

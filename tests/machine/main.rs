@@ -15,6 +15,9 @@ mod mta;
 /// Mail through Postfix while lists move.
 mod postfix;
 
+/// Odd files and disks, and another editor.
+mod files;
+
 /// A writer that dies, and system calls that fail.
 mod crash;
 

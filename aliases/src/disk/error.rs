@@ -74,7 +74,10 @@ impl fmt::Display for FileError {
                 path,
                 doing,
                 source,
-            } => write!(f, "cannot replace: {path:?}: cannot {doing}: {source}"),
+            } => write!(
+                f,
+                "cannot replace: {path:?}: cannot {doing}: {source}; nothing has changed"
+            ),
             Self::NotDurable { path, source } => {
                 write!(f, "replaced, but not safely on disk: {path:?}: {source}")
             }

@@ -29,6 +29,8 @@ use crate::mta::error::MtaError;
 use crate::mta::postfix::{Map, Postfix};
 
 const END: &str = ".aliases-map";
+/// What Berkeley DB puts before a name while it makes the file.
+const PAGE: &str = "__db.";
 
 /// A new map under a temporary name, or, moved in, the old one under that name.
 #[derive(Debug)]
@@ -40,8 +42,8 @@ pub(crate) struct Built<'m> {
     target: OsString,
     text: Leftover,
     image: Leftover,
-    /// The other files that postalias may leave.
-    _scrap: Leftover,
+    /// The other files that postalias may leave: cdb's, and Berkeley DB's where the disk is full.
+    _scrap: [Leftover; 2],
     place: Place,
     warnings: Vec<String>,
 }
@@ -92,8 +94,13 @@ impl<'m> Built<'m> {
         };
         let text = Leftover::new(directory()?, name(""));
         let image = Leftover::new(directory()?, name(map.suffix()));
-        let scrap = Leftover::new(directory()?, name(&format!("{}.tmp", map.suffix())));
-        for old in [&text, &image, &scrap] {
+        let mut page = OsString::from(PAGE);
+        page.push(name(map.suffix()));
+        let scrap = [
+            Leftover::new(directory()?, name(&format!("{}.tmp", map.suffix()))),
+            Leftover::new(directory()?, page),
+        ];
+        for old in [&text, &image].into_iter().chain(&scrap) {
             let _ = rustix::fs::unlinkat(&old.directory, &old.name, AtFlags::empty());
         }
         Ok(Self {
@@ -300,7 +307,9 @@ fn sweep(path: &Path, target: &OsStr) {
 
 /// The process in a temporary name, `.TARGET.PID.aliases-map` and what postalias adds to it.
 fn process_of(name: &OsStr, target: &OsStr) -> Option<i32> {
-    let rest = name.as_bytes().strip_prefix(prefix(target).as_bytes())?;
+    let name = name.as_bytes();
+    let name = name.strip_prefix(PAGE.as_bytes()).unwrap_or(name);
+    let rest = name.strip_prefix(prefix(target).as_bytes())?;
     let (process, rest) = std::str::from_utf8(rest).ok()?.split_once('.')?;
     let ours = format!(".{rest}");
     let suffix = ours.strip_prefix(END)?;
