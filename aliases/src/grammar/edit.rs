@@ -14,7 +14,7 @@ use memchr::{memchr, memrchr};
 use crate::grammar::chunks::Kind;
 use crate::grammar::dialect::{fold, pieces, read};
 use crate::grammar::document::{Document, judge};
-use crate::grammar::entry::{Destination, Entry, EntryId, name_of};
+use crate::grammar::entry::{Destination, Entry, EntryId, name_of, plain_pipe};
 use crate::grammar::error::EditError;
 use crate::grammar::reading::newlines;
 
@@ -27,6 +27,9 @@ impl Document {
     /// `NoSuchEntry`, `NoSuchDestination`; `NotOneDestination` if the entry would then not be read
     /// as before with `text` as its destination `n`. The document is then as it was.
     pub fn set_destination(&mut self, id: EntryId, n: usize, text: &[u8]) -> Result<(), EditError> {
+        if n == 0 && self.set_plain_pipe(id, text) {
+            return Ok(());
+        }
         let entry = self.entry(id).ok_or(EditError::NoSuchEntry)?;
         let before = entry.destinations();
         let range = before.get(n).ok_or(EditError::NoSuchDestination)?.range();
@@ -145,6 +148,25 @@ impl Document {
 }
 
 impl Document {
+    /// One ordinary pipe for another, which needs no reading; false if it is more than that, and
+    /// nothing was done.
+    fn set_plain_pipe(&mut self, id: EntryId, text: &[u8]) -> bool {
+        if self.chunks.kind(id.0) != Some(Kind::Entry) {
+            return false;
+        }
+        let raw = self.text(id.0);
+        let Some(range) = plain_pipe(raw, self.dialect) else {
+            return false;
+        };
+        let edited = [&raw[..range.start], text, &raw[range.end..]].concat();
+        let end = range.start + text.len();
+        let stands = plain_pipe(&edited, self.dialect) == Some(range.start..end);
+        if stands {
+            self.chunks.set_text(id.0, &[&edited]);
+        }
+        stands
+    }
+
     fn set_text(&mut self, index: usize, bytes: &[u8]) {
         self.lines_shifted |= newlines(self.text(index)) != newlines(bytes);
         self.chunks.set_text(index, &[bytes]);

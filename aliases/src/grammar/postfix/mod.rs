@@ -20,7 +20,7 @@ use self::joined::Joined;
 pub(crate) use self::lines::pieces;
 use self::words::{Token, TokenKind, tokens};
 use crate::grammar::error::{Effect, ProblemKind};
-use crate::grammar::reading::{DestinationKind, Reading, is_plain_name};
+use crate::grammar::reading::{DestinationKind, Reading, is_plain_name, is_plain_text};
 
 /// Reads one whole logical line.
 pub(crate) fn read(raw: &[u8]) -> Reading {
@@ -162,22 +162,10 @@ pub(crate) fn is_plain(raw: &[u8]) -> bool {
         .unwrap_or(&rest[1..])
         .trim_ascii();
     match value {
-        [b'"', quoted @ .., b'"'] => quoted.iter().all(|byte| is_plain_byte(*byte)),
-        [first, ..] => {
-            (first.is_ascii_alphanumeric() || *first == b'|')
-                && value.iter().all(|byte| is_plain_byte(*byte))
-        }
+        [b'"', quoted @ .., b'"'] => is_plain_text(quoted),
+        [first, ..] => (first.is_ascii_alphanumeric() || *first == b'|') && is_plain_text(value),
         [] => false,
     }
-}
-
-/// A byte that means the same inside and outside quotes, apart from separating words.
-fn is_plain_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b' ' | b'/' | b'-' | b'_' | b'.' | b'|' | b'+' | b'=' | b'@' | b','
-        )
 }
 
 /// What becomes of a line with this problem.
