@@ -50,13 +50,10 @@ fn a_line_of_ten_megabytes_is_one_entry() {
         &[b"long: a\n", b"  # c\n b\n".repeat(SIZE / 9).as_slice()].concat(),
     ];
     for (number, dialect) in Dialect::ALL.into_iter().enumerate() {
-        // One of a plain reading, one that is looked at closely.
-        for text in [long[number % 2], long[2 + number / 2 % 2]] {
-            let file = [b"first: a\n", text, b"last: b\n"].concat();
-            let document = Document::parse(file.clone(), dialect);
-            assert!(document.lookup(b"first").is_some(), "{dialect:?}");
-            assert_eq!(document.to_bytes(), file, "{dialect:?}");
-        }
+        let file = [b"first: a\n", long[number % long.len()], b"last: b\n"].concat();
+        let document = Document::parse(file.clone(), dialect);
+        assert!(document.lookup(b"first").is_some(), "{dialect:?}");
+        assert_eq!(document.to_bytes(), file, "{dialect:?}");
         let mut document = Document::parse(long[0], dialect);
         document
             .insert_after(None, b"new", b"\"|/p post new\"")

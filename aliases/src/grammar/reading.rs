@@ -96,9 +96,9 @@ pub(crate) fn is_plain_name(name: &[u8]) -> bool {
 /// letters, digits, blanks and `/ - _ . | + = @ ,`.
 pub(crate) fn is_plain_text(text: &[u8]) -> bool {
     all(text, |byte| {
-        (byte >= b'+') & (byte <= b'9')
-            | (byte >= b'@') & (byte <= b'Z')
-            | (byte >= b'a') & (byte <= b'z')
+        (b'+'..=b'9').contains(&byte)
+            | (b'@'..=b'Z').contains(&byte)
+            | byte.is_ascii_lowercase()
             | (byte == b' ')
             | (byte == b'=')
             | (byte == b'_')
