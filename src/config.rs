@@ -43,6 +43,12 @@ pub struct Config {
 pub enum Mta {
     /// Postfix, with the maps that `postconf` names.
     Postfix,
+    /// Sendmail, with the maps that sendmail.cf names.
+    Sendmail,
+    /// Exim, which reads the text.
+    Exim,
+    /// OpenSMTPD, with the tables that smtpd.conf names.
+    OpenSmtpd,
     /// None: the text is all there is (`mm-aliases deliver`).
     None,
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 
 pub(super) use aliases::Original;
 use aliases::{
-    Cause, Dialect, Document, Expected, FileError, MapState, MapTrouble, Method, Postfix,
-    PublishError, Published, Stands,
+    Cause, Dialect, Document, Exim, Expected, FileError, MapState, MapTrouble, Method, OpenSmtpd,
+    Postfix, PublishError, Published, Sendmail, Stands,
 };
 
 use super::error::{AddressError, some_of};
@@ -23,6 +23,9 @@ use crate::site::Site;
 pub(super) fn dialect(site: &Site) -> Dialect {
     match site.config.mta {
         config::Mta::Postfix | config::Mta::None => Dialect::Postfix,
+        config::Mta::Sendmail => Dialect::Sendmail,
+        config::Mta::Exim => Dialect::Exim,
+        config::Mta::OpenSmtpd => OpenSmtpd::dialect(&site.config.alias_files),
     }
 }
 
@@ -132,12 +135,14 @@ pub(super) fn verify(
 }
 
 fn mta(site: &Site) -> Result<aliases::Mta, AddressError> {
-    match site.config.mta {
+    let found = match site.config.mta {
         config::Mta::None => Ok(aliases::Mta::None),
-        config::Mta::Postfix => Postfix::find()
-            .map(aliases::Mta::Postfix)
-            .map_err(|error| AddressError::Database(error.to_string())),
-    }
+        config::Mta::Postfix => Postfix::find().map(aliases::Mta::Postfix),
+        config::Mta::Sendmail => Sendmail::find().map(aliases::Mta::Sendmail),
+        config::Mta::Exim => Exim::find().map(aliases::Mta::Exim),
+        config::Mta::OpenSmtpd => OpenSmtpd::find().map(aliases::Mta::OpenSmtpd),
+    };
+    found.map_err(|error| AddressError::Database(error.to_string()))
 }
 
 fn names_of(file: &AliasFile, names: &BTreeSet<String>) -> BTreeSet<String> {
@@ -159,7 +164,7 @@ fn expected(document: &Document, names: &BTreeSet<String>) -> Vec<Expected> {
 }
 
 fn notes(path: &Path, done: &Published) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes = done.notes.clone();
     let warnings: Vec<String> = done
         .warnings
         .iter()
@@ -171,7 +176,7 @@ fn notes(path: &Path, done: &Published) -> Vec<String> {
             n => format!("{n} lines"),
         };
         notes.push(format!(
-            "postalias warns of {lines} that Postfix skips, or reads otherwise than they look: {}",
+            "the MTA's own tool warns of {lines} that it skips, or reads otherwise than they look: {}",
             some_of(&warnings)
         ));
     }
@@ -237,6 +242,7 @@ mod tests {
         let done = |count: usize| Published {
             replaced: None,
             maps: Vec::new(),
+            notes: Vec::new(),
             warnings: (1..=count)
                 .map(|n| format!("/etc/aliases, line {n}: need name:value pair"))
                 .collect(),
@@ -245,7 +251,7 @@ mod tests {
         assert!(notes(path, &done(0)).is_empty());
         let told = notes(path, &done(7));
         assert_eq!(told.len(), 1);
-        assert!(told[0].starts_with("postalias warns of 7 lines that Postfix skips"));
+        assert!(told[0].starts_with("the MTA's own tool warns of 7 lines that it skips"));
         assert!(told[0].ends_with("line 5: need name:value pair and 2 more"));
     }
 }

@@ -314,6 +314,9 @@ pub fn tell_of_mail(change: &mut Change<'_>) {
     }
     let flush = match change.site.config.mta {
         Mta::Postfix => "; now: postqueue -f",
+        Mta::Sendmail => "; now: sendmail -Am -q",
+        Mta::Exim => "; now: exim -qff",
+        Mta::OpenSmtpd => "; now: smtpctl schedule all",
         Mta::None => "",
     };
     change.say(format!(

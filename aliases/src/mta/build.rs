@@ -1,13 +1,14 @@
 //! One map, built beside the old one and moved into its place.
 //!
-//! The text is copied to a temporary name in the map's directory, postalias builds the map beside
+//! The text is copied to a temporary name in the map's directory, the MTA's tool builds the map beside
 //! it, the new map gets the old one's owner, mode and attributes and is synced; then the two maps
-//! exchange names, and on the way back they do it again.
+//! exchange names, and on the way back they do it again. A map without an image is the text itself:
+//! the tool looks at the copy, and nothing is moved.
 //!
 //! **Invariants**: a map's name is never without a map once it had one. What is under a temporary
 //! name is removed when this is dropped, and what a killed run left by the next one.
 //!
-//! BUILDER'S RIGHTS. postalias run by root becomes the owner of the text it reads. Our copy of the
+//! BUILDER'S RIGHTS. postalias, run by root, becomes the owner of the text it reads. Our copy of the
 //! text belongs to the owner of the directory: the one user who can surely write there, and who
 //! cannot make root write through a link planted there. The map is given to its right owner after.
 
@@ -26,7 +27,7 @@ use crate::disk::file::Original;
 use crate::disk::leftover::{Leftover, lives};
 use crate::disk::looks;
 use crate::mta::error::MtaError;
-use crate::mta::postfix::{Map, Postfix};
+use crate::mta::maps::{Map, Maps};
 
 const END: &str = ".aliases-map";
 /// What Berkeley DB puts before a name while it makes the file.
@@ -42,10 +43,12 @@ pub(crate) struct Built<'m> {
     target: OsString,
     text: Leftover,
     image: Leftover,
-    /// The other files that postalias may leave: cdb's, and Berkeley DB's where the disk is full.
+    /// The other files that a tool may leave: cdb's, and Berkeley DB's where the disk is full.
     _scrap: [Leftover; 2],
     place: Place,
+    told: bool,
     warnings: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// Where the new map is.
@@ -61,12 +64,12 @@ enum Place {
 impl<'m> Built<'m> {
     /// Builds the map for `text`, the new bytes of the file `original`.
     pub(crate) fn new(
-        postfix: &Postfix,
+        maps: &dyn Maps,
         map: &'m Map,
         original: &Original,
         text: &[u8],
     ) -> Result<Self, MtaError> {
-        let file = fs::canonicalize(map.file()).unwrap_or_else(|_| map.file());
+        let file = real(map);
         let path = file.parent().unwrap_or(Path::new("/")).to_owned();
         let target = file.file_name().unwrap_or_default().to_owned();
         sweep(&path, &target);
@@ -75,10 +78,16 @@ impl<'m> Built<'m> {
         built
             .write_text(text)
             .map_err(failed(&file, "write a copy of the text beside"))?;
-        built.warnings = postfix.build(map, &built.path.join(&built.text.name))?;
-        built
-            .look_alike(original)
-            .map_err(failed(&file, "give owner and mode to the new"))?;
+        let said = maps.build(map, &built.text());
+        if said.is_err() {
+            sweep(&built.path, &built.target);
+        }
+        built.warnings = said?;
+        if map.image.is_some() {
+            built
+                .look_alike(original)
+                .map_err(failed(&file, "give owner and mode to the new"))?;
+        }
         Ok(built)
     }
 
@@ -93,11 +102,12 @@ impl<'m> Built<'m> {
             Ok(rustix::fs::open(&path, flags, Mode::empty())?)
         };
         let text = Leftover::new(directory()?, name(""));
-        let image = Leftover::new(directory()?, name(map.suffix()));
+        let suffix = map.image.as_ref().map_or("", |image| image.suffix);
+        let image = Leftover::new(directory()?, name(suffix));
         let mut page = OsString::from(PAGE);
-        page.push(name(map.suffix()));
+        page.push(name(suffix));
         let scrap = [
-            Leftover::new(directory()?, name(&format!("{}.tmp", map.suffix()))),
+            Leftover::new(directory()?, name(&format!("{suffix}.tmp"))),
             Leftover::new(directory()?, page),
         ];
         for old in [&text, &image].into_iter().chain(&scrap) {
@@ -111,7 +121,9 @@ impl<'m> Built<'m> {
             image,
             _scrap: scrap,
             place: Place::Beside,
+            told: false,
             warnings: Vec::new(),
+            notes: Vec::new(),
         })
     }
 
@@ -177,17 +189,33 @@ impl<'m> Built<'m> {
         image.sync_all()
     }
 
-    /// `TYPE:PATH` of the new map under its temporary name.
-    pub(crate) fn query(&self) -> OsString {
-        self.map.at(&self.path.join(&self.text.name))
+    /// The path of the copy of the text.
+    pub(crate) fn text(&self) -> PathBuf {
+        self.path.join(&self.text.name)
     }
 
     pub(crate) fn map(&self) -> &'m Map {
         self.map
     }
 
-    pub(crate) fn into_warnings(self) -> Vec<String> {
-        self.warnings
+    /// Tells the MTA that what is in place now is to be read.
+    pub(crate) fn tell(&mut self, maps: &dyn Maps) -> Result<(), MtaError> {
+        self.notes.extend(maps.tell(self.map)?);
+        self.told = true;
+        Ok(())
+    }
+
+    /// Tells the MTA that what was there before is there again, if it was told otherwise.
+    pub(crate) fn tell_back(&mut self, maps: &dyn Maps) -> Result<(), MtaError> {
+        if self.told {
+            maps.tell(self.map)?;
+        }
+        Ok(())
+    }
+
+    /// What the tool said about lines, and what is to be known about the running MTA.
+    pub(crate) fn into_words(self) -> (Vec<String>, Vec<String>) {
+        (self.warnings, self.notes)
     }
 
     /// Puts the new map in the old one's place.
@@ -196,6 +224,9 @@ impl<'m> Built<'m> {
     /// `File`: the old map stands, or, if only the directory could not be synced, the new one, which
     /// [`move_out`](Self::move_out) knows.
     pub(crate) fn move_in(&mut self) -> Result<(), MtaError> {
+        if self.map.image.is_none() {
+            return Ok(());
+        }
         let moved = match self.swap(RenameFlags::EXCHANGE) {
             Ok(()) => Ok(Place::In),
             Err(Errno::NOENT) => self.swap(RenameFlags::NOREPLACE).map(|()| Place::InFirst),
@@ -275,6 +306,11 @@ fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> MtaErro
     }
 }
 
+/// The map's file, links resolved.
+fn real(map: &Map) -> PathBuf {
+    fs::canonicalize(map.file()).unwrap_or_else(|_| map.file().to_owned())
+}
+
 fn prefix(target: &OsStr) -> OsString {
     let mut prefix = OsString::from(".");
     prefix.push(target);
@@ -284,7 +320,7 @@ fn prefix(target: &OsStr) -> OsString {
 
 /// Removes what killed runs left beside a map.
 pub(crate) fn sweep_beside(map: &Map) {
-    let file = fs::canonicalize(map.file()).unwrap_or_else(|_| map.file());
+    let file = real(map);
     sweep(
         file.parent().unwrap_or(Path::new("/")),
         file.file_name().unwrap_or_default(),
@@ -305,7 +341,7 @@ fn sweep(path: &Path, target: &OsStr) {
     }
 }
 
-/// The process in a temporary name, `.TARGET.PID.aliases-map` and what postalias adds to it.
+/// The process in a temporary name, `.TARGET.PID.aliases-map` and what a tool adds to it.
 fn process_of(name: &OsStr, target: &OsStr) -> Option<i32> {
     let name = name.as_bytes();
     let name = name.strip_prefix(PAGE.as_bytes()).unwrap_or(name);

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use crate::disk::error::FileError;
 
@@ -14,10 +15,24 @@ use crate::disk::error::FileError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum MtaError {
-    /// The MTA's tools are in none of these directories.
+    /// A tool of the MTA is in none of these directories.
     NoTools {
-        /// Where they were looked for.
-        directories: &'static [&'static str],
+        /// The tool.
+        program: &'static str,
+        /// Where it was looked for.
+        directories: Vec<PathBuf>,
+    },
+    /// The MTA's configuration is none of these files.
+    NoConfiguration {
+        /// Where it was looked for.
+        paths: Vec<PathBuf>,
+    },
+    /// The MTA is configured to run no pipe of the file.
+    NoPipes {
+        /// Exim's router that reads the file.
+        router: String,
+        /// A name whose destination is a pipe.
+        name: Vec<u8>,
     },
     /// No map that this crate can build belongs to the file.
     NoMap {
@@ -32,6 +47,13 @@ pub enum MtaError {
         program: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A tool was not done in time, and was killed.
+    Slow {
+        /// The tool.
+        program: PathBuf,
+        /// How long it was waited for.
+        limit: Duration,
     },
     /// A tool failed.
     Tool {
@@ -63,13 +85,20 @@ pub enum MtaError {
 impl fmt::Display for MtaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoTools { directories } => {
-                write!(
-                    f,
-                    "cannot find postconf and postalias in {}",
-                    directories.join(", ")
-                )
+            Self::NoTools {
+                program,
+                directories,
+            } => write!(f, "cannot find {program} in {}", listed(directories)),
+            Self::NoConfiguration { paths } => {
+                write!(f, "cannot find the MTA's configuration: {}", listed(paths))
             }
+            Self::NoPipes { router, name } => write!(
+                f,
+                "Exim runs no pipe: its router {router} has no pipe_transport: all mail to \"{}\" would wait; \
+                 on Debian, put SYSTEM_ALIASES_PIPE_TRANSPORT=address_pipe into \
+                 /etc/exim4/exim4.conf.localmacros and run update-exim4.conf",
+                name.escape_ascii()
+            ),
             Self::NoMap { path, others } if others.is_empty() => {
                 write!(
                     f,
@@ -84,6 +113,13 @@ impl fmt::Display for MtaError {
                 )
             }
             Self::Start { program, source } => write!(f, "cannot run: {program:?}: {source}"),
+            Self::Slow { program, limit } => {
+                let seconds = limit.as_secs_f32();
+                write!(
+                    f,
+                    "{program:?} was not done after {seconds} s and was killed"
+                )
+            }
             Self::Tool {
                 program,
                 status,
@@ -104,6 +140,11 @@ impl fmt::Display for MtaError {
             }
         }
     }
+}
+
+fn listed(paths: &[PathBuf]) -> String {
+    let paths = paths.iter().map(|path| path.display().to_string());
+    paths.collect::<Vec<_>>().join(", ")
 }
 
 impl Error for MtaError {

@@ -24,18 +24,26 @@
 
 mod build;
 pub(crate) mod error;
+pub(crate) mod exim;
 pub(crate) mod expected;
+mod maps;
+pub(crate) mod opensmtpd;
 pub(crate) mod postfix;
+pub(crate) mod sendmail;
+mod tools;
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::build::Built;
 use self::error::{Cause, MtaError, PublishError};
+use self::exim::Exim;
 use self::expected::Expected;
-use self::postfix::{Map, Postfix};
+use self::maps::{Map, Maps};
+use self::opensmtpd::OpenSmtpd;
+use self::postfix::Postfix;
+use self::sendmail::Sendmail;
 use crate::contents::Contents;
 use crate::disk::exchange::Replaced;
 use crate::disk::file::Original;
@@ -48,6 +56,12 @@ pub enum Mta {
     None,
     /// Postfix, with its postconf and postalias.
     Postfix(Postfix),
+    /// Sendmail, with its own `-bi` and makemap.
+    Sendmail(Sendmail),
+    /// Exim, which reads the text.
+    Exim(Exim),
+    /// OpenSMTPD, with its smtpd, smtpctl and makemap.
+    OpenSmtpd(OpenSmtpd),
 }
 
 /// A database map as it was found.
@@ -81,9 +95,21 @@ pub struct Published {
     pub maps: Vec<PathBuf>,
     /// What the MTA's tool said about lines it does not read as they look, a line each.
     pub warnings: Vec<String>,
+    /// What the admin should know about the running MTA, a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Mta {
+    fn maps(&self) -> Option<&dyn Maps> {
+        match self {
+            Self::None => None,
+            Self::Postfix(postfix) => Some(postfix),
+            Self::Sendmail(sendmail) => Some(sendmail),
+            Self::Exim(exim) => Some(exim),
+            Self::OpenSmtpd(opensmtpd) => Some(opensmtpd),
+        }
+    }
+
     /// Replaces the text, and the database with it.
     ///
     /// `expected`: what is read back from the new database before it stands, and after.
@@ -97,25 +123,25 @@ impl Mta {
         expected: &[Expected],
     ) -> Result<Published, PublishError> {
         let prepared = || original.prepare(text).map_err(PublishError::refused);
-        let Self::Postfix(postfix) = self else {
+        let Some(maps) = self.maps() else {
             let exchanged = prepared()?.exchange().map_err(PublishError::refused)?;
             let replaced = exchanged.keep().map_err(PublishError::not_durable)?;
-            return Ok(Published {
-                replaced: Some(replaced),
-                maps: Vec::new(),
-                warnings: Vec::new(),
-            });
+            return Ok(published(Some(replaced), Vec::new()));
         };
-        let maps = postfix.maps_of(original)?;
+        let found = maps.of(original)?;
         // Written before the maps are, so that no map is older than its text.
         let prepared = prepared()?;
         let text: Vec<&[u8]> = text.slices().collect();
-        let mut built = build_beside(postfix, &maps, original, &text.concat(), expected)?;
+        let mut built = build_beside(maps, &found, original, &text.concat(), expected)?;
         let exchanged = prepared.exchange().map_err(PublishError::refused)?;
-        if let Err(cause) = move_in(postfix, &mut built, expected) {
+        if let Err(cause) = move_in(maps, &mut built, expected) {
             let maps_back = move_out(&mut built);
             let text_back = exchanged.put_back().map_err(Cause::File);
-            return Err(PublishError::back(cause, maps_back.and(text_back)));
+            let told = tell_back(maps, &mut built);
+            return Err(PublishError::back(
+                cause,
+                maps_back.and(text_back).and(told),
+            ));
         }
         let replaced = exchanged.keep().map_err(PublishError::not_durable)?;
         Ok(published(Some(replaced), built))
@@ -130,15 +156,18 @@ impl Mta {
         original: &Original,
         expected: &[Expected],
     ) -> Result<Published, PublishError> {
-        let Self::Postfix(postfix) = self else {
+        let Some(maps) = self.maps() else {
             return Ok(published(None, Vec::new()));
         };
-        let maps = postfix.maps_of(original)?;
-        let mut built = build_beside(postfix, &maps, original, original.bytes(), expected)?;
+        let found = maps.of(original)?;
+        let mut built = build_beside(maps, &found, original, original.bytes(), expected)?;
         original.check_it_stands().map_err(PublishError::refused)?;
-        match move_in(postfix, &mut built, expected) {
+        match move_in(maps, &mut built, expected) {
             Ok(()) => Ok(published(None, built)),
-            Err(cause) => Err(PublishError::back(cause, move_out(&mut built))),
+            Err(cause) => {
+                let back = move_out(&mut built).and(tell_back(maps, &mut built));
+                Err(PublishError::back(cause, back))
+            }
         }
     }
 
@@ -146,8 +175,8 @@ impl Mta {
     /// under which they are written. Failing is not worth a word: the next run tries again.
     pub fn sweep(&self, original: &Original) {
         original.sweep();
-        let Self::Postfix(postfix) = self else { return };
-        for map in postfix.maps_of(original).iter().flatten() {
+        let Some(maps) = self.maps() else { return };
+        for map in maps.of(original).iter().flatten() {
             build::sweep_beside(map);
         }
     }
@@ -162,27 +191,27 @@ impl Mta {
         original: &Original,
         expected: &[Expected],
     ) -> Result<Vec<MapState>, MtaError> {
-        let Self::Postfix(postfix) = self else {
+        let Some(maps) = self.maps() else {
             return Ok(Vec::new());
         };
         let state = |map: &Map| {
-            let file = map.file();
-            let trouble = trouble(postfix, map, original, expected)?;
+            let trouble = trouble(maps, map, original, expected)?;
+            let file = map.file().to_owned();
             Ok(MapState { file, trouble })
         };
-        postfix.maps_of(original)?.iter().map(state).collect()
+        maps.of(original)?.iter().map(state).collect()
     }
 }
 
 fn trouble(
-    postfix: &Postfix,
+    maps: &dyn Maps,
     map: &Map,
     original: &Original,
     expected: &[Expected],
 ) -> Result<Option<MapTrouble>, MtaError> {
     let failed = |doing| {
         move |source| MtaError::File {
-            path: map.file(),
+            path: map.file().to_owned(),
             doing,
             source,
         }
@@ -196,7 +225,7 @@ fn trouble(
         Err(error) => return Err(failed("open")(error)),
     };
     let metadata = held.metadata().map_err(failed("look at"))?;
-    let wrong = match postfix.wrong(&map.query(), expected) {
+    let wrong = match maps.wrong(map, &map.source, expected) {
         // The map's fault as far as can be told; if it is the tool's, building fails as well.
         Err(MtaError::Tool { said, .. }) => return Ok(Some(MapTrouble::Unreadable(said))),
         asked => asked?,
@@ -204,33 +233,35 @@ fn trouble(
     if !wrong.is_empty() {
         return Ok(Some(MapTrouble::Wrong(wrong)));
     }
-    Ok(original
-        .is_newer_than(&metadata)
-        .then_some(MapTrouble::Stale))
+    let has_image = map.image.is_some();
+    Ok((has_image && original.is_newer_than(&metadata)).then_some(MapTrouble::Stale))
 }
 
 /// Builds all maps beside the old ones and asks each for the expected names.
 fn build_beside<'m>(
-    postfix: &Postfix,
-    maps: &'m [Map],
+    maps: &dyn Maps,
+    found: &'m [Map],
     original: &Original,
     text: &[u8],
     expected: &[Expected],
 ) -> Result<Vec<Built<'m>>, MtaError> {
     let one = |map| {
-        let built = Built::new(postfix, map, original, text)?;
-        expect(postfix, &built.query(), map, expected)?;
+        let built = Built::new(maps, map, original, text)?;
+        expect(maps, map, &built.text(), expected)?;
         Ok(built)
     };
-    maps.iter().map(one).collect()
+    found.iter().map(one).collect()
 }
 
-fn move_in(postfix: &Postfix, built: &mut [Built<'_>], expected: &[Expected]) -> Result<(), Cause> {
+fn move_in(maps: &dyn Maps, built: &mut [Built<'_>], expected: &[Expected]) -> Result<(), Cause> {
     for built in built.iter_mut() {
         built.move_in()?;
     }
+    for built in built.iter_mut() {
+        built.tell(maps)?;
+    }
     for built in built.iter() {
-        expect(postfix, &built.map().query(), built.map(), expected)?;
+        expect(maps, built.map(), &built.map().source, expected)?;
     }
     Ok(())
 }
@@ -238,35 +269,47 @@ fn move_in(postfix: &Postfix, built: &mut [Built<'_>], expected: &[Expected]) ->
 /// Puts all old maps back, and says what was wrong with the first that could not be.
 fn move_out(built: &mut [Built<'_>]) -> Result<(), Cause> {
     let results: Vec<_> = built.iter_mut().rev().map(Built::move_out).collect();
-    results
-        .into_iter()
-        .collect::<Result<(), MtaError>>()
-        .map_err(Cause::Mta)
+    first_error(results)
 }
 
-fn expect(
-    postfix: &Postfix,
-    query: &OsStr,
-    map: &Map,
-    expected: &[Expected],
-) -> Result<(), MtaError> {
-    let names = postfix.wrong(query, expected)?;
+/// Tells those that were told of the new state of the old one.
+fn tell_back(maps: &dyn Maps, built: &mut [Built<'_>]) -> Result<(), Cause> {
+    let results: Vec<_> = built
+        .iter_mut()
+        .map(|built| built.tell_back(maps))
+        .collect();
+    first_error(results)
+}
+
+fn first_error(results: Vec<Result<(), MtaError>>) -> Result<(), Cause> {
+    let all: Result<(), MtaError> = results.into_iter().collect();
+    all.map_err(Cause::Mta)
+}
+
+fn expect(maps: &dyn Maps, map: &Map, text: &Path, expected: &[Expected]) -> Result<(), MtaError> {
+    let names = maps.wrong(map, text, expected)?;
     if names.is_empty() {
         Ok(())
     } else {
         Err(MtaError::Wrong {
-            map: map.file(),
+            map: map.file().to_owned(),
             names,
         })
     }
 }
 
 fn published(replaced: Option<Replaced>, built: Vec<Built<'_>>) -> Published {
-    let maps = built.iter().map(|built| built.map().file()).collect();
-    let warnings = built.into_iter().flat_map(Built::into_warnings).collect();
-    Published {
+    let mut published = Published {
         replaced,
-        maps,
-        warnings,
+        maps: Vec::new(),
+        warnings: Vec::new(),
+        notes: Vec::new(),
+    };
+    for built in built {
+        published.maps.push(built.map().file().to_owned());
+        let (warnings, notes) = built.into_words();
+        published.warnings.extend(warnings);
+        published.notes.extend(notes);
     }
+    published
 }

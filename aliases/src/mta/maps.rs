@@ -1,0 +1,87 @@
+//! What an MTA reads instead of the text, and the four steps that every MTA does in its own way.
+//!
+//! **Invariants**: a map's file and its text are found out, never assumed. No step writes in place: a
+//! step is given the path of a text, of the one that stands or of a copy beside the map, and keeps to it.
+
+use std::path::{Path, PathBuf};
+
+use crate::disk::file::Original;
+use crate::mta::error::MtaError;
+use crate::mta::expected::Expected;
+
+/// What one MTA makes of one aliases file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Map {
+    /// Its type, or what the MTA calls it.
+    pub(crate) kind: String,
+    /// The text's path, as the MTA knows it.
+    pub(crate) source: PathBuf,
+    /// The file that is built of the text; none if the MTA reads the text itself.
+    pub(crate) image: Option<Image>,
+}
+
+/// The file that is built of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Image {
+    pub(crate) file: PathBuf,
+    /// What is put behind a text's path to name the file that is built of it.
+    pub(crate) suffix: &'static str,
+}
+
+impl Map {
+    /// The file that the MTA reads: the image, or the text itself.
+    pub(crate) fn file(&self) -> &Path {
+        self.image
+            .as_ref()
+            .map_or(&self.source, |image| &image.file)
+    }
+
+    /// The image's file for a text at `text`.
+    pub(crate) fn image_of(&self, text: &Path) -> PathBuf {
+        match &self.image {
+            Some(image) if text == self.source => image.file.clone(),
+            Some(image) => {
+                let mut file = text.as_os_str().to_owned();
+                file.push(image.suffix);
+                file.into()
+            }
+            None => text.to_owned(),
+        }
+    }
+}
+
+/// The steps that every MTA does in its own way.
+pub(crate) trait Maps {
+    /// The maps of this file that the MTA reads or that its `newaliases` builds; never empty.
+    ///
+    /// # Errors
+    /// `NoMap` if it reads none, or one that cannot be kept in step.
+    fn of(&self, original: &Original) -> Result<Vec<Map>, MtaError>;
+
+    /// Builds the image of the text at `text`, if the map has one, and returns what the tool said
+    /// about lines of it; refuses a text that the MTA would refuse.
+    ///
+    /// # Errors
+    /// `Tool`, above all.
+    fn build(&self, map: &Map, text: &Path) -> Result<Vec<String>, MtaError>;
+
+    /// The expected names that do not lead where they should by the map of the text at `text`.
+    ///
+    /// # Errors
+    /// `Tool` if the map cannot be read.
+    fn wrong(
+        &self,
+        map: &Map,
+        text: &Path,
+        expected: &[Expected],
+    ) -> Result<Vec<Vec<u8>>, MtaError>;
+
+    /// Tells a running MTA that text and image are new, and returns what the admin should know.
+    ///
+    /// # Errors
+    /// `Tool` if the MTA refuses them and goes on with what it had.
+    fn tell(&self, map: &Map) -> Result<Vec<String>, MtaError> {
+        let _ = map;
+        Ok(Vec::new())
+    }
+}
