@@ -1,6 +1,6 @@
 //! What the MTA makes of a file, and that we make the same of it.
 //!
-//! `grammar/postfix.cases` says what the real one did; its head explains the form.
+//! `grammar/DIALECT.cases` say what the real ones did; the head of `postfix.cases` explains the form.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,6 +12,9 @@ use aliases::{DestinationKind, Dialect, Document, Effect, ProblemKind, Winner};
 fn reading(text: &[u8], dialect: Dialect) -> String {
     let document = Document::parse(text, dialect);
     let mut told = String::new();
+    if let Some(line) = document.refused() {
+        writeln!(told, "refused {line}").unwrap();
+    }
     let line_of = |offset: usize| 1 + text[..offset].iter().filter(|byte| **byte == b'\n').count();
     for problem in document.problems() {
         writeln!(
@@ -90,6 +93,23 @@ fn unescape(text: &str) -> Vec<u8> {
 #[test]
 fn postfix_cases_are_read_as_postfix_reads_them() {
     check_cases(include_str!("grammar/postfix.cases"), Dialect::Postfix, 130);
+}
+
+#[test]
+fn exim_cases_are_read_as_exim_reads_them() {
+    check_cases(include_str!("grammar/exim.cases"), Dialect::Exim, 90);
+}
+
+#[test]
+fn opensmtpd_cases_are_read_as_its_daemon_reads_them() {
+    let cases = include_str!("grammar/opensmtpd.cases");
+    check_cases(cases, Dialect::OpenSmtpd, 90);
+}
+
+#[test]
+fn opensmtpd_db_cases_are_read_as_makemap_reads_them() {
+    let cases = include_str!("grammar/opensmtpd-db.cases");
+    check_cases(cases, Dialect::OpenSmtpdDb, 90);
 }
 
 #[track_caller]

@@ -77,7 +77,8 @@ pub(crate) fn pieces(bytes: &[u8], dialect: Dialect, take: impl FnMut(Piece)) {
         Dialect::Postfix => postfix::pieces(bytes, take),
         Dialect::Sendmail => sendmail::pieces(bytes, take),
         Dialect::Exim => exim::pieces(bytes, take),
-        Dialect::OpenSmtpd | Dialect::OpenSmtpdDb => opensmtpd::pieces(bytes, take),
+        Dialect::OpenSmtpd => opensmtpd::table::pieces(bytes, take),
+        Dialect::OpenSmtpdDb => opensmtpd::makemap::pieces(bytes, take),
     }
 }
 
@@ -98,8 +99,8 @@ pub(crate) fn read(raw: &[u8], dialect: Dialect) -> Reading {
         Dialect::Postfix => postfix::read(raw),
         Dialect::Sendmail => sendmail::read(raw),
         Dialect::Exim => exim::read(raw),
-        Dialect::OpenSmtpd => opensmtpd::read(raw),
-        Dialect::OpenSmtpdDb => opensmtpd::read(raw),
+        Dialect::OpenSmtpd => opensmtpd::table::read(raw),
+        Dialect::OpenSmtpdDb => opensmtpd::makemap::read(raw),
     }
 }
 
@@ -109,7 +110,8 @@ pub(crate) fn effect(kind: ProblemKind, dialect: Dialect) -> Effect {
         Dialect::Postfix => postfix::effect(kind),
         Dialect::Sendmail => sendmail::effect(kind),
         Dialect::Exim => exim::effect(kind),
-        Dialect::OpenSmtpd | Dialect::OpenSmtpdDb => opensmtpd::effect(kind),
+        Dialect::OpenSmtpd => opensmtpd::table::effect(kind),
+        Dialect::OpenSmtpdDb => opensmtpd::makemap::effect(kind),
     }
 }
 

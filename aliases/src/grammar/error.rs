@@ -73,6 +73,16 @@ pub enum ProblemKind {
     ByteOrderMark,
     /// There is a colon, but no destination that mail could go to.
     NoDestination,
+    /// What stands there is nothing that mail could go to.
+    NotADestination,
+    /// No address can have this name.
+    NameNotAddressable,
+    /// The line, or a part of it, is longer than the MTA takes.
+    TooLong,
+    /// makemap takes the right side, and the daemon, which reads it once more, does not.
+    ReadTwoWays,
+    /// A NUL byte: the rest of its line is lost, and the next line is read as its end.
+    NulJoins,
 }
 
 impl fmt::Display for ProblemKind {
@@ -87,6 +97,13 @@ impl fmt::Display for ProblemKind {
             Self::OpenQuote => "a quote, bracket or parenthesis without its end",
             Self::ByteOrderMark => "a byte order mark, which becomes part of the name",
             Self::NoDestination => "no destination",
+            Self::NotADestination => "not a destination",
+            Self::NameNotAddressable => "no address can have this name",
+            Self::TooLong => "longer than the mail system takes",
+            Self::ReadTwoWays => "makemap takes it, and the daemon cannot read it",
+            Self::NulJoins => {
+                "a NUL byte: the rest of its line is lost, and the next line joined to it"
+            }
         })
     }
 }
@@ -105,6 +122,10 @@ pub enum Effect {
     Deferred,
     /// It takes the line, and mail to the name bounces.
     Bounced,
+    /// It takes the line, and mail to the name is handled as if there were no alias.
+    NoAlias,
+    /// It takes the line, and no mail can ever be for its name.
+    Unreachable,
     /// It refuses the whole file.
     FileRefused,
 }
@@ -117,6 +138,8 @@ impl fmt::Display for Effect {
             Self::ReadOtherwise => "the mail system reads it without a warning",
             Self::Deferred => "mail to it is deferred",
             Self::Bounced => "mail to it bounces",
+            Self::NoAlias => "mail to it goes to the user of that name, or bounces",
+            Self::Unreachable => "no mail can reach it",
             Self::FileRefused => "the mail system refuses the whole file",
         })
     }

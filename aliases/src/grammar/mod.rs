@@ -12,6 +12,7 @@ pub(crate) mod entry;
 pub(crate) mod error;
 mod names;
 pub(crate) mod reading;
+mod spliced;
 
 mod exim;
 mod opensmtpd;

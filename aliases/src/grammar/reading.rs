@@ -28,6 +28,9 @@ pub(crate) struct Piece {
     pub(crate) line: usize,
 }
 
+/// Where each destination stands in the raw bytes, and what it is.
+pub(crate) type Destinations = Vec<(Range<usize>, DestinationKind)>;
+
 /// A logical line, read.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
@@ -36,7 +39,7 @@ pub(crate) struct Reading {
     /// Where the name begins in the raw bytes.
     pub(crate) name_at: usize,
     /// Where each destination stands in the raw bytes, and what it is.
-    pub(crate) destinations: Vec<(Range<usize>, DestinationKind)>,
+    pub(crate) destinations: Destinations,
     /// Whether the MTA passes over the line.
     pub(crate) skipped: bool,
     /// What is wrong, and the offset in the raw bytes where it is.

@@ -1,0 +1,171 @@
+//! A right side as a list: commands, files, `:include:`, what Exim does itself, and addresses.
+//!
+//! **Invariants**: one thing that cannot be read makes the whole list unreadable.
+
+use std::ops::Range;
+
+use super::address::{self, Address};
+use crate::grammar::reading::{DestinationKind, Destinations};
+use crate::grammar::spliced::{Spliced, is_space, trimmed};
+
+/// The longest name of an included file, in bytes.
+const LONGEST_INCLUDE: usize = 255;
+
+/// Why a list cannot be read. Mail to the name is then deferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// A quote that is not closed.
+    Open,
+    /// An address or a file name that is longer than Exim takes.
+    Long,
+    /// Something that is neither a command nor a file nor an address.
+    Unreadable,
+}
+
+/// The destinations of a right side, each with its place in the raw bytes; or what is wrong with
+/// it, and where in the raw bytes.
+pub(super) fn destinations(value: &Spliced) -> Result<Destinations, (Trouble, usize)> {
+    let text = value.text();
+    if is_filter(text) {
+        return Err((Trouble::Unreadable, value.raw_at(0)));
+    }
+    let mut found = Vec::new();
+    let mut at = 0;
+    loop {
+        while at < text.len() && (is_space(text[at]) || text[at] == b',') {
+            at += 1;
+        }
+        if at >= text.len() || text[at] == b'#' {
+            return Ok(found);
+        }
+        let item = item(text, at);
+        if let Some(verdict) = verdict(&text[item.inner.start..]) {
+            // Nothing else counts then, and all that follows is its text.
+            let range = value.raw_range(trimmed(text, item.outer.start..text.len()));
+            return Ok(vec![(range, DestinationKind::Verdict(verdict))]);
+        }
+        let read = destination(&text[item.inner.clone()], item.quoted);
+        let trouble = |trouble| (trouble, value.raw_at(item.outer.start));
+        if let Some(kind) = read.map_err(trouble)? {
+            found.push((value.raw_range(item.outer.clone()), kind));
+        }
+        at = item.next;
+    }
+}
+
+/// A first word that asks for a filter, which this router does not allow.
+fn is_filter(text: &[u8]) -> bool {
+    let Some(rest) = text.trim_ascii_start().strip_prefix(b"#") else {
+        return false;
+    };
+    let rest = rest.trim_ascii_start();
+    let kind = ["exim", "sieve"].iter().find_map(|kind| {
+        let (head, rest) = rest.split_at_checked(kind.len())?;
+        head.eq_ignore_ascii_case(kind.as_bytes()).then_some(rest)
+    });
+    kind.is_some_and(|rest| {
+        let word = rest.trim_ascii_start();
+        word.len() < rest.len()
+            && word
+                .get(..6)
+                .is_some_and(|word| word.eq_ignore_ascii_case(b"filter"))
+    })
+}
+
+/// One thing of a list.
+struct Item {
+    /// All of it, without the blanks around it.
+    outer: Range<usize>,
+    /// Without quotes around the whole of it.
+    inner: Range<usize>,
+    quoted: bool,
+    next: usize,
+}
+
+fn item(text: &[u8], start: usize) -> Item {
+    let next = address::end(text, start);
+    let outer = trimmed(text, start..next);
+    let ends_quoted = text[outer.start] == b'"' && text[outer.end - 1] == b'"';
+    // A lone quote is both its beginning and its end.
+    let quoted = ends_quoted && outer.len() > 1;
+    let inner = if quoted {
+        trimmed(text, outer.start + 1..outer.end - 1)
+    } else {
+        outer.clone()
+    };
+    Item {
+        outer,
+        inner,
+        quoted,
+        next,
+    }
+}
+
+/// `:fail: text` and its like, for which the rest of the list is text.
+fn verdict(rest: &[u8]) -> Option<Vec<u8>> {
+    let words: [&[u8]; 3] = [b":defer:", b":blackhole:", b":fail:"];
+    let word = words.into_iter().find(|word| rest.starts_with(word))?;
+    let text = rest[word.len()..].trim_ascii();
+    let blank: &[u8] = if text.is_empty() { b"" } else { b" " };
+    Some([word, blank, text].concat())
+}
+
+/// What one thing is; none if Exim passes over it.
+fn destination(item: &[u8], quoted: bool) -> Result<Option<DestinationKind>, Trouble> {
+    if b":unknown:".starts_with(item) {
+        return Ok(None);
+    }
+    if let Some(path) = item.strip_prefix(b":include:") {
+        return include(path).map(Some);
+    }
+    let own = item.strip_prefix(b"\\").map(address::extract);
+    if let Some(Ok(Address {
+        text,
+        domain: false,
+    })) = own
+    {
+        return Ok(Some(DestinationKind::Address(text)));
+    }
+    let read = address::extract(item);
+    let has_domain = matches!(read, Ok(Address { domain: true, .. }));
+    match item.first() {
+        Some(b'|') if !has_domain => Ok(Some(DestinationKind::Pipe(
+            unescaped(item, quoted).split_off(1),
+        ))),
+        Some(b'/') if !has_domain => Ok(Some(DestinationKind::File(unescaped(item, quoted)))),
+        _ => match read {
+            Ok(address) => Ok(Some(DestinationKind::Address(address.text))),
+            Err(address::Flaw::Empty) => Ok(None),
+            Err(address::Flaw::Open) => Err(Trouble::Open),
+            Err(address::Flaw::Long) => Err(Trouble::Long),
+            Err(address::Flaw::Malformed) => Err(Trouble::Unreadable),
+        },
+    }
+}
+
+fn include(path: &[u8]) -> Result<DestinationKind, Trouble> {
+    let blanks = path.iter().take_while(|byte| is_space(**byte)).count();
+    match &path[blanks..] {
+        path if path.len() > LONGEST_INCLUDE => Err(Trouble::Long),
+        path if path.starts_with(b"/") => Ok(DestinationKind::Include(path.to_vec())),
+        _ => Err(Trouble::Unreadable),
+    }
+}
+
+/// A command or a file name without the backslashes that quote, if it stood in quotes.
+fn unescaped(item: &[u8], quoted: bool) -> Vec<u8> {
+    if !quoted {
+        return item.to_vec();
+    }
+    let mut bytes = item.iter().copied();
+    let mut meaning = Vec::with_capacity(item.len());
+    while let Some(byte) = bytes.next() {
+        let meant = if byte == b'\\' {
+            bytes.next()
+        } else {
+            Some(byte)
+        };
+        meaning.extend(meant);
+    }
+    meaning
+}
