@@ -23,3 +23,10 @@ mod crash;
 
 /// The power is cut while a file is replaced.
 mod power;
+
+/// Generated files, and what to make of a difference.
+#[path = "../../aliases/tests/differential/mod.rs"]
+mod differential;
+
+/// Generated aliases files, read by Postfix and by us.
+mod differential_postfix;
