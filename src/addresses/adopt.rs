@@ -73,7 +73,7 @@ pub(super) fn turning(trees: &Trees<'_>, found: &Found, place: Place) -> Turning
         programs += 1;
         match trees.leads(command) {
             Leads::Tree(_, verbs, list) => {
-                if let Some(verb) = verb_for(trees, &list, found.folded(place), &verbs) {
+                if let Some(verb) = verb_for(trees, &list, &found.folded(place), &verbs) {
                     direct.get_or_insert((n, Some(verb), list));
                 }
             }
@@ -89,7 +89,7 @@ pub(super) fn turning(trees: &Trees<'_>, found: &Found, place: Place) -> Turning
     let left = |list, why| Turning::Left { list, why };
     match verb {
         _ if programs > 1 => left(list, Why::SecondProgram),
-        _ if found.places(found.folded(place)).len() > 1 => left(list, Why::Double),
+        _ if found.is_double(place) => left(list, Why::Double),
         None => left(list, Why::Shell),
         Some(verb) => match trees.command(verb, &list) {
             Ok(_) => Turning::Turn { n, verb, list },

@@ -247,7 +247,7 @@ fn kind(state: &State, grave: bool) -> Option<Kind> {
 fn stale(view: &View<'_>, findings: &mut Vec<Finding>) {
     for stale in view.stale() {
         let place = view.found.shown(stale.place);
-        let name = view.found.folded(stale.place).escape_debug();
+        let name = view.found.folded(stale.place).escape_debug().to_string();
         let text = format!("{place}: {name}: {}", stale.why);
         let hint = Some("mm-aliases sync --remove");
         findings.push(Finding {

@@ -115,7 +115,7 @@ pub(super) fn compare(
     }
     wanted
         .into_iter()
-        .map(|wanted| match found.places(&wanted.name) {
+        .map(|wanted| match found.places(&wanted.name)[..] {
             [] => {
                 let state = State::Missing(reserved.holder(&wanted.name, &by_list[&wanted.list]));
                 Row {
@@ -124,7 +124,7 @@ pub(super) fn compare(
                     place: None,
                 }
             }
-            &[place] => {
+            [place] => {
                 let state = judge(trees, found, place, &wanted, &by_list[&wanted.list]);
                 Row {
                     wanted,
@@ -132,7 +132,7 @@ pub(super) fn compare(
                     place: Some(place),
                 }
             }
-            places => Row {
+            ref places => Row {
                 wanted,
                 state: State::Double(places.to_vec()),
                 place: places.last().copied(),
@@ -201,7 +201,7 @@ pub(super) fn stale(
         };
         let why = if gone {
             StaleWhy::Gone
-        } else if all_told && (unknown() || wanted::is_out_of_use(trees, parity, &list, name)) {
+        } else if all_told && (unknown() || wanted::is_out_of_use(trees, parity, &list, &name)) {
             StaleWhy::Unused
         } else {
             return None;

@@ -136,7 +136,7 @@ impl<'a> View<'a> {
             .filter(|&place| {
                 compare::ours(&self.trees, self.found, place).is_some_and(|(_, list)| asked(&list))
             })
-            .map(|place| self.found.folded(place).to_owned())
+            .map(|place| self.found.folded(place))
             .collect()
     }
 

@@ -245,7 +245,7 @@ impl Making<'_> {
     }
 
     fn changed(&mut self, place: Place, what: &str) {
-        let mut record = self.record(self.found.folded(place));
+        let mut record = self.record(&self.found.folded(place));
         record.before = Some(Text(self.found.raw(place).to_vec()));
         let says = format!("{}: {what}", self.found.shown(place));
         self.made.push(Made {
@@ -256,12 +256,12 @@ impl Making<'_> {
     }
 
     fn removed(&mut self, place: Place) {
-        let mut record = self.record(self.found.folded(place));
+        let mut record = self.record(&self.found.folded(place));
         record.before = Some(Text(self.found.raw(place).to_vec()));
         record.followed = self
             .found
             .name_before(place)
-            .map(|name| Text(name.as_bytes().to_vec()));
+            .map(|name| Text(name.into_bytes()));
         let says = format!("{}: removed", self.found.shown(place));
         self.made.push(Made {
             record,

@@ -3,7 +3,6 @@
 //! **Invariants.** Reads every file once; all that is decided is decided on that reading. The
 //! bytes on disk are the crate `aliases`' matter.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use aliases::{DestinationKind, Dialect, Document, Entry, EntryId};
@@ -16,7 +15,7 @@ use crate::site::Site;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     pub(super) file: usize,
-    entry: usize,
+    entry: EntryId,
 }
 
 /// What the MTA does with a destination.
@@ -38,8 +37,6 @@ pub(super) struct AliasFile {
     pub(super) path: PathBuf,
     pub(super) original: Original,
     pub(super) document: Document,
-    /// In the file's order, with the name as the MTA looks it up.
-    entries: Vec<(EntryId, String)>,
 }
 
 /// Every alias file.
@@ -47,7 +44,6 @@ pub(super) struct AliasFile {
 pub(super) struct Found {
     pub(super) files: Vec<AliasFile>,
     dialect: Dialect,
-    names: HashMap<String, Vec<Place>>,
 }
 
 impl Found {
@@ -64,36 +60,14 @@ impl Found {
     }
 
     fn of(originals: Vec<(PathBuf, Original)>, dialect: Dialect) -> Found {
-        let mut names: HashMap<String, Vec<Place>> = HashMap::new();
-        let mut files = Vec::new();
-        for (file, (path, original)) in originals.into_iter().enumerate() {
-            let document = Document::parse(original.bytes(), dialect);
-            let entries: Vec<(EntryId, String)> = document
-                .entries()
-                .map(|entry| {
-                    (
-                        entry.id(),
-                        String::from_utf8_lossy(&entry.name()).into_owned(),
-                    )
-                })
-                .collect();
-            for (entry, (_, name)) in entries.iter().enumerate() {
-                names
-                    .entry(name.clone())
-                    .or_default()
-                    .push(Place { file, entry });
-            }
-            files.push(AliasFile {
-                path,
-                original,
-                document,
-                entries,
-            });
-        }
+        let file = |(path, original): (PathBuf, Original)| AliasFile {
+            document: Document::parse_shared(original.shared(), dialect),
+            path,
+            original,
+        };
         Found {
-            files,
+            files: originals.into_iter().map(file).collect(),
             dialect,
-            names,
         }
     }
 
@@ -106,13 +80,33 @@ impl Found {
     /// Every entry, in order.
     pub(super) fn all(&self) -> impl Iterator<Item = Place> + '_ {
         self.files.iter().enumerate().flat_map(|(file, found)| {
-            (0..found.entries.len()).map(move |entry| Place { file, entry })
+            let entries = found.document.entries();
+            entries.map(move |entry| Place {
+                file,
+                entry: entry.id(),
+            })
         })
     }
 
     /// The entries of this name, which is in lower case.
-    pub(super) fn places(&self, name: &str) -> &[Place] {
-        self.names.get(name).map_or(&[], Vec::as_slice)
+    pub(super) fn places(&self, name: &str) -> Vec<Place> {
+        self.named(name.as_bytes()).collect()
+    }
+
+    /// Whether the name of an entry stands more than once.
+    pub(super) fn is_double(&self, place: Place) -> bool {
+        let name = self.entry(place).map(|entry| entry.name());
+        name.is_some_and(|name| self.named(&name).nth(1).is_some())
+    }
+
+    fn named(&self, name: &[u8]) -> impl Iterator<Item = Place> {
+        self.files
+            .iter()
+            .enumerate()
+            .flat_map(move |(file, found)| {
+                let entries = found.document.named(name).into_iter();
+                entries.map(move |entry| Place { file, entry })
+            })
     }
 
     /// The file of an entry.
@@ -122,22 +116,24 @@ impl Found {
 
     /// The handle of an entry in its document.
     pub(super) fn id(&self, place: Place) -> EntryId {
-        self.files[place.file].entries[place.entry].0
+        place.entry
     }
 
     /// The name of an entry, as the MTA looks it up.
-    pub(super) fn folded(&self, place: Place) -> &str {
-        &self.files[place.file].entries[place.entry].1
+    pub(super) fn folded(&self, place: Place) -> String {
+        let name = self.entry(place).map(|entry| entry.name());
+        text(name.unwrap_or_default())
     }
 
     /// The name of the entry before this one in its file.
-    pub(super) fn name_before(&self, place: Place) -> Option<&str> {
-        let entry = place.entry.checked_sub(1)?;
-        Some(&self.files[place.file].entries[entry].1)
+    pub(super) fn name_before(&self, place: Place) -> Option<String> {
+        let document = &self.files[place.file].document;
+        let before = document.entry_before(place.entry)?;
+        Some(text(document.entry(before)?.name()))
     }
 
     fn entry(&self, place: Place) -> Option<Entry<'_>> {
-        self.files[place.file].document.entry(self.id(place))
+        self.files[place.file].document.entry(place.entry)
     }
 
     /// All bytes of an entry.
@@ -186,6 +182,11 @@ pub(super) fn means_of(raw: &[u8], dialect: Dialect) -> Vec<Means> {
     let document = Document::parse(raw, dialect);
     let entry = document.entries().next();
     entry.map_or_else(Vec::new, |entry| means(&entry))
+}
+
+fn text(name: Vec<u8>) -> String {
+    String::from_utf8(name)
+        .unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned())
 }
 
 fn means(entry: &Entry<'_>) -> Vec<Means> {

@@ -396,8 +396,7 @@ fn undo_entries<'f>(found: &'f Found, rewrite: &Rewrite) -> Result<Edits<'f>, Ad
         let written = record.written.as_ref().map(|text| text.0.as_slice());
         let mut places = found
             .places(&name)
-            .iter()
-            .copied()
+            .into_iter()
             .filter(|place| place.file == rewrite.file);
         let ours = places.find(|&place| Some(found.raw(place)) == written);
         match (ours, &record.before, written) {

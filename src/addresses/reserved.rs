@@ -97,7 +97,7 @@ impl Reserved {
                     continue;
                 };
                 if let Some(local) = local_name(&address) {
-                    let by = found.folded(place).to_owned();
+                    let by = found.folded(place);
                     destinations.entry(local).or_default().insert(by);
                 }
             }

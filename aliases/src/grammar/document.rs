@@ -113,6 +113,11 @@ impl Document {
         Some(self.view(id.0, line))
     }
 
+    /// All bytes of an entry; none if it was removed. Costs the same in any file.
+    pub fn raw(&self, id: EntryId) -> Option<&[u8]> {
+        self.stands(id.0).then(|| self.text(id.0))
+    }
+
     /// The entry that stands before this one; none for the first.
     pub fn entry_before(&self, id: EntryId) -> Option<EntryId> {
         if self.chunks.is_of_the_file(id.0) && !self.chunks.has_insertions() {

@@ -14,8 +14,8 @@ use crate::grammar::dialect::{Dialect, is_plain, read};
 use crate::grammar::reading::{DestinationKind, is_plain_name, is_plain_text};
 
 /// The handle of an entry. It stays good through all edits of its document, and means nothing in
-/// another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// another one. Of entries of the file as it was parsed, the first in the file is the least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub(crate) usize);
 
 /// One alias, still wearing the bytes it has in the file.
