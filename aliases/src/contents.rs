@@ -14,6 +14,16 @@ pub trait Contents {
     fn size(&self) -> usize {
         self.slices().map(<[u8]>::len).sum()
     }
+
+    /// Whether these are the bytes.
+    fn equals(&self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        self.slices().all(|slice| {
+            let stripped = rest.strip_prefix(slice);
+            rest = stripped.unwrap_or(rest);
+            stripped.is_some()
+        }) && rest.is_empty()
+    }
 }
 
 impl Contents for [u8] {

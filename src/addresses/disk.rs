@@ -56,11 +56,10 @@ pub(super) fn publish(
     site: &Site,
     original: &Original,
     path: &Path,
-    text: &[u8],
+    text: &Document,
     names: &BTreeSet<String>,
 ) -> Result<Vec<String>, AddressError> {
-    let document = Document::parse(text, dialect(site));
-    let expected = expected(&document, names);
+    let expected = expected(text, names);
     let published = mta(site)?.publish(original, text, &expected);
     published
         .map(|done| notes(path, &done))

@@ -3,9 +3,10 @@
 //! **Invariants.** No disk. A change is made in a copy of the document; every one that is made
 //! leaves a record of the bytes before and after.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use aliases::{Document, EntryId};
 
@@ -69,8 +70,8 @@ pub(super) struct Rewrite {
     /// Its number in `Found`.
     pub(super) file: usize,
     pub(super) path: PathBuf,
-    pub(super) before: Vec<u8>,
-    pub(super) after: Vec<u8>,
+    pub(super) before: Arc<Vec<u8>>,
+    pub(super) after: Document,
     /// The names whose entries change, as the MTA looks them up.
     pub(super) names: BTreeSet<String>,
     pub(super) records: Vec<Record>,
@@ -109,16 +110,19 @@ impl<'f> Edits<'f> {
     pub(super) fn rewrite(&self, by: &str, generation: u64) -> Result<Vec<Rewrite>, AddressError> {
         let mut rewrites = Vec::new();
         for (file, found) in self.found.files.iter().enumerate() {
+            let changes = self.changes.iter().filter(|change| change.file() == file);
+            if changes.clone().next().is_none() {
+                continue;
+            }
             let mut making = Making {
                 found: self.found,
-                document: found.document.clone(),
-                last_added: Vec::new(),
+                last_added: HashMap::new(),
                 made: Vec::new(),
                 rewrite: Rewrite {
                     file,
                     path: found.path.clone(),
-                    before: found.original.bytes().to_vec(),
-                    after: Vec::new(),
+                    before: found.original.shared(),
+                    after: found.document.clone(),
                     names: BTreeSet::new(),
                     records: Vec::new(),
                     lines: Vec::new(),
@@ -126,11 +130,11 @@ impl<'f> Edits<'f> {
                 by,
                 generation,
             };
-            for change in self.changes.iter().filter(|change| change.file() == file) {
+            for change in changes {
                 making.make(change)?;
             }
             let rewrite = making.finish();
-            if rewrite.after != rewrite.before {
+            if !rewrite.records.is_empty() {
                 rewrites.push(rewrite);
             }
         }
@@ -170,9 +174,8 @@ struct Made {
 /// One file in the making.
 struct Making<'f> {
     found: &'f Found,
-    document: Document,
     /// Behind which entry something was added, and what: the next comes behind that.
-    last_added: Vec<(Option<EntryId>, EntryId)>,
+    last_added: HashMap<Option<EntryId>, EntryId>,
     made: Vec<Made>,
     rewrite: Rewrite,
     by: &'f str,
@@ -184,17 +187,17 @@ impl Making<'_> {
         match change {
             Change::Destination { place, n, text } => {
                 let id = self.found.id(*place);
-                let done = self.document.set_destination(id, *n, text.as_bytes());
+                let done = self.rewrite.after.set_destination(id, *n, text.as_bytes());
                 self.check(done)?;
                 self.changed(*place, "turned to");
             }
             Change::Replace { place, raw } => {
-                let done = self.document.replace_raw(self.found.id(*place), raw);
+                let done = self.rewrite.after.replace_raw(self.found.id(*place), raw);
                 self.check(done)?;
                 self.changed(*place, "put back");
             }
             Change::Remove { place } => {
-                let done = self.document.remove(self.found.id(*place));
+                let done = self.rewrite.after.remove(self.found.id(*place));
                 self.check(done)?;
                 self.removed(*place);
             }
@@ -206,7 +209,8 @@ impl Making<'_> {
                 let pipe = format!("\"|{command}\"");
                 let behind = self.behind(*after);
                 let added = self
-                    .document
+                    .rewrite
+                    .after
                     .insert_after(behind, name.as_bytes(), pipe.as_bytes());
                 let id = self.check(added)?;
                 self.added(*after, id, name);
@@ -219,8 +223,8 @@ impl Making<'_> {
             } => {
                 let behind = followed
                     .as_ref()
-                    .and_then(|name| self.document.lookup(name.as_bytes()));
-                let added = self.document.insert_raw_after(behind, raw);
+                    .and_then(|name| self.rewrite.after.lookup(name.as_bytes()));
+                let added = self.rewrite.after.insert_raw_after(behind, raw);
                 let id = self.check(added)?;
                 self.added(None, id, name);
             }
@@ -236,12 +240,7 @@ impl Making<'_> {
     /// The entry behind which the next one comes.
     fn behind(&self, after: Option<Place>) -> Option<EntryId> {
         let asked = after.map(|place| self.found.id(place));
-        let last = self
-            .last_added
-            .iter()
-            .rev()
-            .find(|(behind, _)| *behind == asked);
-        last.map(|(_, id)| *id).or(asked)
+        self.last_added.get(&asked).copied().or(asked)
     }
 
     fn changed(&mut self, place: Place, what: &str) {
@@ -271,8 +270,8 @@ impl Making<'_> {
     }
 
     fn added(&mut self, after: Option<Place>, id: EntryId, name: &str) {
-        self.last_added
-            .push((after.map(|place| self.found.id(place)), id));
+        let after = after.map(|place| self.found.id(place));
+        self.last_added.insert(after, id);
         let says = format!("{}: added", self.rewrite.path.display());
         self.made.push(Made {
             record: self.record(name),
@@ -290,23 +289,15 @@ impl Making<'_> {
         )
     }
 
-    /// Reads what came out: each entry's bytes, in one walk over the file.
+    /// Reads what came out: each entry's bytes.
     fn finish(mut self) -> Rewrite {
-        self.rewrite.after = self.document.to_bytes();
-        let ids: HashSet<EntryId> = self.made.iter().filter_map(|made| made.id).collect();
-        let raws: HashMap<EntryId, &[u8]> = self
-            .document
-            .entries()
-            .filter(|entry| ids.contains(&entry.id()))
-            .map(|entry| (entry.id(), entry.raw()))
-            .collect();
         for Made {
             mut record,
             id,
             says,
         } in self.made
         {
-            let written = id.and_then(|id| raws.get(&id)).copied();
+            let written = id.and_then(|id| self.rewrite.after.raw(id));
             let before = record.before.as_ref().map(|text| text.0.as_slice());
             if written == before {
                 continue;

@@ -4,6 +4,7 @@
 //! bytes on disk are the crate `aliases`' matter.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aliases::{DestinationKind, Dialect, Document, Entry, EntryId};
 
@@ -69,6 +70,11 @@ impl Found {
             files: originals.into_iter().map(file).collect(),
             dialect,
         }
+    }
+
+    /// Other bytes of a file of the site, read as these files are.
+    pub(super) fn parsed(&self, bytes: &Arc<Vec<u8>>) -> Document {
+        Document::parse_shared(Arc::clone(bytes), self.dialect)
     }
 
     /// The permission bits that every file has.

@@ -15,6 +15,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use aliases::Contents as _;
 use similar::TextDiff;
 
 use super::decide::{Intent, View, decide};
@@ -361,15 +362,15 @@ fn put_back_in(site: &Site, found: &Found, rewrites: &[Rewrite]) -> Result<(), A
     for rewrite in rewrites {
         let file = &found.files[rewrite.file];
         let now = file.original.bytes();
-        if now == rewrite.before {
+        if now == *rewrite.before {
             continue;
         }
-        if now == rewrite.after {
+        if rewrite.after.equals(now) {
             disk::publish(
                 site,
                 &file.original,
                 &rewrite.path,
-                &rewrite.before,
+                &found.parsed(&rewrite.before),
                 &rewrite.names,
             )?;
             continue;
@@ -446,7 +447,7 @@ impl Applied<'_> {
 
 fn diff(rewrite: &Rewrite) -> String {
     let before = shown(&rewrite.before);
-    let after = shown(&rewrite.after);
+    let after = shown(&rewrite.after.to_bytes());
     let path = rewrite.path.display().to_string();
     TextDiff::from_lines(&before, &after)
         .unified_diff()

@@ -30,7 +30,12 @@ impl Document {
         if n == 0 && self.set_plain_pipe(id, text) {
             return Ok(());
         }
-        let entry = self.entry(id).ok_or(EditError::NoSuchEntry)?;
+        let entry = Entry {
+            id,
+            line: 0,
+            raw: self.raw(id).ok_or(EditError::NoSuchEntry)?,
+            dialect: self.dialect,
+        };
         let before = entry.destinations();
         let range = before.get(n).ok_or(EditError::NoSuchDestination)?.range();
         let raw = entry.raw();
@@ -96,7 +101,7 @@ impl Document {
     /// # Errors
     /// `NoSuchEntry` if it is not there.
     pub fn remove(&mut self, id: EntryId) -> Result<Vec<u8>, EditError> {
-        let raw = self.entry(id).ok_or(EditError::NoSuchEntry)?.raw().to_vec();
+        let raw = self.raw(id).ok_or(EditError::NoSuchEntry)?.to_vec();
         self.chunks.set_kind(id.0, Kind::Removed);
         self.set_text(id.0, &[]);
         Ok(raw)
@@ -136,7 +141,7 @@ impl Document {
     /// # Errors
     /// `NoSuchEntry`; `NotOneEntry` if `raw` is not exactly one entry.
     pub fn replace_raw(&mut self, id: EntryId, raw: &[u8]) -> Result<(), EditError> {
-        self.entry(id).ok_or(EditError::NoSuchEntry)?;
+        self.raw(id).ok_or(EditError::NoSuchEntry)?;
         self.check_one_entry(raw)?;
         let raw = self.ended(raw, self.chunks.next(id.0));
         if name_of(&raw, self.dialect) != self.name(id) {
