@@ -6,6 +6,7 @@ use std::fs;
 use crate::rig::{Agent, Answer, Exim, HOST, Machine, OpenSmtpd, Postfix, Sendmail, VERBS, sender};
 
 const LISTS: [&str; 2] = ["quietlist", "toylist"];
+const DELIVER: &str = "/usr/lib/mm-deliver/mm-deliver";
 const DIRECT: &str = "/srv/mailman/a/mail/mailman";
 
 fn message(subject: &str) -> Vec<u8> {
@@ -78,6 +79,37 @@ fn direct(agent: &'static dyn Agent) {
     machine.expect_no_bounce();
 }
 
+/// Mail while lists are adopted, move, and go back.
+fn moves(agent: &'static dyn Agent) {
+    let machine = Machine::with(agent, &LISTS);
+    let aliases = fs::read(machine.path("/etc/aliases")).unwrap();
+    machine.expect("mm-parity init --current a");
+    let steps = [
+        ("mm-aliases adopt", DELIVER, "a"),
+        ("mm-parity upgrade toylist", DELIVER, "b"),
+        ("mm-parity downgrade toylist", DELIVER, "a"),
+        ("mm-parity upgrade --all", DELIVER, "b"),
+        ("mm-parity commit", DELIVER, "b"),
+        ("mm-parity commit --revert", DELIVER, "b"),
+        ("mm-parity downgrade --all", DELIVER, "a"),
+        ("mm-aliases unadopt", DIRECT, "a"),
+    ];
+    for (command, program, tree) in steps {
+        machine.expect(command);
+        // Of lists that are not adopted it warns.
+        let status = if program == DELIVER { 0 } else { 1 };
+        let said = machine.run("mm-aliases check");
+        assert_eq!(said.status.code(), Some(status), "{command}");
+        check(&machine, command, program, tree);
+    }
+    let after = fs::read(machine.path("/etc/aliases")).unwrap();
+    assert!(
+        after == aliases,
+        "unadopt left another file than adopt found"
+    );
+    machine.expect_no_bounce();
+}
+
 #[test]
 fn mta_postfix_lmdb_hands_mail_to_direct_aliases() {
     direct(&Postfix { kind: "lmdb" });
@@ -106,4 +138,34 @@ fn mta_opensmtpd_file_hands_mail_to_direct_aliases() {
 #[test]
 fn mta_opensmtpd_db_hands_mail_to_direct_aliases() {
     direct(&OpenSmtpd { table: "db" });
+}
+
+#[test]
+fn mta_postfix_lmdb_follows_lists_from_tree_to_tree() {
+    moves(&Postfix { kind: "lmdb" });
+}
+
+#[test]
+fn mta_postfix_cdb_follows_lists_from_tree_to_tree() {
+    moves(&Postfix { kind: "cdb" });
+}
+
+#[test]
+fn mta_sendmail_follows_lists_from_tree_to_tree() {
+    moves(&Sendmail);
+}
+
+#[test]
+fn mta_exim_follows_lists_from_tree_to_tree() {
+    moves(&Exim);
+}
+
+#[test]
+fn mta_opensmtpd_file_follows_lists_from_tree_to_tree() {
+    moves(&OpenSmtpd { table: "file" });
+}
+
+#[test]
+fn mta_opensmtpd_db_follows_lists_from_tree_to_tree() {
+    moves(&OpenSmtpd { table: "db" });
 }
