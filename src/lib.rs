@@ -36,6 +36,8 @@ pub mod addresses;
 #[cfg(feature = "admin")]
 pub mod admin;
 #[cfg(feature = "admin")]
+pub mod finding;
+#[cfg(feature = "admin")]
 pub mod profiles;
 #[cfg(feature = "admin")]
 pub mod store;

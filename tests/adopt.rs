@@ -435,7 +435,7 @@ fn a_broken_profile_of_a_tree_that_serves_no_list_stops_nothing() {
     stage
         .aliases(&["check"])
         .expect(1)
-        .says(&["WARNING: the profile of tree b: no profile"]);
+        .says(&["WARNING: profile: tree b: no profile"]);
     stage.aliases(&["trace", "toylist"]).expect(0);
     stage.aliases(&["unadopt"]).expect(0);
     stage.aliases(&["adopt"]).expect(0);
@@ -453,7 +453,7 @@ fn a_broken_profile_of_a_tree_that_serves_no_list_stops_nothing() {
     stage
         .aliases(&["check"])
         .expect(2)
-        .says(&["CRITICAL: the profile of tree b: no profile"]);
+        .says(&["CRITICAL: profile: tree b: no profile"]);
     stage
         .aliases(&["trace", "toylist"])
         .expect(0)

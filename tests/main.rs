@@ -43,5 +43,9 @@ mod sync;
 /// The six states of an address, for every verb: what sync does with it and what is left.
 mod states;
 
+/// What check finds: each kind of finding with what, where, what happens to mail, and what
+/// mends it; its three forms.
+mod check;
+
 /// mm-aliases trace and deliver: the way of one address.
 mod trace;

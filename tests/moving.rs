@@ -538,7 +538,7 @@ fn an_address_that_stays_is_named_and_holds_no_list_back() {
     stage
         .aliases(&["check"])
         .expect(1)
-        .says(&["toylist-join: it includes "]);
+        .says(&["it includes ", ": toylist-join\n"]);
     stage.aliases(&["trace", "toylist-join"]).expect(0).says(&[
         "what stands in the file ",
         &format!("programs \"{wrapper} join toylist\""),

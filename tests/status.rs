@@ -169,7 +169,7 @@ fn status_as_json_has_the_documented_keys_and_no_others() {
 fn check_is_silent_when_all_is_well_and_names_the_worst_first() {
     let stage = Stage::new();
     stage.parity(&["check"]).expect(1).says(&[
-        "WARNING: aliases: 30 addresses straight into a tree",
+        "WARNING: address-direct: 30 addresses straight into a tree",
         "adopt",
     ]);
     stage.aliases(&["adopt"]).expect(0);
@@ -186,8 +186,8 @@ fn check_is_silent_when_all_is_well_and_names_the_worst_first() {
         .parity(&["check"])
         .expect(2)
         .says(&[
-            "CRITICAL: programs",
-            "WARNING: lists: parity.toml names what is no list: reallist1",
+            "CRITICAL: program: ",
+            "WARNING: list-gone: reallist1 is named in parity.toml, and is no list",
             "forget",
         ])
         .stdout;
@@ -207,9 +207,10 @@ fn check_is_silent_when_all_is_well_and_names_the_worst_first() {
         .parity(&["check", "--format", "prometheus"])
         .expect(2)
         .says(&[
-            "mm_deliver_check_status 2\n",
-            "mm_deliver_lists{parity=\"future\"} 1\n",
-            "mm_deliver_paused_lists 1\n",
+            "mm_deliver_check_status{program=\"mm-parity\",site=\"/",
+            "\"} 2\n",
+            "site.toml\",parity=\"future\"} 1\n",
+            "# TYPE mm_deliver_paused_lists gauge\nmm_deliver_paused_lists{",
         ]);
 }
 
@@ -339,7 +340,7 @@ fn a_broken_tree_that_is_current_since_a_commit_has_the_revert_as_way_out() {
     stage.parity(&["check"]).expect(2).says(&[
         "CRITICAL: profile: tree b: ",
         "commit --revert",
-        "paused: toylist",
+        "paused: toylist is paused",
     ]);
     let stage = Stage::new();
     stage.parity(&["commit", "--all"]).expect(0);
@@ -348,7 +349,7 @@ fn a_broken_tree_that_is_current_since_a_commit_has_the_revert_as_way_out() {
     stage
         .parity(&["check"])
         .expect(2)
-        .says(&["CRITICAL: programs: tree b: ", "commit --revert"]);
+        .says(&["CRITICAL: program: tree b: ", "commit --revert"]);
 }
 
 #[test]
@@ -360,9 +361,9 @@ fn check_names_every_account_that_is_missing_even_without_a_parity() {
     let broken = format!("{}users = [\"no-such-user\"]\n", &broken[..at]);
     stage.write("site.toml", &broken, 0o644);
     let missing = [
-        "accounts: owner \"no-such-owner\"",
-        "accounts: group \"no-such-group\"",
-        "accounts: [deliver] users \"no-such-user\"",
+        "account: owner \"no-such-owner\"",
+        "account: group \"no-such-group\"",
+        "account: [deliver] users \"no-such-user\"",
     ];
     let text = stage.parity(&["check"]).says(&missing).stdout;
     assert_ne!(text, "");
@@ -405,5 +406,8 @@ fn check_names_lists_that_only_the_future_tree_has() {
     let site = stage.read("site.toml").replace("[trees.b]\n", &data);
     stage.write("site.toml", site, 0o644);
     let check = stage.parity(&["check"]);
-    check.says(&["tree b alone has: newlist", "upgrade LIST"]);
+    check.says(&[
+        "list-beyond: tree b alone has list newlist",
+        "upgrade newlist",
+    ]);
 }

@@ -28,8 +28,9 @@ fn what_is_missing_comes_after_the_lists_last_entry() {
     let before = stage.read("aliases");
     without_line(&stage, "reallist1-join");
     stage.aliases(&["check"]).expect(1).says(&[
-        "1 address missing: reallist1-join",
-        "hint: mm-aliases --site ",
+        "WARNING: address-missing: 1 address missing\n",
+        ": reallist1-join\n",
+        "  mend: mm-aliases --site ",
     ]);
     stage
         .aliases(&["diff"])
@@ -136,7 +137,7 @@ fn what_to_type_names_the_site() {
     stage
         .aliases(&["check"])
         .expect(1)
-        .says(&[&format!("hint: {typed}\n")]);
+        .says(&[&format!("  mend: {typed}\n")]);
     stage
         .aliases(&["sync"])
         .expect(0)
@@ -156,7 +157,7 @@ fn stale_entries_go_only_when_asked_and_when_the_lists_can_be_told() {
     stage
         .aliases(&["check"])
         .expect(1)
-        .says(&["reallist2-owner: the list is gone", "sync --remove"]);
+        .says(&["10 addresses stale: the list is gone", "sync --remove"]);
     stage
         .aliases(&["sync"])
         .expect(0)
@@ -207,10 +208,12 @@ fn what_is_somebody_elses_or_stands_twice_is_reported_and_not_touched() {
         "nothing to change",
     ]);
     assert_eq!(stage.read("aliases"), text);
-    stage
-        .aliases(&["check"])
-        .expect(1)
-        .says(&["no tree of this site: toylist-admin", "toylist-join"]);
+    stage.aliases(&["check"]).expect(1).says(&[
+        "which is no tree of this site\n",
+        ": toylist-admin\n",
+        "2 addresses in lines of the same name",
+        ": toylist-join, ",
+    ]);
 }
 
 #[test]
@@ -280,7 +283,7 @@ fn a_direct_entry_of_a_list_that_is_ahead_is_critical() {
     stage
         .aliases(&["check"])
         .expect(2)
-        .says(&["CRITICAL: 10 addresses straight into a tree: toylist"]);
+        .says(&["CRITICAL: address-direct: 10 addresses straight into a tree\n"]);
 }
 
 #[test]
@@ -290,7 +293,7 @@ fn a_direct_entry_into_the_tree_that_serves_no_list_any_more_is_critical() {
     stage
         .aliases(&["check"])
         .expect(1)
-        .says(&["WARNING: 30 addresses straight into a tree"]);
+        .says(&["WARNING: address-direct: 30 addresses straight into a tree\n"]);
     // As after a commit: the other tree is the current one.
     let committed = stage
         .read("state/parity.toml")
@@ -300,7 +303,7 @@ fn a_direct_entry_into_the_tree_that_serves_no_list_any_more_is_critical() {
     stage
         .aliases(&["check"])
         .expect(2)
-        .says(&["CRITICAL: 30 addresses straight into a tree"]);
+        .says(&["CRITICAL: address-direct: 30 addresses straight into a tree\n"]);
 }
 
 #[test]
@@ -311,22 +314,23 @@ fn a_look_that_fails_hides_no_other_finding() {
     let records = stage.read("state/adopted.jsonl");
     stage.write("state/adopted.jsonl", format!("damaged\n{records}"), 0o644);
     stage.aliases(&["check"]).expect(2).says(&[
-        "CRITICAL: 1 address missing, and what is posted there bounces: toylist\n",
-        "WARNING: 1 address missing: reallist1-join\n",
-        "UNKNOWN: what was adopted cannot be told",
+        "CRITICAL: address-missing: 1 address missing, to which people post\n",
+        "what is posted there bounces",
+        "WARNING: address-missing: 1 address missing\n",
+        "UNKNOWN: adopted: what was adopted cannot be told",
         "adopted.jsonl:1:1",
     ]);
     stage.write("aliases", "# nothing\n", 0o644);
-    stage
-        .aliases(&["check"])
-        .expect(2)
-        .says(&["CRITICAL: the alias files hold no entry", "UNKNOWN"]);
+    stage.aliases(&["check"]).expect(2).says(&[
+        "CRITICAL: aliases: the alias files hold no entry",
+        "UNKNOWN",
+    ]);
     std::fs::remove_file(stage.path("state/adopted.jsonl")).unwrap();
     std::fs::rename(stage.path("var/lists"), stage.path("var/away")).unwrap();
     stage
         .aliases(&["check"])
         .expect(2)
-        .says(&["CRITICAL: which lists there are cannot be told"]);
+        .says(&["CRITICAL: enumeration: which lists there are cannot be told"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use super::check::{self, Severity};
+use super::check::{self, Depth};
 use super::cli::{self, Act, Cli};
 use super::decide::Intent;
 use super::deliver;
@@ -22,6 +22,7 @@ use super::pipe::Trees;
 use super::plan::Plan;
 use super::typed::{on_site, typed};
 use super::{adopt, rights, trace};
+use crate::finding::Report;
 use crate::list::{BadName, ListName};
 use crate::parity::Parity;
 use crate::site::Site;
@@ -95,7 +96,7 @@ fn complain(failure: &Failure, cli: &Cli) -> u8 {
     }
     let _ = std::io::stderr().write_all(lines.as_bytes());
     match act {
-        Act::Check => 3,
+        Act::Check(_) => 3,
         Act::Diff => 2,
         // Nothing was run, so nothing is lost: the MTA would try again.
         Act::Deliver(_) => 75,
@@ -110,7 +111,7 @@ fn run(cli: &Cli) -> Result<Said, Failure> {
         Act::Unadopt(asked) => turn(&site, asked, false),
         Act::Sync(asked) => sync(&site, asked),
         Act::Diff => diff(&site),
-        Act::Check => check(&site),
+        Act::Check(asked) => check(&site, asked),
         Act::Trace { address, format } => trace(&site, address, *format),
         Act::Deliver(asked) => deliver(&site, asked),
     }
@@ -274,31 +275,18 @@ fn diff(site: &Site) -> Result<Said, Failure> {
     })
 }
 
-fn check(site: &Site) -> Result<Said, Failure> {
+fn check(site: &Site, asked: &cli::Check) -> Result<Said, Failure> {
     let parity = store::load(site)?.parity;
-    let mut out = String::new();
-    let mut status = 0;
-    let findings = check::findings(site, &parity)?;
-    // The worst comes first.
-    if let Some(first) = findings.first() {
-        status = match first.severity {
-            Severity::Warning => 1,
-            Severity::Critical => 2,
-            Severity::Unknown => 3,
-        };
-    }
-    for finding in findings {
-        let word = match finding.severity {
-            Severity::Warning => "WARNING",
-            Severity::Critical => "CRITICAL",
-            Severity::Unknown => "UNKNOWN",
-        };
-        out += &format!("{word}: {}\n", finding.text);
-        if let Some(hint) = finding.hint {
-            out += &format!("hint: {}\n", on_site(&site.path, hint));
-        }
-    }
-    Ok(Said { out, status })
+    let depth = match asked.no_database {
+        true => Depth::Text,
+        false => Depth::Database,
+    };
+    let found = check::findings(site, &parity, depth)?;
+    let report = Report::new("mm-aliases", &site.path, found, None);
+    Ok(Said {
+        out: report.shown(asked.format),
+        status: report.status(),
+    })
 }
 
 fn trace(site: &Site, address: &OsStr, format: cli::Format) -> Result<Said, Failure> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::finding;
 use crate::site::DEFAULT_SITE;
 
 /// Keeps the alias files of the MTA in line with the lists.
@@ -47,7 +48,7 @@ pub(super) enum Act {
     /// Print what sync would change
     Diff,
     /// Look for trouble; silent when all is well (Nagios statuses)
-    Check,
+    Check(Check),
     /// Tell the whole way of an address, from alias to argv, and why
     Trace {
         /// A local part or an address
@@ -101,6 +102,16 @@ pub(super) struct Dry {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The form of what is found
+    #[arg(long, value_enum, default_value_t = finding::Format::Text)]
+    pub(super) format: finding::Format,
+    /// Look at the text alone, not at the MTA's database
+    #[arg(long)]
+    pub(super) no_database: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Deliver {
     /// A local part or an address
     pub(super) address: OsString,
@@ -129,7 +140,7 @@ impl Act {
             Act::Unadopt(_) => "unadopt",
             Act::Sync(_) => "sync",
             Act::Diff => "diff",
-            Act::Check => "check",
+            Act::Check(_) => "check",
             Act::Trace { .. } => "trace",
             Act::Deliver(_) => "deliver",
         }

@@ -37,7 +37,7 @@ mod typed;
 mod wanted;
 
 pub use acts::main;
-pub use check::{Finding, Severity, findings, states};
+pub use check::{Depth, findings, states, unreadable};
 pub use error::AddressError;
 pub use known::{Known, known};
 pub use pipe::{Leads, Trees, Unwritable};

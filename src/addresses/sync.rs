@@ -102,7 +102,11 @@ fn turn(trees: &Trees<'_>, row: &Row, place: Place, edits: &mut Edits<'_>) -> bo
 }
 
 /// The last entry of each list that lacks something.
-fn last_entries(trees: &Trees<'_>, found: &Found, rows: &[Row]) -> BTreeMap<ListName, Place> {
+pub(super) fn last_entries(
+    trees: &Trees<'_>,
+    found: &Found,
+    rows: &[Row],
+) -> BTreeMap<ListName, Place> {
     let mut last: BTreeMap<ListName, Place> = BTreeMap::new();
     for row in rows {
         if let Some(place) = row.place {

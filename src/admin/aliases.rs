@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::addresses::{
-    AddressError, Applied, Known, Plan, known, plan_commit, plan_move, plan_revert,
+    AddressError, Applied, Depth, Known, Plan, known, plan_commit, plan_move, plan_revert,
 };
 
 use crate::addresses;
-use crate::admin::check::{Finding, Severity};
-use crate::admin::outcome::{Refused, typed_aliases};
+use crate::admin::outcome::Refused;
+use crate::finding::Finding;
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::profiles::Profile;
@@ -133,32 +133,9 @@ pub fn direct(
 }
 
 /// What `check` has to say about the entries, the lists and the MTA's database.
-pub fn findings(site: &Site, parity: &Parity) -> Vec<Finding> {
-    let found = match addresses::findings(site, parity) {
-        Ok(found) => found,
-        Err(error) => {
-            return vec![Finding {
-                severity: Severity::Unknown,
-                subject: "aliases",
-                text: error.to_string(),
-                hint: error.hints().into_iter().next(),
-            }];
-        }
-    };
-    let found = found.into_iter().map(|finding| Finding {
-        severity: match finding.severity {
-            addresses::Severity::Warning => Severity::Warning,
-            addresses::Severity::Critical => Severity::Critical,
-            addresses::Severity::Unknown => Severity::Unknown,
-        },
-        subject: "aliases",
-        text: finding.text,
-        hint: finding
-            .hint
-            .map(|hint| match hint.strip_prefix("mm-aliases ") {
-                Some(words) => typed_aliases(site, words),
-                None => hint.to_owned(),
-            }),
-    });
-    found.collect()
+pub fn findings(site: &Site, parity: &Parity, depth: Depth) -> Vec<Finding> {
+    match addresses::findings(site, parity, depth) {
+        Ok(findings) => findings,
+        Err(error) => vec![addresses::unreadable(&error, site)],
+    }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::finding::Format;
 use crate::site::DEFAULT_SITE;
 
 /// Moves mailing lists, one by one, between two installed releases of their list manager.
@@ -35,11 +36,7 @@ pub enum Act {
     #[command(flatten)]
     OnSite(OnSite),
     /// Look for what makes mail wait, or soon will; silent when all is well.
-    Check {
-        /// How to print it.
-        #[arg(long, value_enum, default_value_t = Findings::Text)]
-        format: Findings,
-    },
+    Check(Check),
     /// Play the whole story on a toy site of its own: no root, no MTA.
     Try {
         /// Where to make the site; an earlier one of `try` is replaced.
@@ -141,15 +138,15 @@ pub enum Rows {
     Json,
 }
 
-/// The forms of findings.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Findings {
-    /// For people, cron and Nagios.
-    Text,
-    /// For programs.
-    Json,
-    /// For Prometheus' textfile collector.
-    Prometheus,
+/// What is looked at, and how it is told.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Look at the text of the alias files alone, not at the MTA's database.
+    #[arg(long)]
+    pub no_database: bool,
 }
 
 #[cfg(test)]

@@ -78,7 +78,10 @@ fn run(cli: Cli) -> Outcome {
             try_out::run(&dir).map_err(|fault| Refused::new("play the story", fault))
         }
         // A site that cannot be opened is a finding.
-        Act::Check { format } => Ok(check::check(&Site::open(&cli.site), format)),
+        Act::Check(asked) => {
+            let path = std::path::absolute(&cli.site).unwrap_or(cli.site);
+            Ok(check::check(&path, &Site::open(&path), &asked))
+        }
         Act::OnSite(act) => {
             let site = Site::open(&cli.site);
             on_site(

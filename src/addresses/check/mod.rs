@@ -1,0 +1,188 @@
+//! What is not well with the alias files: for cron, silent when nothing is.
+//!
+//! What an admin may have meant (an override, a name that a list must not take unasked) is no
+//! trouble here; `diff` and `sync` show it.
+//!
+//! **Invariants.** Changes nothing. Says what it could not find out, too: a look that fails is a
+//! finding of its own and hides none of the others.
+
+mod entries;
+mod records;
+mod states;
+
+use std::path::PathBuf;
+
+pub use states::states;
+
+use super::decide::{Intent, View};
+use super::disk;
+use super::error::AddressError;
+use super::found::Found;
+use super::pipe::serves;
+use super::record;
+use super::typed::{on_site, typed};
+use crate::finding::{Finding, Kind, Mend, Severity, Spot};
+use crate::parity::Parity;
+use crate::profiles::ProbeError;
+use crate::site::Site;
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The text of the alias files alone.
+    Text,
+    /// The MTA's database as well.
+    Database,
+}
+
+/// Everything that is not well with the entries and the MTA's database.
+///
+/// # Errors
+/// An alias file or /etc/passwd cannot be read: nothing can be said of any entry.
+pub fn findings(site: &Site, parity: &Parity, depth: Depth) -> Result<Vec<Finding>, AddressError> {
+    let found = Found::read(site)?;
+    let view = View::new(site, parity, &found)?;
+    let mut findings = Vec::new();
+    if found.all().next().is_none() {
+        findings.push(Finding::new(
+            (Kind::Aliases, Severity::Critical),
+            "the alias files hold no entry",
+            Spot::file(first_file(site)),
+            "mail to every list bounces (no such user)",
+            sync(site),
+        ));
+    }
+    profiles(&view, &mut findings);
+    enumeration(&view, &mut findings);
+    entries::look(&view, &mut findings);
+    if depth == Depth::Database {
+        database(&view, &mut findings);
+    }
+    match record::read(&record::path(site)) {
+        Ok(records) => records::look(&view, &records, &mut findings),
+        Err(error) => findings.push(Finding::new(
+            (Kind::Adopted, Severity::Unknown),
+            format!("what was adopted cannot be told: {error}"),
+            spot(&error, site),
+            "none waits; but sync and moves are refused, and unadopt cannot put back every byte",
+            Mend::Do("repair or remove that line".to_owned()),
+        )),
+    }
+    Ok(findings)
+}
+
+/// Why nothing could be looked at.
+pub fn unreadable(error: &AddressError, site: &Site) -> Finding {
+    let hint = error.hints().into_iter().next();
+    Finding::new(
+        (Kind::Aliases, Severity::Unknown),
+        error.to_string(),
+        spot(error, site),
+        "whether it goes its way cannot be told; no alias is written meanwhile",
+        Mend::Do(hint.map_or_else(
+            || "mend what is named here".to_owned(),
+            |hint| on_site(&site.path, &hint),
+        )),
+    )
+}
+
+fn sync(site: &Site) -> Mend {
+    Mend::Type(typed(site, "sync"))
+}
+
+/// The file to which sync adds what is new.
+fn first_file(site: &Site) -> PathBuf {
+    let first = site.config.alias_files.first();
+    first.cloned().unwrap_or_default()
+}
+
+/// Where an error is; the first alias file where it does not say.
+fn spot(error: &AddressError, site: &Site) -> Spot {
+    match error {
+        AddressError::Site(error) => Spot::of_site(error, &site.path),
+        AddressError::Store(error) => Spot::of_store(error, &site.path),
+        AddressError::Record(path, line, _) => Spot::line(path, *line),
+        AddressError::Io(_, path, _)
+        | AddressError::NoSentinel(path)
+        | AddressError::Raced(path)
+        | AddressError::Edited(path, _) => Spot::file(path),
+        // Its text names the file; which of several it is stands nowhere else.
+        AddressError::File(text, _) => {
+            let mut files = site.config.alias_files.iter();
+            let named = files.find(|file| text.contains(&format!("{file:?}")));
+            Spot::file(named.cloned().unwrap_or_else(|| first_file(site)))
+        }
+        _ => Spot::file(first_file(site)),
+    }
+}
+
+fn profiles(view: &View<'_>, findings: &mut Vec<Finding>) {
+    let site = view.trees.site;
+    for (tree, error) in view.trees.broken() {
+        let (severity, effect) = match serves(tree, view.parity) {
+            true => (
+                Severity::Critical,
+                "all mail of lists on this tree waits (75)",
+            ),
+            false => (Severity::Warning, "none waits: no list is on this tree"),
+        };
+        findings.push(Finding::new(
+            (Kind::Profile, severity),
+            format!("tree {}: {error}", tree.name),
+            Spot::of_site(error, &site.path),
+            effect,
+            Mend::Do("correct the profile, or the tree's `profile` in site.toml".to_owned()),
+        ));
+    }
+}
+
+fn enumeration(view: &View<'_>, findings: &mut Vec<Finding>) {
+    let Err(error) = &view.known.enumerated else {
+        return;
+    };
+    let path = match error {
+        ProbeError::Read(path, _) | ProbeError::NoMatch(path) | ProbeError::NoLists(path) => path,
+        ProbeError::NoProfile(_) => &view.trees.site.path,
+    };
+    // With no name of any list nothing below can find anything.
+    let severity = match view.known.lists.is_empty() {
+        true => Severity::Critical,
+        false => Severity::Warning,
+    };
+    findings.push(Finding::new(
+        (Kind::Enumeration, severity),
+        format!("which lists there are cannot be told: {error}"),
+        Spot::file(path),
+        "the list manager may not find its lists; new lists get no addresses, and sync is refused",
+        Mend::Do("mount or mend what is named here".to_owned()),
+    ));
+}
+
+fn database(view: &View<'_>, findings: &mut Vec<Finding>) {
+    let site = view.trees.site;
+    let names = view.to_verify(&Intent::Adopt(None));
+    for file in &view.found.files {
+        match disk::verify(site, file, &names) {
+            Ok(wrong) => findings.extend(wrong.into_iter().map(|text| {
+                Finding::new(
+                    (Kind::Database, Severity::Critical),
+                    text,
+                    Spot::file(&file.path),
+                    "the MTA goes by its database, not by the text: what the text has and it has \
+                     not bounces or goes to the wrong tree",
+                    sync(site),
+                )
+            })),
+            Err(error) => findings.push(Finding::new(
+                (Kind::Database, Severity::Unknown),
+                error.to_string(),
+                Spot::file(&file.path),
+                "whether the MTA goes by what stands in the text cannot be told",
+                Mend::Do(format!(
+                    "install or mend the MTA's tools, then {}",
+                    typed(site, "sync")
+                )),
+            )),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What makes mail wait, or soon will.
+//!
+//! Looks at parity.toml and its seal, the history, the accounts, the lists and their data
+//! (`lists`), both trees, their releases and programs (`trees`), Sendmail's restricted shell
+//! (`smrsh`), and through `addresses` at alias text and database.
+//!
+//! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
+//! UNKNOWN, never OK.
+
+mod lists;
+mod smrsh;
+mod trees;
+
+use std::path::Path;
+
+use crate::admin::aliases::{self, Depth};
+use crate::admin::change::no_state;
+use crate::admin::cli;
+use crate::admin::init;
+use crate::admin::outcome::{Done, typed};
+use crate::finding::{Counts, Finding, Kind, Mend, Quoted, Report, Severity, Spot};
+use crate::parity::Parity;
+use crate::profiles::Profile;
+use crate::site::{Site, SiteError};
+use crate::store::{self, StoreError};
+
+/// The last line of every hint that only an editor can follow.
+const EDIT: &str = "correct the file";
+
+/// `check`, on a site that could be opened or not; `path` is that of site.toml.
+pub fn check(path: &Path, site: &Result<Site, SiteError>, asked: &cli::Check) -> Done {
+    let depth = match asked.no_database {
+        true => Depth::Text,
+        false => Depth::Database,
+    };
+    let mut findings = Vec::new();
+    let counts = match site {
+        Ok(site) => look(site, depth, &mut findings),
+        Err(error) => {
+            findings.push(closed(path, error));
+            None
+        }
+    };
+    let report = Report::new("mm-parity", path, findings, counts);
+    Done {
+        text: report.shown(asked.format),
+        status: Some(report.status()),
+        ..Done::default()
+    }
+}
+
+fn closed(path: &Path, error: &SiteError) -> Finding {
+    Finding::new(
+        (Kind::Site, Severity::Critical),
+        error.to_string(),
+        Spot::of_site(error, path),
+        "the mail of all lists waits (75)",
+        Mend::Do(EDIT.to_owned()),
+    )
+}
+
+fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts> {
+    accounts(site, findings);
+    let loaded = match store::load(site) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            without_parity(site, &error, findings);
+            return None;
+        }
+    };
+    if loaded.by_hand {
+        findings.push(Finding::new(
+            (Kind::ByHand, Severity::Warning),
+            format!("{:?} was edited by hand", site.config.parity_file()),
+            Spot::file(site.config.parity_file()),
+            "it goes as the file says, but each delivery reads the whole file",
+            Mend::Do(format!(
+                "the next change by mm-parity records and seals it, such as {}",
+                typed(site, "pin LIST")
+            )),
+        ));
+    }
+    let parity = loaded.parity;
+    let known = lists::look(site, &parity, findings);
+    trees::look(site, &parity, findings);
+    let on_entries = aliases::findings(site, &parity, depth);
+    // A broken profile is told with the tree that it is of.
+    let told: Vec<Kind> = findings.iter().map(Finding::kind).collect();
+    let is_new =
+        |finding: &Finding| finding.kind() != Kind::Profile || !told.contains(&Kind::Profile);
+    findings.extend(on_entries.into_iter().filter(is_new));
+    smrsh::look(site, findings);
+    history(site, &parity, findings);
+    Some(Counts {
+        generation: parity.roles.generation,
+        known,
+        ahead: parity.on_future.len(),
+        paused: parity.paused.len(),
+    })
+}
+
+fn accounts(site: &Site, findings: &mut Vec<Finding>) {
+    let missing = init::accounts(site);
+    if missing.is_empty() {
+        return;
+    }
+    let words = Quoted::read(&site.path);
+    for what in missing {
+        let name = what.split('"').nth(1).unwrap_or_default().to_owned();
+        findings.push(Finding::new(
+            (Kind::Account, Severity::Warning),
+            what,
+            words.spot(&name),
+            "what only this account may own or write is not trusted: mail waits for such programs",
+            Mend::Do(format!("make the account, or correct {:?}", site.path)),
+        ));
+    }
+}
+
+/// Mail waits for all lists; what else can be looked at is looked at.
+fn without_parity(site: &Site, error: &StoreError, findings: &mut Vec<Finding>) {
+    let refused = no_state("check", site, error);
+    let mend = match refused.hints.first() {
+        Some(hint) => Mend::Type(hint.clone()),
+        None => Mend::Do(EDIT.to_owned()),
+    };
+    for reason in refused.reasons {
+        findings.push(Finding::new(
+            (Kind::Parity, Severity::Critical),
+            reason,
+            Spot::of_store(error, &site.path),
+            "the mail of all lists waits (75)",
+            mend.clone(),
+        ));
+    }
+    for tree in &site.config.trees {
+        if let Err(error) = Profile::of(site, tree) {
+            findings.push(trees::profile(site, tree, &error, Severity::Warning, None));
+        }
+    }
+}
+
+fn history(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) {
+    const NONE: &str = "none waits for it; undo and `status` may not know what was";
+    match store::history(site) {
+        Err(error) => findings.push(Finding::new(
+            (Kind::History, Severity::Warning),
+            error.to_string(),
+            Spot::of_store(&error, &site.path),
+            NONE,
+            Mend::Do("repair or remove that line".to_owned()),
+        )),
+        Ok(entries) => {
+            let last = entries.last().map_or(0, |entry| entry.generation);
+            if last != parity.roles.generation {
+                let what = format!(
+                    "parity.toml is at change {}, the history at {last}",
+                    parity.roles.generation
+                );
+                findings.push(Finding::new(
+                    (Kind::History, Severity::Warning),
+                    what,
+                    Spot::line(site.config.state.join("history.jsonl"), entries.len()),
+                    NONE,
+                    Mend::Do("the next change by mm-parity mends it".to_owned()),
+                ));
+            }
+        }
+    }
+}

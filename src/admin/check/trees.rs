@@ -1,0 +1,203 @@
+//! Both trees: whether they can serve, whether they are what was recorded, and whether the users
+//! who deliver could run their programs.
+//!
+//! **Invariants.** No list manager's program is run: mm-deliver is asked what it would run.
+
+use crate::admin::aliases;
+use crate::admin::outcome::{names, typed};
+use crate::admin::rights;
+use crate::finding::{Finding, Kind, Mend, Quoted, Severity, Spot};
+use crate::list::ListName;
+use crate::parity::{FutureState, Parity};
+use crate::profiles::{ProbeError, Profile};
+use crate::site::{Site, SiteError};
+use crate::tree::Tree;
+
+pub(super) fn look(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) {
+    let roles = &parity.roles;
+    let Some(current) = site.config.tree(&roles.current) else {
+        return;
+    };
+    let probe = probe(site, parity);
+    let ahead = parity.on_future.len();
+    let down = typed(site, "downgrade --all");
+    let serving = Look {
+        site,
+        recorded: &roles.current_release,
+        severity: Severity::Critical,
+        way_out: (roles.future_state == FutureState::Retired)
+            .then(|| typed(site, "commit --revert")),
+        probe: probe.as_ref(),
+    };
+    serving.tree(current, findings);
+    match site.config.other_tree(&current.name) {
+        Some(future) if roles.future_state == FutureState::Ready => {
+            let serves = ahead > 0;
+            let look = Look {
+                site,
+                recorded: &roles.future_release,
+                severity: match serves {
+                    true => Severity::Critical,
+                    false => Severity::Warning,
+                },
+                way_out: serves.then_some(down),
+                probe: probe.as_ref(),
+            };
+            look.tree(future, findings);
+        }
+        _ if ahead == 0 => {}
+        other => {
+            let what = match other {
+                Some(future) => format!(
+                    "{ahead} on tree {}, which is {}",
+                    future.name, roles.future_state
+                ),
+                None => format!("{ahead} on a future tree that site.toml has not"),
+            };
+            findings.push(Finding::new(
+                (Kind::Tree, Severity::Critical),
+                what,
+                Spot::file(site.config.parity_file()),
+                "the mail of these lists waits (75)",
+                Mend::Type(down),
+            ));
+        }
+    }
+    untried(site, current, probe.as_ref(), findings);
+}
+
+/// A list by which programs can be tried: one whose own standing is in order. Where nothing
+/// says which lists there are, any name does: no program is run for it.
+fn probe(site: &Site, parity: &Parity) -> Option<ListName> {
+    let known = aliases::known_at_least(site, parity).lists;
+    let plain = |list: &&ListName| !parity.on_future.contains(*list);
+    known
+        .iter()
+        .find(plain)
+        .or_else(|| known.first())
+        .cloned()
+        .or_else(|| ListName::parse("list").ok())
+}
+
+fn untried(site: &Site, tree: &Tree, probe: Option<&ListName>, findings: &mut Vec<Finding>) {
+    let untried = probe.map_or_else(Vec::new, |list| rights::check(site, tree, list).untried);
+    let Some(first) = untried.first() else { return };
+    findings.push(Finding::new(
+        (Kind::Untried, Severity::Unknown),
+        format!("only root can try the programs as {}", names(&untried)),
+        Quoted::read(&site.path).spot(first),
+        "whether it would be delivered cannot be told",
+        Mend::Do(format!("as root: {}", typed(site, "check"))),
+    ));
+}
+
+/// A profile that cannot be used; `way_out` is what to type, if anything but a repair helps.
+pub(super) fn profile(
+    site: &Site,
+    tree: &Tree,
+    error: &SiteError,
+    severity: Severity,
+    way_out: Option<&String>,
+) -> Finding {
+    Finding::new(
+        (Kind::Profile, severity),
+        format!("tree {}: {error}", tree.name),
+        Spot::of_site(error, &site.path),
+        effect(severity),
+        mend(way_out, "correct the profile, or the tree's `profile`"),
+    )
+}
+
+fn effect(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "the mail of all lists on this tree waits (75)",
+        _ => "none waits: no list is on this tree; none could move there",
+    }
+}
+
+fn mend(way_out: Option<&String>, repair: &str) -> Mend {
+    match way_out {
+        Some(line) => Mend::Type(line.clone()),
+        None => Mend::Do(repair.to_owned()),
+    }
+}
+
+/// How a tree is looked at.
+struct Look<'a> {
+    site: &'a Site,
+    /// The release that parity.toml has for it.
+    recorded: &'a str,
+    /// How bad it is if the tree cannot serve.
+    severity: Severity,
+    /// What to type then, if anything helps but a repair.
+    way_out: Option<String>,
+    probe: Option<&'a ListName>,
+}
+
+impl Look<'_> {
+    fn tree(&self, tree: &Tree, findings: &mut Vec<Finding>) {
+        let way_out = self.way_out.as_ref();
+        let profile = match Profile::of(self.site, tree) {
+            Ok(profile) => profile,
+            Err(error) => {
+                let found = profile(self.site, tree, &error, self.severity, way_out);
+                return findings.push(found);
+            }
+        };
+        findings.extend(self.release(tree, &profile));
+        let Some(list) = self.probe else { return };
+        let programs = profile.programs(tree);
+        for problem in rights::check(self.site, tree, list).problems {
+            let at_fault =
+                |(_, path): &&(_, std::path::PathBuf)| problem.contains(&format!("{path:?}"));
+            let file = programs.iter().find(at_fault);
+            let file = file.map_or_else(|| tree.root.clone(), |(_, path)| path.clone());
+            findings.push(Finding::new(
+                (Kind::Program, self.severity),
+                problem,
+                Spot::file(file),
+                effect(self.severity),
+                mend(
+                    way_out,
+                    "mend what is named here; until then `pause` says so",
+                ),
+            ));
+        }
+    }
+
+    /// A tree that changed since it was looked at: nobody judged what is there now.
+    fn release(&self, tree: &Tree, profile: &Profile) -> Option<Finding> {
+        let (what, file, repair) = match profile.release(tree) {
+            Ok(release) if release == self.recorded => return None,
+            Ok(release) => (
+                format!(
+                    "tree {} has release {release:?}, and {:?} is recorded",
+                    tree.name, self.recorded
+                ),
+                tree.root.clone(),
+                Mend::Type(typed(self.site, "verify")),
+            ),
+            Err(error) => {
+                let file = match &error {
+                    ProbeError::Read(path, _)
+                    | ProbeError::NoMatch(path)
+                    | ProbeError::NoLists(path) => path.clone(),
+                    ProbeError::NoProfile(_) => tree.root.clone(),
+                };
+                (
+                    format!("tree {}: no release: {error}", tree.name),
+                    file,
+                    Mend::Do("install the release whole".to_owned()),
+                )
+            }
+        };
+        Some(Finding::new(
+            (Kind::Release, Severity::Warning),
+            what,
+            Spot::file(file),
+            "it goes on into what is there now, which nobody has looked at; lists' data may be \
+             converted already",
+            repair,
+        ))
+    }
+}

@@ -1,0 +1,190 @@
+//! One thing that is not as it should be, as `check` finds it: what, where, what happens to mail
+//! because of it, and what mends it.
+//!
+//! `print` tells findings to people and Nagios, to programs, and to Prometheus.
+//!
+//! **Invariants.** A finding has all four parts: there is one constructor, and it takes them all.
+//! Nothing is looked for here.
+
+mod print;
+mod spot;
+
+pub use print::{Counts, Format, Report};
+pub use spot::{Quoted, Spot};
+
+/// How bad a finding is. The statuses are those of Nagios' plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Mail goes its way, but not as it should, or not for long.
+    Warning,
+    /// It could not be found out.
+    Unknown,
+    /// Mail waits, bounces, or goes to the wrong tree.
+    Critical,
+}
+
+impl Severity {
+    /// Every severity, from good to bad.
+    pub const ALL: [Severity; 3] = [Severity::Warning, Severity::Unknown, Severity::Critical];
+
+    /// The exit status.
+    pub fn status(self) -> u8 {
+        match self {
+            Severity::Warning => 1,
+            Severity::Critical => 2,
+            Severity::Unknown => 3,
+        }
+    }
+
+    /// The word that Nagios shows.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Warning => "WARNING",
+            Severity::Critical => "CRITICAL",
+            Severity::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident $word:literal,)*) => {
+        /// What a finding is about. Each has a word that stays the same, for those who filter.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Kind {
+            /// Every kind there is.
+            pub const ALL: &[Kind] = &[$(Kind::$variant,)*];
+
+            /// Its word.
+            pub fn word(self) -> &'static str {
+                match self { $(Kind::$variant => $word,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// site.toml cannot be used.
+    Site "site",
+    /// A name that /etc/passwd or /etc/group does not have.
+    Account "account",
+    /// parity.toml cannot be used.
+    Parity "parity",
+    /// parity.toml was edited by hand.
+    ByHand "parity-by-hand",
+    /// The history and parity.toml do not agree, or it cannot be read.
+    History "history",
+    /// parity.toml names a list that there is not.
+    NoList "list-gone",
+    /// A list that only the future tree has.
+    Beyond "list-beyond",
+    /// The data of a list do not say their version.
+    Data "list-data",
+    /// The mail of a list is deferred.
+    Paused "paused",
+    /// Lists are on a tree that cannot serve them.
+    Tree "tree",
+    /// A profile cannot be used.
+    Profile "profile",
+    /// A tree's release cannot be told, or is not the one that was recorded.
+    Release "release",
+    /// A program that a delivery runs cannot be run.
+    Program "program",
+    /// Whether it can be run was not tried.
+    Untried "program-untried",
+    /// Sendmail's restricted shell does not know mm-deliver.
+    Smrsh "smrsh",
+    /// Which lists there are cannot be told.
+    Enumeration "enumeration",
+    /// The alias files cannot be read, or hold nothing.
+    Aliases "aliases",
+    /// A wanted address that nobody has.
+    Missing "address-missing",
+    /// One that pipes straight into a tree.
+    Direct "address-direct",
+    /// One that leads to another list, verb, or a place that is no tree.
+    Taken "address-taken",
+    /// One that stands twice.
+    Double "address-double",
+    /// One of ours that should not be there.
+    Stale "address-stale",
+    /// One whose program stands in a file that the entry includes.
+    Included "address-included",
+    /// An address of the whole site that leads into a tree that is not current.
+    SiteWide "address-site",
+    /// The MTA's database has something else than the text, or cannot be asked.
+    Database "database",
+    /// The record of what was adopted is damaged.
+    Adopted "adopted",
+    /// A program that queued mail may still run is gone.
+    Former "program-former",
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug)]
+pub struct Finding {
+    kind: Kind,
+    severity: Severity,
+    what: String,
+    spots: Vec<Spot>,
+    effect: String,
+    mend: Mend,
+}
+
+/// What mends a finding.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mend {
+    /// This line, typed as it stands.
+    Type(String),
+    /// This, by hand.
+    Do(String),
+}
+
+impl Mend {
+    /// The sentence or the line.
+    pub fn text(&self) -> &str {
+        match self {
+            Mend::Type(text) | Mend::Do(text) => text,
+        }
+    }
+}
+
+impl Finding {
+    /// `what` is wrong, one line; where, the first spot and more of the same; the `effect` on
+    /// mail; what mends it.
+    pub fn new(
+        (kind, severity): (Kind, Severity),
+        what: impl Into<String>,
+        first: Spot,
+        effect: impl Into<String>,
+        mend: Mend,
+    ) -> Finding {
+        Finding {
+            kind,
+            severity,
+            what: what.into(),
+            spots: vec![first],
+            effect: effect.into(),
+            mend,
+        }
+    }
+
+    /// The same in more places.
+    pub fn also(mut self, more: impl IntoIterator<Item = Spot>) -> Finding {
+        self.spots.extend(more);
+        self
+    }
+
+    /// What it is about.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How bad it is.
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+}

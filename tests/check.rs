@@ -1,0 +1,473 @@
+//! What `check` finds: each kind of finding says what, where, what happens to mail because of it,
+//! and what mends it; and the command that mends does.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use mm_deliver::finding::Kind;
+use serde_json::Value;
+
+use crate::stage::{Done, Stage};
+
+/// How a sound site gets a finding of this kind, and the line at which it is, if it has one.
+struct Case {
+    kind: Kind,
+    severity: &'static str,
+    spoil: fn(&Stage),
+    /// What stands in the file at the line that is given; empty: no line is given.
+    line_holds: &'static str,
+}
+
+fn case(kind: Kind, severity: &'static str, line_holds: &'static str, spoil: fn(&Stage)) -> Case {
+    Case {
+        kind,
+        severity,
+        spoil,
+        line_holds,
+    }
+}
+
+/// Replaces text of a file, which must have it.
+fn swap(stage: &Stage, file: &str, from: &str, to: &str) {
+    let text = stage.read(file);
+    assert!(text.contains(from), "{file} lacks {from:?}");
+    stage.write(file, text.replace(from, to), 0o644);
+}
+
+fn without(stage: &Stage, name: &str) {
+    let text = stage.read("aliases");
+    let lines = text.split_inclusive('\n');
+    let kept: String = lines
+        .filter(|line| !line.starts_with(&format!("{name}:")))
+        .collect();
+    assert_ne!(kept, text);
+    stage.write("aliases", kept, 0o644);
+}
+
+fn add_line(stage: &Stage, line: &str) {
+    let text = format!("{}{line}\n", stage.read("aliases"));
+    stage.write("aliases", text, 0o644);
+}
+
+/// Every kind but those of [`ELSEWHERE`].
+fn cases() -> Vec<Case> {
+    use Kind::*;
+    vec![
+        case(Site, "CRITICAL", "bogus", |s| {
+            swap(s, "site.toml", "[aliases]", "bogus = 1\n[aliases]");
+        }),
+        case(Account, "WARNING", "no-such-owner", |s| {
+            let site = format!("owner = \"no-such-owner\"\n{}", s.read("site.toml"));
+            s.write("site.toml", site, 0o644);
+        }),
+        case(Parity, "CRITICAL", "", |s| {
+            fs::remove_file(s.path("state/parity.toml")).unwrap();
+        }),
+        case(Parity, "CRITICAL", "on_future", |s| {
+            swap(s, "state/parity.toml", "on_future = []", "on_future = [7]");
+        }),
+        case(ByHand, "WARNING", "", |s| {
+            swap(s, "state/parity.toml", "pinned = []", "pinned = [ ]");
+        }),
+        case(History, "WARNING", "{\"x\"", |s| {
+            let text = format!("{{\"x\":1}}\n{}", s.read("state/history.jsonl"));
+            s.write("state/history.jsonl", text, 0o644);
+        }),
+        case(NoList, "WARNING", "reallist1", |s| {
+            s.parity(&["pin", "reallist1"]).expect(0);
+            fs::remove_dir_all(s.path("var/lists/reallist1")).unwrap();
+        }),
+        case(Beyond, "WARNING", "", |s| {
+            for list in ["toylist", "newlist"] {
+                s.make_dir(&format!("own/lists/{list}"));
+                let pickle = fs::read(s.path("var/lists/toylist/config.pck")).unwrap();
+                s.write(&format!("own/lists/{list}/config.pck"), pickle, 0o644);
+            }
+            let data = format!("[trees.b]\ndata = \"{}\"", s.path("own").display());
+            swap(s, "site.toml", "[trees.b]", &data);
+        }),
+        case(Data, "WARNING", "", |s| {
+            s.write("var/lists/toylist/config.pck", "damaged", 0o644);
+        }),
+        case(Paused, "WARNING", "toylist", |s| {
+            s.parity(&["pause", "toylist"]).expect(0);
+        }),
+        case(Paused, "CRITICAL", "2026-01-02", |s| {
+            s.parity(&["pause", "toylist"]).expect(0);
+            let text = s.read("state/parity.toml");
+            let row = text.lines().find(|line| line.contains("toylist")).unwrap();
+            swap(
+                s,
+                "state/parity.toml",
+                row,
+                "[\"toylist\", 2026-01-02T03:04:05Z],",
+            );
+        }),
+        case(Tree, "CRITICAL", "", |s| {
+            s.parity(&["upgrade", "toylist"]).expect(0);
+            swap(s, "state/parity.toml", "\"ready\"", "\"broken\"");
+        }),
+        case(Profile, "WARNING", "no-such", |s| {
+            let site = s.read("site.toml");
+            let at = site.rfind("\"mailman2\"").unwrap();
+            let site = format!("{}\"no-such\"{}", &site[..at], &site[at + 10..]);
+            s.write("site.toml", site, 0o644);
+        }),
+        case(Profile, "CRITICAL", "bogus", |s| {
+            let at = s.path("profiles/own.toml");
+            swap(s, "site.toml", "\"mailman2\"", "\"own\"");
+            s.make_dir("profiles");
+            fs::write(at, "bogus = 1\n").unwrap();
+        }),
+        case(Release, "WARNING", "", |s| {
+            s.write("b/Mailman/Version.py", "VERSION = \"2.1.99\"\n", 0o644);
+        }),
+        case(Release, "WARNING", "", |s| {
+            fs::remove_file(s.path("a/Mailman/Version.py")).unwrap();
+        }),
+        case(Program, "CRITICAL", "", |s| s.remove_program("a")),
+        case(Program, "WARNING", "", |s| s.remove_program("b")),
+        case(Enumeration, "WARNING", "", |s| {
+            fs::rename(s.path("var/lists"), s.path("var/away")).unwrap();
+        }),
+        case(Aliases, "CRITICAL", "", |s| {
+            s.write("aliases", "# none\n", 0o644)
+        }),
+        case(Aliases, "UNKNOWN", "", |s| {
+            fs::remove_file(s.path("aliases")).unwrap();
+        }),
+        // Behind the last entry of the list.
+        case(Missing, "CRITICAL", "toylist-unsubscribe:", |s| {
+            without(s, "toylist")
+        }),
+        case(Missing, "WARNING", "toylist-unsubscribe:", |s| {
+            without(s, "toylist-join")
+        }),
+        case(Missing, "CRITICAL", "", |s| s.add_list("newlist")),
+        case(Direct, "WARNING", "toylist:", |s| {
+            s.aliases(&["unadopt", "toylist"]).expect(0);
+        }),
+        case(Direct, "CRITICAL", "toylist:", |s| {
+            s.parity(&["upgrade", "toylist"]).expect(0);
+            let line = s.direct_block("a", "toylist");
+            without(s, "toylist");
+            add_line(s, line.lines().next().unwrap());
+        }),
+        case(Direct, "WARNING", "toylist:", |s| {
+            without(s, "toylist");
+            let line = s.direct_block("a", "toylist");
+            add_line(
+                s,
+                &format!("{}, \"|/usr/bin/archive\"", line.lines().next().unwrap()),
+            );
+        }),
+        case(Taken, "WARNING", "toylist-owner:", |s| {
+            without(s, "toylist-owner");
+            add_line(s, "toylist-owner: \"|/opt/mm/mail/mailman owner toylist\"");
+        }),
+        case(Taken, "WARNING", "toylist-owner:", |s| {
+            s.add_list("toylist-owner")
+        }),
+        case(Double, "WARNING", "toylist:", |s| {
+            add_line(s, "ToyList: alice")
+        }),
+        case(Stale, "WARNING", "toylist:", |s| {
+            fs::remove_dir_all(s.path("var/lists/toylist")).unwrap();
+        }),
+        case(Stale, "WARNING", "toylist:", |s| {
+            fs::remove_dir_all(s.path("var/lists/toylist")).unwrap();
+            fs::remove_file(s.path("var/.mm-deliver-data")).unwrap();
+        }),
+        case(Included, "WARNING", "toylist-join:", |s| {
+            // Into the tree that the list is not on.
+            let line = s.direct_block("b", "toylist");
+            let line = line.lines().find(|line| line.contains(" join ")).unwrap();
+            let pipe = line.split_once(": ").unwrap().1;
+            s.write("included", format!("{pipe}\n"), 0o644);
+            without(s, "toylist-join");
+            add_line(
+                s,
+                &format!("toylist-join: :include:{}", s.path("included").display()),
+            );
+        }),
+        case(SiteWide, "WARNING", "mailman-loop:", |s| {
+            add_line(
+                s,
+                &format!("mailman-loop: {}", s.path("b/data/bounces.mbox").display()),
+            );
+        }),
+        case(Adopted, "UNKNOWN", "damaged", |s| {
+            let text = format!("damaged\n{}", s.read("state/adopted.jsonl"));
+            s.write("state/adopted.jsonl", text, 0o644);
+        }),
+        case(Adopted, "WARNING", "{\"format\":1,\"wh", |s| {
+            let text = format!("{}{{\"format\":1,\"wh", s.read("state/adopted.jsonl"));
+            s.write("state/adopted.jsonl", text, 0o644);
+        }),
+        case(Former, "WARNING", "\"name\"", |s| s.remove_program("a")),
+    ]
+}
+
+/// Kinds that this stage cannot have: who proves them instead.
+const ELSEWHERE: [(Kind, &str); 3] = [
+    (
+        Kind::Untried,
+        "an_ordinary_user_is_told_what_only_root_can_try",
+    ),
+    (Kind::Smrsh, "src/admin/check/smrsh.rs"),
+    (Kind::Database, "a_database_that_cannot_be_asked_is_unknown"),
+];
+
+/// A site on which all is well.
+fn sound() -> Stage {
+    let stage = Stage::new();
+    stage.aliases(&["adopt"]).expect(0);
+    assert_eq!(stage.parity(&["check"]).expect(0).stdout, "");
+    stage
+}
+
+fn json(done: &Done) -> Value {
+    serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{error}: {done:#?}"))
+}
+
+fn of_kind<'a>(report: &'a Value, case: &Case) -> Vec<&'a Value> {
+    let rows = report["findings"].as_array().unwrap();
+    rows.iter()
+        .filter(|row| row["kind"] == case.kind.word() && row["severity"] == case.severity)
+        .collect()
+}
+
+/// What every finding must say, whatever it is.
+fn check_row(row: &Value, context: &str) {
+    let keys: BTreeSet<&str> = row
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let all = [
+        "effect",
+        "is_command",
+        "kind",
+        "mend",
+        "severity",
+        "what",
+        "where",
+    ];
+    assert_eq!(keys, BTreeSet::from(all), "{context}");
+    for part in ["what", "effect", "mend"] {
+        let text = row[part].as_str().unwrap();
+        assert!(
+            text.len() > 3 && !text.contains('\n'),
+            "{context}: {part}: {row:#}"
+        );
+    }
+    let spots = row["where"].as_array().unwrap();
+    assert!(!spots.is_empty(), "{context}: nowhere");
+    for spot in spots {
+        assert!(
+            spot["file"].as_str().unwrap().starts_with('/'),
+            "{context}: {row:#}"
+        );
+        assert!(
+            spot["line"].is_null() || spot["line"].as_u64().unwrap() > 0,
+            "{context}"
+        );
+    }
+}
+
+/// The line that the first spot names.
+fn line_at(spot: &Value) -> String {
+    let Some(line) = spot["line"].as_u64() else {
+        return String::new();
+    };
+    let text = fs::read(spot["file"].as_str().unwrap()).unwrap();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let line = text.lines().nth(usize::try_from(line).unwrap() - 1);
+    line.unwrap_or_else(|| panic!("no such line: {spot}"))
+        .to_owned()
+}
+
+/// Runs a line as an admin would type it, with the stage's own programs.
+fn type_in(stage: &Stage, line: &str) -> Done {
+    let mut command = Command::new("/bin/sh");
+    let path = format!("{}:/usr/bin:/bin", stage.path("bin").display());
+    command.arg("-c").arg(line).env_clear().env("PATH", path);
+    stage.run(command, b"")
+}
+
+#[test]
+fn every_kind_of_finding_is_shown_here_or_elsewhere() {
+    let mut shown: BTreeSet<Kind> = cases().iter().map(|case| case.kind).collect();
+    shown.extend(ELSEWHERE.map(|(kind, _)| kind));
+    let all: BTreeSet<Kind> = Kind::ALL.iter().copied().collect();
+    assert_eq!(shown, all);
+}
+
+#[test]
+fn each_kind_says_what_where_what_happens_to_mail_and_what_mends_it() {
+    for (n, case) in cases().iter().enumerate() {
+        let stage = sound();
+        (case.spoil)(&stage);
+        let done = stage.parity(&["check", "--format", "json"]);
+        let report = json(&done);
+        let context = format!("case {n}, {:?}: {report:#}", case.kind);
+        for row in report["findings"].as_array().unwrap() {
+            check_row(row, &context);
+        }
+        let rows = of_kind(&report, case);
+        let [row, ..] = rows[..] else {
+            panic!("not found: {context}");
+        };
+        let line = line_at(&row["where"][0]);
+        assert_eq!(line.is_empty(), case.line_holds.is_empty(), "{context}");
+        assert!(line.contains(case.line_holds), "{line:?}: {context}");
+        // The worst comes first, and the status is its own.
+        let first = report["findings"][0]["severity"].as_str().unwrap();
+        assert_eq!(report["status"], first, "{context}");
+        let status = ["", "WARNING", "CRITICAL", "UNKNOWN"];
+        let status = status.iter().position(|&word| word == first).unwrap();
+        assert_eq!(
+            done.status,
+            Some(i32::try_from(status).unwrap()),
+            "{context}"
+        );
+    }
+}
+
+#[test]
+fn what_is_said_to_mend_a_finding_does() {
+    let mut mended = 0;
+    for (n, case) in cases().iter().enumerate() {
+        let stage = sound();
+        (case.spoil)(&stage);
+        let report = json(&stage.parity(&["check", "--format", "json"]));
+        for row in of_kind(&report, case) {
+            if row["is_command"] != true {
+                continue;
+            }
+            let line = row["mend"].as_str().unwrap();
+            let context = format!("case {n}, {:?}: {line}", case.kind);
+            // init asks which tree is current before it does anything.
+            let line = match line.ends_with(" init") {
+                true => format!("{line} --current a"),
+                false => line.to_owned(),
+            };
+            let typed = type_in(&stage, &line);
+            assert_eq!(typed.status, Some(0), "{context}: {typed:#?}");
+            let after = json(&stage.parity(&["check", "--format", "json"]));
+            assert_eq!(
+                of_kind(&after, case).len(),
+                0,
+                "{context}: {typed:#?} {after:#}"
+            );
+            mended += 1;
+            break;
+        }
+    }
+    assert!(
+        mended >= 12,
+        "only {mended} findings had a command that mends"
+    );
+}
+
+#[test]
+fn mm_aliases_finds_what_mm_parity_finds_of_the_entries() {
+    let stage = sound();
+    without(&stage, "toylist");
+    let ours = json(&stage.aliases(&["check", "--format", "json"]).expect(2));
+    let all = json(&stage.parity(&["check", "--format", "json"]).expect(2));
+    assert_eq!(ours["findings"], all["findings"]);
+    assert_eq!(
+        (&ours["format"], &ours["program"]),
+        (&1.into(), &"mm-aliases".into())
+    );
+    let text = stage.aliases(&["check"]).expect(2).stdout;
+    assert_eq!(
+        text,
+        stage.parity(&["check", "--no-database"]).expect(2).stdout
+    );
+    let place = format!("  where: {}:", stage.path("aliases").display());
+    assert!(text.contains(&place), "{text}");
+}
+
+#[test]
+fn what_can_be_told_of_time_and_site_stands_in_each_form() {
+    let stage = sound();
+    let report = json(&stage.parity(&["check", "--format", "json"]).expect(0));
+    assert_eq!(report["status"], "OK");
+    assert_eq!(report["site"], stage.path("site.toml").to_str().unwrap());
+    assert!(
+        report["time"].as_str().unwrap().ends_with('Z'),
+        "{report:#}"
+    );
+    let page = stage
+        .parity(&["check", "--format", "prometheus"])
+        .expect(0)
+        .stdout;
+    let time = sample(&page, "mm_deliver_check_time_seconds");
+    assert!(time > 1_700_000_000.0, "{page}");
+    assert!(
+        (sample(&page, "mm_deliver_check_status")).abs() < 0.5,
+        "{page}"
+    );
+}
+
+/// The value of the only sample of a family; the page must be what Prometheus reads.
+fn sample(page: &str, name: &str) -> f64 {
+    let head = format!("# TYPE {name} gauge\n");
+    let (_, rest) = page.split_once(&head).unwrap();
+    let line = rest.lines().next().unwrap();
+    let (labels, value) = line.rsplit_once(' ').unwrap();
+    assert!(
+        labels.starts_with(&format!("{name}{{")) && labels.ends_with('}'),
+        "{line}"
+    );
+    value.parse().unwrap()
+}
+
+#[test]
+fn a_database_that_cannot_be_asked_is_unknown_unless_it_is_passed_over() {
+    let stage = sound();
+    swap(&stage, "site.toml", "mta = \"none\"", "mta = \"postfix\"");
+    // No tool of Postfix is found here.
+    let ask = |words: &[&str]| {
+        let mut command = stage.command("mm-aliases", words);
+        command.env("PATH", stage.path("bin"));
+        stage.run(command, b"")
+    };
+    if fs::metadata("/usr/sbin/postconf").is_err() {
+        let report = json(&ask(&["check", "--format", "json"]).expect(3));
+        let row = &report["findings"][0];
+        assert_eq!(
+            (&row["kind"], &row["severity"]),
+            (&"database".into(), &"UNKNOWN".into())
+        );
+        check_row(row, "database");
+    }
+    assert_eq!(ask(&["check", "--no-database"]).expect(0).stdout, "");
+}
+
+#[test]
+fn an_ordinary_user_is_told_what_only_root_can_try() {
+    let stage = sound();
+    let mut command = stage.command("mm-parity", &["check", "--format", "json"]);
+    if fs::metadata(&stage.dir).unwrap().uid() == 0 {
+        command.uid(65_533).gid(65_533);
+    } else {
+        swap(&stage, "site.toml", "users = [\"", "users = [\"0\", \"");
+    }
+    let done = stage.run(command, b"");
+    let report = json(&done);
+    let rows = report["findings"].as_array().unwrap();
+    let row = rows
+        .iter()
+        .find(|row| row["kind"] == "program-untried")
+        .unwrap();
+    check_row(row, "untried");
+    assert_eq!(row["severity"], "UNKNOWN");
+}
