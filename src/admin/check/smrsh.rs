@@ -108,10 +108,10 @@ mod tests {
 
     #[test]
     fn a_link_that_is_missing_or_leads_elsewhere_is_critical() {
-        let dir = tempfile::tempdir().unwrap();
-        let (cf, links) = (dir.path().join("sendmail.cf"), dir.path().join("smrsh"));
-        let program = dir.path().join("mm-deliver");
-        fs::create_dir(&links).unwrap();
+        let dir = std::env::temp_dir().join(format!("mm-smrsh-{}", std::process::id()));
+        let (cf, links) = (dir.join("sendmail.cf"), dir.join("smrsh"));
+        let program = dir.join("mm-deliver");
+        fs::create_dir_all(&links).unwrap();
         fs::write(&program, "").unwrap();
         let found = || judge(&program, &cf, &links).map(|finding| finding.severity());
         assert_eq!(found(), Some(Severity::Unknown));
@@ -125,5 +125,6 @@ mod tests {
         fs::remove_file(&link).unwrap();
         std::os::unix::fs::symlink(&program, &link).unwrap();
         assert_eq!(found(), None);
+        fs::remove_dir_all(&dir).unwrap();
     }
 }
