@@ -51,7 +51,7 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
         }
     }
     for stale in view.stale() {
-        let name = view.found.folded(stale.place).to_owned();
+        let name = view.found.folded(stale.place);
         groups
             .entry(judge_stale(view, &stale))
             .or_default()
@@ -277,7 +277,7 @@ fn site_wide(view: &View<'_>, groups: &mut BTreeMap<Group, Vec<Spot>>) {
             groups
                 .entry(group)
                 .or_default()
-                .push(spot(view, place, name));
+                .push(spot(view, place, &name));
         }
     }
 }
