@@ -112,6 +112,15 @@ fn opensmtpd_db_cases_are_read_as_makemap_reads_them() {
     check_cases(cases, Dialect::OpenSmtpdDb, 90);
 }
 
+#[test]
+fn sendmail_cases_are_read_as_sendmail_reads_them() {
+    check_cases(
+        include_str!("grammar/sendmail.cases"),
+        Dialect::Sendmail,
+        140,
+    );
+}
+
 #[track_caller]
 fn check_cases(file: &str, dialect: Dialect, least: usize) {
     let cases: Vec<&str> = file.split("\ncase ").skip(1).collect();

@@ -208,10 +208,10 @@ impl Making<'_> {
             } => {
                 let pipe = format!("\"|{command}\"");
                 let behind = self.behind(*after);
-                let added = self
-                    .rewrite
-                    .after
-                    .insert_after(behind, name.as_bytes(), pipe.as_bytes());
+                let added =
+                    self.rewrite
+                        .after
+                        .insert_after(behind, name.as_bytes(), pipe.as_bytes());
                 let id = self.check(added)?;
                 self.added(*after, id, name);
             }

@@ -30,3 +30,6 @@ mod differential;
 
 /// Generated aliases files, read by Postfix and by us.
 mod differential_postfix;
+
+/// Generated aliases files, read by Sendmail and by us.
+mod differential_sendmail;

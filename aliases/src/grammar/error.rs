@@ -83,6 +83,14 @@ pub enum ProblemKind {
     ReadTwoWays,
     /// A NUL byte: the rest of its line is lost, and the next line is read as its end.
     NulJoins,
+    /// A destination is longer than the MTA takes, quotes included.
+    DestinationTooLong,
+    /// The line has a blank where the MTA's buffer ends, which it never gets past.
+    EndlessLine,
+    /// An indented line below a comment, which belongs to the comment.
+    BelowComment,
+    /// A NUL byte, which hides the end of the line: the line below is lost with it.
+    NulAndNextLine,
 }
 
 impl fmt::Display for ProblemKind {
@@ -104,6 +112,12 @@ impl fmt::Display for ProblemKind {
             Self::NulJoins => {
                 "a NUL byte: the rest of its line is lost, and the next line joined to it"
             }
+            Self::DestinationTooLong => "a destination longer than the mail system takes",
+            Self::EndlessLine => "a blank where the mail system's buffer ends, read for ever",
+            Self::BelowComment => {
+                "begins with white space, so that it belongs to the comment above"
+            }
+            Self::NulAndNextLine => "a NUL byte, and the next line is lost with this one",
         })
     }
 }

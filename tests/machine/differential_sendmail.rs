@@ -1,0 +1,218 @@
+//! Generated aliases files, as Sendmail reads them and as we do.
+//!
+//! Order of events: each batch of files is
+//! built by `sendmail -bi -d38.12`, which tells what it stores, several in one start; then every
+//! value that was not asked about before becomes an alias of its own, and `sendmail -bv -d26.1` says
+//! to which mailer, host and user each of its destinations goes.
+//!
+//! **Invariants**: no map of the machine's own is touched, and no mail is sent.
+
+/// What Sendmail's programs say.
+mod oracle;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use aliases::{DestinationKind, Dialect, Document, Effect, Entry};
+
+use self::oracle::{Built, Oracle, Recipient};
+use crate::differential::{Bounds, search};
+
+/// How long `tests/run` spends on this.
+const USUAL: Duration = Duration::from_secs(60);
+/// Files of one batch: enough that starting programs does not count.
+const BATCH: usize = 240;
+
+#[test]
+fn differential_sendmail_reads_generated_files_as_we_do() {
+    let bounds = Bounds::from_environment(usize::MAX, USUAL);
+    let mut oracle = Oracle::new();
+    let outcome = search(bounds, BATCH, |files| compare(&mut oracle, files));
+    println!("| sendmail: {}", outcome.summary());
+    println!("| sendmail: {} different right sides", oracle.values());
+    outcome.expect_none();
+}
+
+#[test]
+fn differential_sendmail_says_what_our_case_file_says() {
+    let cases = include_str!("../../aliases/tests/grammar/sendmail.cases");
+    let texts = cases.lines().filter_map(|line| line.strip_prefix("text "));
+    let files: Vec<Vec<u8>> = texts.map(unescape).collect();
+    println!("| sendmail: {} cases", files.len());
+    assert!(files.len() > 140);
+    let mut oracle = Oracle::new();
+    let mut wrong = String::new();
+    for (file, what) in files.iter().zip(compare(&mut oracle, &files)) {
+        if let Some(what) = what {
+            writeln!(wrong, "file: {}\n{what}", file.escape_ascii()).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The bytes that a line of the case file stands for; its head says how.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
+        if *byte != b'\\' {
+            bytes.push(*byte);
+            continue;
+        }
+        let (letter, behind) = rest.split_first().unwrap();
+        rest = behind;
+        bytes.push(match letter {
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'x' => {
+                let (digits, behind) = rest.split_at(2);
+                rest = behind;
+                u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap()
+            }
+            other => *other,
+        });
+    }
+    bytes
+}
+
+/// What is read otherwise, for each file.
+fn compare(oracle: &mut Oracle, files: &[Vec<u8>]) -> Vec<Option<String>> {
+    let documents: Vec<Document> = files
+        .iter()
+        .map(|file| Document::parse(&file[..], Dialect::Sendmail))
+        .collect();
+    let built = oracle.build(files, |n, name| {
+        documents[n].lookup(name).is_some_and(|id| {
+            let entry = documents[n].entry(id);
+            entry.is_some_and(|entry| entry.name() == name)
+        })
+    });
+    let values = built.iter().flat_map(|built| built.entries.values());
+    oracle.expand(values);
+    documents
+        .iter()
+        .zip(&built)
+        .map(|(document, built)| difference(document, built, oracle))
+        .collect()
+}
+
+fn difference(document: &Document, built: &Built, oracle: &Oracle) -> Option<String> {
+    let mut text = String::new();
+    let ours: BTreeSet<Vec<u8>> = document.effective().map(|entry| entry.name()).collect();
+    let theirs: BTreeSet<Vec<u8>> = built.entries.keys().cloned().collect();
+    for name in ours.symmetric_difference(&theirs) {
+        let who = if ours.contains(name) {
+            "we"
+        } else {
+            "sendmail"
+        };
+        writeln!(text, "only {who}: {}", name.escape_ascii()).unwrap();
+    }
+    let skipped = document.problems().iter();
+    let skipped = skipped.filter(|problem| problem.effect() == Effect::Skipped);
+    if skipped.count() != built.skipped {
+        let ours: Vec<_> = document
+            .problems()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        writeln!(
+            text,
+            "skipped: {} by sendmail, by us {ours:?}",
+            built.skipped
+        )
+        .unwrap();
+    }
+    for entry in document.effective() {
+        if let Some(value) = built.entries.get(&entry.name()) {
+            let recipients = oracle.recipients(value);
+            if !goes_to(&entry, recipients) {
+                let ours: Vec<_> = entry
+                    .destinations()
+                    .iter()
+                    .map(|one| shown(one.kind()))
+                    .collect();
+                writeln!(
+                    text,
+                    "{}: {}\n  sendmail: {recipients:?}\n  we: {ours:?}",
+                    entry.name().escape_ascii(),
+                    value.escape_ascii(),
+                )
+                .unwrap();
+            }
+        }
+    }
+    if text.is_empty() {
+        None
+    } else {
+        Some(text + &built.said)
+    }
+}
+
+fn shown(kind: &DestinationKind) -> String {
+    match kind {
+        DestinationKind::Pipe(text) => format!("pipe {}", text.escape_ascii()),
+        DestinationKind::File(text) => format!("file {}", text.escape_ascii()),
+        DestinationKind::Include(text) => format!("include {}", text.escape_ascii()),
+        DestinationKind::Address(text) => format!("address {}", text.escape_ascii()),
+        DestinationKind::Verdict(text) => format!("verdict {}", text.escape_ascii()),
+    }
+}
+
+/// Whether the destinations of an entry are these recipients, in this order.
+fn goes_to(entry: &Entry<'_>, recipients: &[Recipient]) -> bool {
+    let destinations = entry.destinations();
+    destinations.len() == recipients.len()
+        && destinations
+            .iter()
+            .zip(recipients)
+            .all(|(destination, recipient)| is_same(destination.kind(), recipient))
+}
+
+fn is_same(kind: &DestinationKind, recipient: &Recipient) -> bool {
+    let user = unquoted(&recipient.user);
+    match (kind, recipient.mailer.as_str()) {
+        (DestinationKind::Pipe(command), "prog") => user == [b"|", &command[..]].concat(),
+        (DestinationKind::File(path), "*file*") => user == *path,
+        (DestinationKind::Include(path), "*include*") => recipient.user == *path,
+        // Sendmail looks local users up in lower case.
+        (DestinationKind::Address(name), "local") => {
+            without_here(&name.to_ascii_lowercase()) == user
+        }
+        (DestinationKind::Address(name), "esmtp") => is_at(name, &user, &recipient.host),
+        _ => false,
+    }
+}
+
+/// An address without this machine's own number, which is as local as no host at all.
+fn without_here(address: &[u8]) -> &[u8] {
+    address.strip_suffix(b"@[127.0.0.1]").unwrap_or(address)
+}
+
+/// Whether an address leads to this host: it is what Sendmail will say there, or names the host
+/// with `%` or `!`.
+fn is_at(address: &[u8], user: &[u8], host: &[u8]) -> bool {
+    let host = unquoted(host.strip_suffix(b".uucp.").unwrap_or(host));
+    let lower = address.to_ascii_lowercase();
+    let bare = |text: &[u8]| text.strip_suffix(b".").unwrap_or(text).to_vec();
+    bare(address) == bare(user)
+        || (address.iter().any(|byte| matches!(byte, b'%' | b'!'))
+            && (host.is_empty() || lower.windows(host.len()).any(|part| part == host)))
+}
+
+/// As Sendmail hands it over: without quotes, and without backslashes but for the bytes behind them.
+fn unquoted(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.iter();
+    while let Some(&byte) = rest.next() {
+        match byte {
+            b'\\' => bytes.extend(rest.next()),
+            b'"' => {}
+            _ => bytes.push(byte),
+        }
+    }
+    bytes
+}
