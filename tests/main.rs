@@ -40,6 +40,10 @@ mod adopt;
 /// mm-aliases sync, diff and check: what lists lack is added, nothing of others is touched.
 mod sync;
 
+/// The cron file and systemd units in contrib: every line is one that cron and systemd read,
+/// every command one that ours do.
+mod units;
+
 /// The six states of an address, for every verb: what sync does with it and what is left.
 mod states;
 

@@ -36,6 +36,8 @@ const MOST_LINES: usize = 5;
 struct Said {
     out: String,
     status: u8,
+    /// Nothing was changed, and nothing came up that somebody should know.
+    idle: bool,
 }
 
 /// Why a command did not do what was asked.
@@ -142,14 +144,15 @@ fn sync(site: &Site, asked: &cli::Sync) -> Result<Said, Failure> {
         .iter()
         .map(|name| name.to_ascii_lowercase())
         .collect();
-    change(
-        site,
-        Intent::Sync {
-            remove: asked.remove,
-            claim,
-        },
-        asked.dry,
-    )
+    let intent = Intent::Sync {
+        remove: asked.remove,
+        claim,
+    };
+    let mut said = change(site, intent, asked.dry)?;
+    if asked.quiet && said.idle {
+        said.out.clear();
+    }
+    Ok(said)
 }
 
 /// Decides, shows, and makes a change unless it is a dry run.
@@ -163,7 +166,11 @@ fn change(site: &Site, intent: Intent, dry: cli::Dry) -> Result<Said, Failure> {
             "{} would change; nothing was changed\n",
             counted(plan.changed())
         );
-        return Ok(Said { out, status: 0 });
+        return Ok(Said {
+            out,
+            status: 0,
+            idle: plan.is_empty(),
+        });
     }
     let writer = Writer::take(site, &format!("mm-aliases {}", intent.word()))?;
     let plan = Plan::new(site, writer.parity(), intent.clone())?;
@@ -188,7 +195,11 @@ fn change(site: &Site, intent: Intent, dry: cli::Dry) -> Result<Said, Failure> {
         0 => "nothing to change\n".to_owned(),
         n => format!("{} changed\n{back}", counted(n)),
     };
-    Ok(Said { out, status: 0 })
+    Ok(Said {
+        out,
+        status: 0,
+        idle: changed == 0 && applied.notes().is_empty() && writer.notes().is_empty(),
+    })
 }
 
 fn tell(plan: &Plan<'_>, dry: cli::Dry) -> String {
@@ -272,6 +283,7 @@ fn diff(site: &Site) -> Result<Said, Failure> {
     Ok(Said {
         out,
         status: u8::from(!same),
+        ..Said::default()
     })
 }
 
@@ -286,6 +298,7 @@ fn check(site: &Site, asked: &cli::Check) -> Result<Said, Failure> {
     Ok(Said {
         out: report.shown(asked.format),
         status: report.status(),
+        ..Said::default()
     })
 }
 
@@ -304,6 +317,7 @@ fn trace(site: &Site, address: &OsStr, format: cli::Format) -> Result<Said, Fail
     Ok(Said {
         out,
         status: u8::from(!traced.is_known()),
+        ..Said::default()
     })
 }
 
@@ -319,5 +333,6 @@ fn deliver(site: &Site, asked: &cli::Deliver) -> Result<Said, Failure> {
     Ok(Said {
         out,
         status: done.status,
+        ..Said::default()
     })
 }

@@ -86,6 +86,9 @@ pub(super) struct Sync {
     /// mm-deliver for another list
     #[arg(long, value_name = "NAME")]
     pub(super) claim: Vec<String>,
+    /// Say nothing unless something changes or fails: for cron
+    #[arg(long)]
+    pub(super) quiet: bool,
     #[command(flatten)]
     pub(super) dry: Dry,
 }

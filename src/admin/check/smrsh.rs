@@ -18,8 +18,7 @@ const CONFIGURATION: &str = "/etc/mail/sendmail.cf";
 const LINKS: &str = "/etc/mail/smrsh";
 
 pub(super) fn look(site: &Site, findings: &mut Vec<Finding>) {
-    let has_none = matches!(site.config.mta, Mta::Postfix | Mta::None);
-    if has_none || !Path::new(CONFIGURATION).exists() {
+    if site.config.mta != Mta::Sendmail {
         return;
     }
     findings.extend(judge(
