@@ -12,36 +12,45 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::rig::Machine;
+use crate::rig::{Agent, Exim, Machine, OpenSmtpd, Postfix, Sendmail};
 
 const LISTS: [&str; 2] = ["reallist1", "toylist"];
 const TRACE: &str = "/tmp/trace";
 const STATE: &str = "/var/lib/mm-deliver";
-const MAP: &str = "hash:/etc/aliases";
+/// Where text and map may stand, and whatever is written beside them.
+const PLACES: [&str; 2] = ["/etc", "/etc/mail"];
+/// Looked up one by one where the whole map cannot be dumped: ours, and one of the admin's.
+const SAMPLE: [&str; 4] = ["postmaster", "reallist1-owner", "toylist", "toylist-leave"];
+
+const HASH: &Postfix = &Postfix { kind: "hash" };
 
 /// A change that is disturbed, and how the site comes to the point where it is made.
 struct Act {
     name: &'static str,
+    agent: &'static dyn Agent,
     before: &'static [&'static str],
     command: &'static str,
     prepare: fn(&Machine),
 }
 
-const ACTS: [Act; 5] = [
+const ACTS: [Act; 6] = [
     Act {
         name: "upgrade",
+        agent: HASH,
         before: &["mm-parity init --current a", "mm-aliases adopt"],
         command: "mm-parity upgrade toylist",
         prepare: |_| {},
     },
     Act {
         name: "upgrade of a list that is not adopted",
+        agent: HASH,
         before: &["mm-parity init --current a"],
         command: "mm-parity upgrade toylist",
         prepare: |_| {},
     },
     Act {
         name: "commit",
+        agent: HASH,
         before: &[
             "mm-parity init --current a",
             "mm-aliases adopt",
@@ -52,17 +61,37 @@ const ACTS: [Act; 5] = [
     },
     Act {
         name: "adopt",
+        agent: HASH,
         before: &["mm-parity init --current a"],
         command: "mm-aliases adopt",
         prepare: |_| {},
     },
     Act {
         name: "sync",
+        agent: HASH,
         before: &["mm-parity init --current a", "mm-aliases adopt"],
         command: "mm-aliases sync",
         prepare: a_new_list,
     },
+    Act {
+        name: "unadopt",
+        agent: HASH,
+        before: &["mm-parity init --current a", "mm-aliases adopt"],
+        command: "mm-aliases unadopt",
+        prepare: |_| {},
+    },
 ];
+
+/// An adopt under another MTA or map.
+fn adopt_under(agent: &'static dyn Agent) -> Act {
+    Act {
+        name: "adopt",
+        agent,
+        before: &["mm-parity init --current a"],
+        command: "mm-aliases adopt",
+        prepare: |_| {},
+    }
+}
 
 /// Gives tree b a list manager without the address `-admin`, so that a commit removes it.
 fn smaller_future(machine: &Machine) {
@@ -106,6 +135,32 @@ fn crash_a_killed_sync_is_old_or_new() {
 }
 
 #[test]
+fn crash_a_killed_unadopt_is_old_or_new() {
+    killed(&ACTS[5]);
+}
+
+#[test]
+fn crash_a_killed_adopt_with_lmdb_is_old_or_new() {
+    killed(&adopt_under(&Postfix { kind: "lmdb" }));
+}
+
+#[test]
+fn crash_a_killed_adopt_under_sendmail_is_old_or_new() {
+    killed(&adopt_under(&Sendmail));
+}
+
+#[test]
+fn crash_a_killed_adopt_under_exim_is_old_or_new() {
+    killed(&adopt_under(&Exim));
+}
+
+#[test]
+fn crash_a_killed_adopt_under_opensmtpd_is_old_or_new() {
+    killed(&adopt_under(&OpenSmtpd { table: "file" }));
+    killed(&adopt_under(&OpenSmtpd { table: "db" }));
+}
+
+#[test]
 fn crash_an_upgrade_with_a_failing_call_is_old_or_new() {
     failing(&ACTS[0]);
     failing(&ACTS[1]);
@@ -129,8 +184,9 @@ fn crash_a_sync_with_a_failing_call_is_old_or_new() {
 fn killed(act: &Act) {
     let scene = Scene::new(act);
     println!(
-        "| ==== {}: {} calls, killed at each",
+        "| ==== {} ({:?}): {} calls, killed at each",
         act.name,
+        act.agent,
         scene.calls.len()
     );
     let mut outcomes = BTreeMap::<&str, usize>::new();
@@ -168,7 +224,7 @@ fn failing(act: &Act) {
             pairs += 1;
         }
     }
-    println!("| ==== {}: {pairs} failures", act.name);
+    println!("| ==== {} ({:?}): {pairs} failures", act.name, act.agent);
     report(&scene.calls, &outcomes);
     assert!(
         outcomes.contains_key("old"),
@@ -247,7 +303,7 @@ struct Shown {
 
 impl Scene {
     fn new(act: &Act) -> Scene {
-        let machine = Machine::new(&LISTS);
+        let machine = Machine::with(act.agent, &LISTS);
         (act.prepare)(&machine);
         for line in act.before {
             machine.expect(line);
@@ -372,15 +428,19 @@ impl Scene {
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
                 .collect()
         };
-        let of_etc = fs::read_to_string(self.kept.join("names")).unwrap();
-        let of_etc: BTreeSet<String> = of_etc.lines().map(str::to_owned).collect();
-        let left = || -> Vec<String> { there("/etc").difference(&of_etc).cloned().collect() };
+        let known = known_names(&self.kept);
+        let left = || {
+            names_in_places(&self.machine)
+                .difference(&known)
+                .cloned()
+                .collect::<Vec<_>>()
+        };
         if !left().is_empty() {
             // Where the same command finds nothing to do, the next sync sweeps.
             let sync = self.machine.command("mm-aliases sync").output().unwrap();
             assert!(sync.status.success(), "{what}: {sync:?}");
         }
-        assert!(left().is_empty(), "{what}: left in /etc: {:?}", left());
+        assert!(left().is_empty(), "{what}: left behind: {:?}", left());
         let state = there(STATE);
         let odd: Vec<_> = state.iter().filter(|name| name.starts_with('.')).collect();
         assert!(odd.is_empty(), "{what}: left in {STATE}: {odd:?}");
@@ -440,56 +500,107 @@ fn shown(machine: &Machine) -> Shown {
         (0, 0o644),
         "{text}"
     );
+    let map = map(machine);
+    Shown {
+        parity: format!("{}\n{rest}", seal.replace(&time, "TIME")),
+        aliases: fs::read(machine.path("/etc/aliases")).unwrap(),
+        map,
+    }
+}
+
+/// What the MTA's database says: all of it, or a sample of names as the MTA itself finds them.
+fn map(machine: &Machine) -> BTreeMap<String, String> {
+    if machine.agent.name() != "postfix" {
+        let asked = |name: &&str| ((*name).to_owned(), format!("{:?}", machine.look_up(name)));
+        return SAMPLE.iter().map(asked).collect();
+    }
+    let found = machine.command("postconf -h alias_maps").output().unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
     let dump = machine
-        .command(&format!("postalias -s {MAP}"))
+        .command("postalias -s")
+        .arg(found.trim())
         .output()
         .unwrap();
     assert!(dump.status.success(), "{dump:?}");
     let dump = String::from_utf8(dump.stdout).unwrap();
-    let map = dump
-        .lines()
+    dump.lines()
         .filter_map(|line| line.split_once(':'))
         // When and where the map was made.
         .filter(|(name, _)| !name.starts_with("YP_"))
-        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
-    Shown {
-        parity: format!("{}\n{rest}", seal.replace(&time, "TIME")),
-        aliases: fs::read(machine.path("/etc/aliases")).unwrap(),
-        map: map.collect(),
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+/// The paths of the files where text and map stand.
+fn names_in_places(machine: &Machine) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for place in PLACES {
+        let Ok(entries) = fs::read_dir(machine.path(place)) else {
+            continue;
+        };
+        for entry in entries {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            names.insert(format!("{place}/{name}"));
+        }
     }
+    names
+}
+
+fn known_names(kept: &Path) -> BTreeSet<String> {
+    let names = fs::read_to_string(kept.join("names")).unwrap();
+    names.lines().map(str::to_owned).collect()
+}
+
+/// The text and the maps, of those that may stand in one of the places.
+fn files(machine: &Machine) -> Vec<String> {
+    let names = ["aliases", "aliases.db", "aliases.lmdb", "aliases.cdb"];
+    let mut found = Vec::new();
+    for place in PLACES {
+        for name in names {
+            let path = format!("{place}/{name}");
+            let kept = fs::symlink_metadata(machine.path(&path));
+            if kept.is_ok_and(|meta| meta.is_file()) {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// Keeps what a change may touch, times and owners too.
 fn keep(machine: &Machine, kept: &Path) {
     fs::create_dir(kept).unwrap();
     copy(&machine.path(STATE), kept);
-    for name in ["aliases", "aliases.db"] {
-        copy(&machine.path("/etc").join(name), kept);
+    for path in files(machine) {
+        let to = kept.join(&path[1..]);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        copy(&machine.path(&path), &to);
     }
-    let names = fs::read_dir(machine.path("/etc")).unwrap();
-    let names: Vec<String> = names
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let names: Vec<String> = names_in_places(machine).into_iter().collect();
     fs::write(kept.join("names"), names.join("\n")).unwrap();
 }
 
 /// Puts that back, and removes whatever else has come.
 fn put_back(machine: &Machine, kept: &Path) {
-    let names = fs::read_to_string(kept.join("names")).unwrap();
-    for entry in fs::read_dir(machine.path("/etc")).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        if !names.lines().any(|known| known == name) {
-            let _ = fs::remove_file(entry.path());
-        }
+    for path in names_in_places(machine).difference(&known_names(kept)) {
+        let _ = fs::remove_file(machine.path(path));
     }
     let _ = fs::remove_dir_all(machine.path(STATE));
     copy(
         &kept.join("mm-deliver"),
         machine.path(STATE).parent().unwrap(),
     );
-    for name in ["aliases", "aliases.db"] {
-        copy(&kept.join(name), &machine.path("/etc"));
+    for path in known_names(kept) {
+        let from = kept.join(&path[1..]);
+        if from.is_file() {
+            copy(&from, &machine.path(&path));
+        }
+    }
+    if machine.agent.name() == "opensmtpd" {
+        // It keeps what it read.
+        let line = "smtpctl update table aliases";
+        let told = machine.command(line).output().unwrap();
+        assert!(told.status.success(), "{told:?}");
     }
 }
 
@@ -499,6 +610,17 @@ fn copy(from: &Path, to: &Path) {
         .args([from, to])
         .status();
     assert!(done.unwrap().success(), "cannot copy {from:?} to {to:?}");
+}
+
+#[test]
+fn crash_an_adopt_under_sendmail_with_a_failing_call_is_old_or_new() {
+    failing(&adopt_under(&Sendmail));
+}
+
+#[test]
+fn crash_an_adopt_under_opensmtpd_with_a_failing_call_is_old_or_new() {
+    failing(&adopt_under(&OpenSmtpd { table: "file" }));
+    failing(&adopt_under(&OpenSmtpd { table: "db" }));
 }
 
 /// What must be on disk before what: the calls of an upgrade that also turns aliases, in
