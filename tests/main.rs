@@ -51,5 +51,11 @@ mod states;
 /// mends it; its three forms.
 mod check;
 
+/// mm-aliases show: what an MTA reads in a file, for people and for programs.
+mod show;
+
+/// mm-aliases lint: what MTAs read differently; silent where they do not.
+mod lint;
+
 /// mm-aliases trace and deliver: the way of one address.
 mod trace;

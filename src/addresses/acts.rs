@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ use super::found::Found;
 use super::pipe::Trees;
 use super::plan::Plan;
 use super::typed::{on_site, typed};
-use super::{adopt, rights, trace};
+use super::{adopt, lint, rights, show, trace};
 use crate::finding::Report;
 use crate::list::{BadName, ListName};
 use crate::parity::Parity;
@@ -99,7 +99,7 @@ fn complain(failure: &Failure, cli: &Cli) -> u8 {
     let _ = std::io::stderr().write_all(lines.as_bytes());
     match act {
         Act::Check(_) => 3,
-        Act::Diff => 2,
+        Act::Diff | Act::Lint { .. } => 2,
         // Nothing was run, so nothing is lost: the MTA would try again.
         Act::Deliver(_) => 75,
         _ => status,
@@ -107,15 +107,31 @@ fn complain(failure: &Failure, cli: &Cli) -> u8 {
 }
 
 fn run(cli: &Cli) -> Result<Said, Failure> {
-    let site = Site::open(&cli.site)?;
-    match &cli.act {
-        Act::Adopt(asked) => turn(&site, asked, true),
-        Act::Unadopt(asked) => turn(&site, asked, false),
-        Act::Sync(asked) => sync(&site, asked),
-        Act::Diff => diff(&site),
-        Act::Check(asked) => check(&site, asked),
-        Act::Trace { address, format } => trace(&site, address, *format),
-        Act::Deliver(asked) => deliver(&site, asked),
+    // These read anybody's files, and need no site.
+    let out = || BufWriter::new(std::io::stdout().lock());
+    let status = match &cli.act {
+        Act::Show { file, how } => show::show(file, *how, &cli.site, &mut out()).map(|()| 0),
+        Act::Lint { files, how } => lint::lint(files, *how, &cli.site, &mut out()).map(u8::from),
+        act => return on(&Site::open(&cli.site)?, act),
+    };
+    let out = String::new();
+    Ok(Said {
+        out,
+        status: status?,
+    })
+}
+
+/// Runs a command that is about the site.
+fn on(site: &Site, act: &Act) -> Result<Said, Failure> {
+    match act {
+        Act::Adopt(asked) => turn(site, asked, true),
+        Act::Unadopt(asked) => turn(site, asked, false),
+        Act::Sync(asked) => sync(site, asked),
+        Act::Diff => diff(site),
+        Act::Check(asked) => check(site, asked),
+        Act::Trace { address, format } => trace(site, address, *format),
+        Act::Deliver(asked) => deliver(site, asked),
+        Act::Show { .. } | Act::Lint { .. } => Ok(Said::default()),
     }
 }
 

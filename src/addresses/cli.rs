@@ -5,6 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use aliases::Dialect;
 use clap::{Args, Parser, Subcommand};
 
 use crate::finding;
@@ -26,9 +27,9 @@ pub(super) struct Cli {
 
 const STATUSES: &str = "\
 Exit status: 0 done, or nothing to do; 1 refused or failed, nothing changed; 2 usage;
-3 done, but something after it failed. `diff`: 0 same, 1 differs, 2 failed. `check`:
-0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. `deliver`: 0 delivered, 75 kept and tried
-again, 67 unknown address, else bounced.";
+3 done, but something after it failed. `diff`, `lint`: 0 same, 1 differs, 2 failed.
+`check`: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. `deliver`: 0 delivered, 75 kept and
+tried again, 67 unknown address, else bounced.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Act {
@@ -56,6 +57,32 @@ pub(super) enum Act {
         /// For people, or for programs
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
+    },
+    /// Tell what an MTA reads in an aliases file, entry by entry
+    ///
+    /// JSON is one object: `format` (1), `file`, `dialect`, `text_encoding`, and
+    /// `entries`: `name`, `destinations`, `line`, in the order of the file;
+    /// `effective`: the destinations of each name that mail goes by, after doubles;
+    /// `problems`: `line`, `column`, `what`, and `effect`, what the MTA does with it.
+    /// Names are as the MTA looks them up, destinations without quotes. Each character of
+    /// either is one byte of the file (latin-1), whatever the file is written in: encoded so,
+    /// they are the MTA's bytes again. Lines and columns (in bytes) count from 1.
+    Show {
+        /// The file; `-` is standard input
+        file: PathBuf,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Tell what MTAs read differently in an aliases file, or pass over
+    ///
+    /// A finding a line: file:line:column, which MTAs, what they do. Silent, and 0, when
+    /// Postfix, Sendmail, Exim and OpenSMTPD read the files alike; 1 if there are findings,
+    /// 2 if a file cannot be read.
+    Lint {
+        /// The files, `-` is standard input; default: those of the site
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        how: How,
     },
     /// Deliver the message on standard input to an address, for trying things out
     ///
@@ -135,6 +162,47 @@ pub(super) enum Format {
     Json,
 }
 
+/// How files are read, and told.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct How {
+    /// The MTA whose reading is meant; default: the site's
+    #[arg(long, value_enum)]
+    pub(super) dialect: Option<Reader>,
+    /// For people, or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+}
+
+/// An MTA that reads aliases files, and for OpenSMTPD from what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Reader {
+    /// Postfix: postalias(1) and local(8)
+    Postfix,
+    /// Sendmail: newaliases(1)
+    Sendmail,
+    /// Exim: lsearch in a redirect router
+    Exim,
+    /// OpenSMTPD: a `file:` table
+    #[value(name = "opensmtpd")]
+    OpenSmtpd,
+    /// OpenSMTPD: a `db:` table, built by makemap(8)
+    #[value(name = "opensmtpd-db")]
+    OpenSmtpdDb,
+}
+
+impl Reader {
+    /// Its reading.
+    pub(super) fn dialect(self) -> Dialect {
+        match self {
+            Reader::Postfix => Dialect::Postfix,
+            Reader::Sendmail => Dialect::Sendmail,
+            Reader::Exim => Dialect::Exim,
+            Reader::OpenSmtpd => Dialect::OpenSmtpd,
+            Reader::OpenSmtpdDb => Dialect::OpenSmtpdDb,
+        }
+    }
+}
+
 impl Act {
     /// The word that was typed.
     pub(super) fn word(&self) -> &'static str {
@@ -145,6 +213,8 @@ impl Act {
             Act::Diff => "diff",
             Act::Check(_) => "check",
             Act::Trace { .. } => "trace",
+            Act::Show { .. } => "show",
+            Act::Lint { .. } => "lint",
             Act::Deliver(_) => "deliver",
         }
     }
