@@ -31,6 +31,8 @@ pub struct Config {
     pub alias_files: Vec<PathBuf>,
     /// Which MTA reads them.
     pub mta: Mta,
+    /// The directory of smrsh, where the MTA runs programs through that.
+    pub smrsh: Option<PathBuf>,
     /// mm-deliver as it is written into aliases.
     pub program: PathBuf,
     /// Who the MTA runs mm-deliver as.
@@ -91,6 +93,7 @@ struct RawTree {
     profile: Spanned<String>,
     data: Option<Spanned<String>>,
     domain: Option<Spanned<String>>,
+    url: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +107,7 @@ struct RawData {
 struct RawAliases {
     files: Spanned<Vec<Spanned<String>>>,
     mta: Mta,
+    smrsh: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -190,6 +194,7 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
         trees,
         alias_files,
         mta: raw.aliases.mta,
+        smrsh: raw.aliases.smrsh.as_ref().map(absolute).transpose()?,
         program: program(&raw.deliver.program)?,
         users: raw
             .deliver
@@ -244,12 +249,14 @@ fn cook_tree(
         }
     };
     let domain = raw.domain.as_ref().map(domain).transpose()?;
+    let url = raw.url.as_ref().map(url).transpose()?;
     Ok(Tree {
         name: name.get_ref().clone(),
         root,
         profile: raw.profile.get_ref().clone(),
         data,
         domain,
+        url,
     })
 }
 
@@ -305,6 +312,22 @@ fn word(text: &Spanned<String>, what: &str) -> Result<(), Wrong> {
         text.span().start,
         format!("{value:?} is not {what}: 1 to 32 of a-z 0-9 - _"),
     ))
+}
+
+/// One word of a command that every MTA takes as it stands.
+fn url(text: &Spanned<String>) -> Result<String, Wrong> {
+    let value = text.get_ref();
+    match value.bytes().find(|&b| !is_plain(b)) {
+        None if value.contains("://") => Ok(value.clone()),
+        None => Err((text.span().start, format!("{value:?} is not a URL"))),
+        Some(b) => Err((
+            text.span().start,
+            format!(
+                "{value:?} has \"{}\", which not every MTA passes on",
+                b.escape_ascii()
+            ),
+        )),
+    }
 }
 
 fn domain(text: &Spanned<String>) -> Result<String, Wrong> {

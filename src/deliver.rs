@@ -37,7 +37,7 @@ an alias:
   --tree TREE    as though the list were on this tree
 
 VERB is one of: post admin bounces confirm join leave owner request subscribe
-unsubscribe editor; the tree's profile says which it knows.
+unsubscribe editor comment sendkey; the tree's profile says which it knows.
 
 Exit status: 67 if the list's tree has no such address but the other one has;
 75 for every failure of mm-deliver's own (the MTA keeps the message and tries
@@ -296,6 +296,10 @@ fn command(
             false => Failure::UnknownVerb(verb),
         });
     };
+    if let Some(key) = argv.iter().find_map(|word| place.tree.lacks(word)) {
+        let (path, tree) = (site.path.clone(), place.tree.name.clone());
+        return Err(Failure::Site(SiteError::Lacks(path, tree, key)));
+    }
     let argv = argv
         .iter()
         .map(|word| place.tree.expand(word, Some((list, routing.case))));

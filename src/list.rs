@@ -219,6 +219,8 @@ verbs! {
     Subscribe "subscribe" "As `join`.",
     Unsubscribe "unsubscribe" "As `leave`.",
     Editor "editor" "A message to the list's moderators.",
+    Comment "comment" "A remark that the sender does not see.",
+    Sendkey "sendkey" "Asking for the list's public key.",
 }
 
 impl fmt::Display for Verb {

@@ -72,6 +72,8 @@ pub enum SiteError {
     NoProfile(String, PathBuf),
     /// A profile does not say what it must.
     Profile(PathBuf, Option<Position>, String),
+    /// site.toml says nothing under this key of the tree, and its profile asks for it.
+    Lacks(PathBuf, String, &'static str),
     /// parity.toml does not say what it must.
     State(PathBuf, StateError),
     /// parity.toml names a tree that site.toml has not.
@@ -110,6 +112,11 @@ impl fmt::Display for SiteError {
                 write!(f, "{}:{at}: {what}", path.display())
             }
             SiteError::Profile(path, None, what) => write!(f, "{}: {what}", path.display()),
+            SiteError::Lacks(path, tree, key) => write!(
+                f,
+                "{}: tree {tree:?} has no `{key}`, and its profile asks for it",
+                path.display()
+            ),
             SiteError::State(path, StateError::Read(error)) => {
                 write!(f, "cannot read {path:?}: {error}")
             }

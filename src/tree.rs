@@ -21,12 +21,15 @@ pub struct Tree {
     pub data: PathBuf,
     /// The domain of its lists, for a list manager that names them LIST@DOMAIN.
     pub domain: Option<String>,
+    /// Where its server answers, for a list manager that is reached by a URL.
+    pub url: Option<String>,
 }
 
 impl Tree {
-    /// `template` with `{tree}`, `{data}`, `{list}` and `{domain}` replaced.
+    /// `template` with `{tree}`, `{data}`, `{domain}`, `{url}`, `{list}` and `{local}` replaced.
     ///
-    /// The list's name is spelled as `case` says. What stands in braces otherwise stays.
+    /// The list's name is spelled as `case` says; `{local}` is what stands before its `@`, and
+    /// `{domain}` its own domain, else the tree's. What stands in braces otherwise stays.
     pub fn expand(&self, template: &str, list: Option<(&ListName, Case)>) -> String {
         let mut text = String::with_capacity(template.len() + 32);
         let mut rest = template;
@@ -38,14 +41,34 @@ impl Tree {
             match (&rest[open + 1..close], list) {
                 ("tree", _) => text.push_str(&self.root.to_string_lossy()),
                 ("data", _) => text.push_str(&self.data.to_string_lossy()),
-                ("domain", _) => text.push_str(self.domain.as_deref().unwrap_or_default()),
+                ("domain", named) => {
+                    let own = named.and_then(|(list, _)| list.as_str().split_once('@'));
+                    let domain = own.map(|(_, domain)| domain).or(self.domain.as_deref());
+                    text.push_str(domain.unwrap_or_default());
+                }
+                ("url", _) => text.push_str(self.url.as_deref().unwrap_or_default()),
                 ("list", Some((list, case))) => text.push_str(case.spell(list)),
+                ("local", Some((list, case))) => {
+                    let name = case.spell(list);
+                    text.push_str(name.split('@').next().unwrap_or(name));
+                }
                 _ => text.push_str(&rest[open..=close]),
             }
             rest = &rest[close + 1..];
         }
         text.push_str(rest);
         text
+    }
+
+    /// The key of site.toml that `template` asks for and this tree has not.
+    pub fn lacks(&self, template: &str) -> Option<&'static str> {
+        let keys = [
+            ("domain", "{domain}", &self.domain),
+            ("url", "{url}", &self.url),
+        ];
+        keys.into_iter()
+            .find(|(_, word, value)| value.is_none() && template.contains(word))
+            .map(|(key, ..)| key)
     }
 }
 
@@ -62,6 +85,7 @@ mod tests {
             profile: "mailman2".into(),
             data: "/srv/var".into(),
             domain: None,
+            url: None,
         };
         let list = ListName::parse("Toy{tree}".replace("{tree}", "List")).unwrap();
         let expand = |text| tree.expand(text, Some((&list, Case::AsWritten)));
@@ -69,5 +93,26 @@ mod tests {
         assert_eq!(expand("{data}/lists/{list}"), "/srv/var/lists/ToyList");
         assert_eq!(expand("{list}-{other}{"), "ToyList-{other}{");
         assert_eq!(tree.expand("{list}", Some((&list, Case::Lower))), "toylist");
+        assert_eq!(expand("{local}-x@{domain}{url}"), "ToyList-x@");
+        assert_eq!(tree.lacks("{local}@{domain}"), Some("domain"));
+        assert_eq!(tree.lacks("{url}{list}"), Some("url"));
+        assert_eq!(tree.lacks("{tree}{data}{list}{local}"), None);
+        let tree = Tree {
+            domain: Some("lists.example.org".into()),
+            url: Some("https://rt.example.org/".into()),
+            ..tree
+        };
+        let expand = |text, list| tree.expand(text, Some((list, Case::AsWritten)));
+        assert_eq!(
+            expand("{local}-x@{domain}", &list),
+            "ToyList-x@lists.example.org"
+        );
+        assert_eq!(
+            expand("--url={url}", &list),
+            "--url=https://rt.example.org/"
+        );
+        let own = ListName::parse("Toy@Other.org").unwrap();
+        assert_eq!(expand("{local}-x@{domain}", &own), "Toy-x@other.org");
+        assert_eq!(tree.lacks("{local}@{domain}{url}"), None);
     }
 }

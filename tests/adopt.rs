@@ -5,6 +5,12 @@
 /// What adopted.jsonl remembers.
 mod records;
 
+/// Real alias text of every era and list manager.
+mod managers;
+
+/// What cannot be served is left and named.
+mod left;
+
 use crate::stage::{LISTS, Stage};
 
 /// A site whose parity was written by hand: every list on the current tree, a.

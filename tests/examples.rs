@@ -36,7 +36,9 @@ fn every_key_of_the_example_site_is_one_that_is_read() {
     // The commented ones too: taking the # away must not break the site.
     let text = example("site.toml")
         .replace("\n#data", "\ndata")
-        .replace("\n#domain", "\ndomain");
+        .replace("\n#domain", "\ndomain")
+        .replace("\n#url", "\nurl")
+        .replace("\n#smrsh", "\nsmrsh");
     let config = Config::parse(&text).unwrap();
     assert_eq!(
         config.tree("b").unwrap().domain.as_deref(),
@@ -51,4 +53,23 @@ fn the_example_profile_can_be_used_as_it_stands() {
     assert_eq!(profile.routing, Routing::parse(&text).unwrap());
     let list = mm_deliver::list::ListName::parse("toylist").unwrap();
     assert_eq!(profile.addresses(&list).len(), 4);
+}
+
+#[test]
+fn every_shipped_profile_is_named_in_the_examples() {
+    let (site, profile) = (example("site.toml"), example("profile.toml"));
+    for shipped in mm_deliver::profile::SHIPPED {
+        assert!(site.contains(shipped.name), "{}", shipped.name);
+        assert!(profile.contains(shipped.name), "{}", shipped.name);
+    }
+}
+
+#[test]
+fn every_verb_is_named_in_the_example_profile() {
+    let text = example("profile.toml");
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: std::collections::BTreeSet<&str> = words.collect();
+    for verb in mm_deliver::list::Verb::ALL {
+        assert!(words.contains(verb.as_str()), "{verb}");
+    }
 }

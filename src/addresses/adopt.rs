@@ -8,21 +8,26 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::fmt;
 
 use super::compare::ours;
 use super::edits::{Change, Edits};
 use super::found::{Found, Means, Place};
-use super::pipe::{Leads, Trees, Unwritable};
+use super::leads::Leads;
+use super::pipe::Trees;
 use super::record::{Records, trimmed};
 use super::wanted::verb_for;
+use super::why::Why;
+use super::{disk, include, stays};
 use crate::list::{ListName, Verb};
 use crate::parity::Parity;
+
+/// How a destination begins that is read from a file, in any case.
+const INCLUDE: &[u8] = b":include:";
 
 /// What is to become of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Turning {
-    /// It does not pipe straight into a tree.
+    /// It pipes into no list manager.
     No,
     /// Its destination `n` is to lead to us.
     Turn {
@@ -30,78 +35,76 @@ pub(super) enum Turning {
         verb: Verb,
         list: ListName,
     },
-    /// It pipes into a tree and cannot be turned.
-    Left { list: ListName, why: Why },
-}
-
-/// Why an entry that pipes into a tree is left as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Why {
-    /// A quote or a shell character: it is more than a program and its words.
-    Shell,
-    /// A second program stands beside it.
-    SecondProgram,
-    /// The name stands more than once.
-    Double,
-    /// Our command would not pass every MTA.
-    Unwritable(Unwritable),
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Why::Shell => f.write_str("its command has quotes or shell characters"),
-            Why::SecondProgram => f.write_str(
-                "it runs a second program, which Postfix would run again whenever mm-deliver \
-                 asks it to try again",
-            ),
-            Why::Double => f.write_str("the name stands more than once"),
-            Why::Unwritable(why) => why.fmt(f),
-        }
-    }
+    /// It pipes into a list manager and cannot be turned; the list, where that can be told.
+    Left { list: Option<ListName>, why: Why },
 }
 
 /// What adopting makes of the entry at `place`.
 pub(super) fn turning(trees: &Trees<'_>, found: &Found, place: Place) -> Turning {
     let destinations = found.destinations(place);
-    let mut programs = 0;
-    let mut direct = None;
-    for (n, means) in destinations.iter().enumerate() {
-        let Means::Pipe(command) = means else {
-            continue;
-        };
-        programs += 1;
-        match trees.leads(command) {
-            Leads::Tree(_, verbs, list) => {
-                if let Some(verb) = verb_for(trees, &list, &found.folded(place), &verbs) {
-                    direct.get_or_insert((n, Some(verb), list));
-                }
-            }
-            Leads::Shell(_, list) => {
-                direct.get_or_insert((n, None, list));
-            }
-            _ => {}
-        }
-    }
-    let Some((n, verb, list)) = direct else {
+    let commands = || {
+        destinations
+            .iter()
+            .enumerate()
+            .filter_map(|(n, means)| match means {
+                Means::Pipe(command) => Some((n, command)),
+                _ => None,
+            })
+    };
+    let one = commands()
+        .find_map(|(n, command)| Some((n, command, one_pipe(trees, found, place, command)?)));
+    let Some((n, command, (list, done))) = one else {
         return Turning::No;
     };
-    let left = |list, why| Turning::Left { list, why };
-    match verb {
-        _ if programs > 1 => left(list, Why::SecondProgram),
-        _ if found.is_double(place) => left(list, Why::Double),
-        None => left(list, Why::Shell),
-        Some(verb) => match trees.command(verb, &list) {
-            Ok(_) => Turning::Turn { n, verb, list },
-            Err(why) => left(list, Why::Unwritable(why)),
+    let why = match done {
+        Err(why @ Why::Third(_)) => why,
+        _ if commands().count() > 1 => Why::SecondProgram,
+        _ if found.is_double(place) => Why::Double,
+        Err(why) => why,
+        Ok((verb, list)) => match can_be_ours(trees, command, verb, &list) {
+            Ok(()) => return Turning::Turn { n, verb, list },
+            Err(why) => why,
         },
+    };
+    Turning::Left { list, why }
+}
+
+/// What one command of an entry is for: the list where that can be told, and what it would be
+/// with us. `None`: it has nothing to do with a list manager that we know.
+type Judged = (Option<ListName>, Result<(Verb, ListName), Why>);
+
+fn one_pipe(trees: &Trees<'_>, found: &Found, place: Place, command: &[u8]) -> Option<Judged> {
+    Some(match trees.leads(command) {
+        Leads::Tree(_, verbs, list) => {
+            let verb = verb_for(trees, &list, &found.folded(place), &verbs)?;
+            (Some(list.clone()), Ok((verb, list)))
+        }
+        Leads::Shell(_, list) => (Some(list), Err(Why::Shell)),
+        Leads::Odd(tree, odd) => (None, Err(Why::Odd(tree, odd))),
+        Leads::Third(root, list) => (Some(list), Err(Why::Third(root))),
+        Leads::Us(..) | Leads::Elsewhere => return None,
+    })
+}
+
+/// Whether the MTA would run our command in the place of this one.
+fn can_be_ours(trees: &Trees<'_>, command: &[u8], verb: Verb, list: &ListName) -> Result<(), Why> {
+    trees.command(verb, list).map_err(Why::Unwritable)?;
+    match trees.smrsh_link(command) {
+        Some(link) if !trees.places.same(&link, &trees.site.config.program) => {
+            Err(Why::Smrsh(link))
+        }
+        _ => Ok(()),
     }
 }
 
 /// The lists that some entry pipes straight into a tree for.
 pub(super) fn direct_lists(trees: &Trees<'_>, found: &Found) -> BTreeSet<ListName> {
     let list = |place| match turning(trees, found, place) {
-        Turning::Turn { list, .. } | Turning::Left { list, .. } => Some(list),
+        Turning::Turn { list, .. } => Some(list),
+        Turning::Left {
+            why: Why::Third(_), ..
+        } => None,
+        Turning::Left { list, .. } => list,
         Turning::No => None,
     };
     found.all().filter_map(list).collect()
@@ -117,8 +120,39 @@ pub(super) fn adopt(trees: &Trees<'_>, lists: Option<&BTreeSet<ListName>>, edits
                 Ok(command) => edits.push(Change::pipe(place, n, &command)),
                 Err(why) => edits.leave(place, &why),
             },
-            Turning::Left { list, why } if asked(&list) => edits.leave(place, &why),
+            Turning::Left { list, why } if list.as_ref().map_or(lists.is_none(), asked) => {
+                edits.leave_of(list, place, &why.told(trees));
+            }
             _ => {}
+        }
+        included(trees, &asked, place, edits);
+    }
+}
+
+/// Names what stands in a file that the entry includes, and would be turned in the entry itself.
+fn included(
+    trees: &Trees<'_>,
+    asked: &impl Fn(&ListName) -> bool,
+    place: Place,
+    edits: &mut Edits<'_>,
+) {
+    // Most entries of a large file are not even looked at twice.
+    let mut windows = edits.found.raw(place).windows(INCLUDE.len());
+    if !windows.any(|bytes| bytes.eq_ignore_ascii_case(INCLUDE)) {
+        return;
+    }
+    for means in edits.found.destinations(place) {
+        let Means::Include(path) = &means else {
+            continue;
+        };
+        let programs = include::programs(path, disk::dialect(trees.site)).unwrap_or_default();
+        for program in programs {
+            if let Leads::Tree(_, _, list) | Leads::Shell(_, list) | Leads::Third(_, list) =
+                trees.leads(&program.command)
+                && asked(&list)
+            {
+                edits.leave(place, &stays::into_a_tree(path, &program));
+            }
         }
     }
 }
@@ -140,10 +174,16 @@ pub(super) fn unadopt(
         if lists.is_some_and(|lists| !lists.contains(&list)) {
             continue;
         }
-        match memory.recorded(trees, parity, &list, found, place) {
-            Some(before) => edits.push(Change::Replace { place, raw: before }),
-            None => put_direct(trees, parity, verb, &list, place, edits),
-        }
+        let why = match memory.recorded(found, place) {
+            Some(before) if leads_there(trees, parity, &list, found, before) => {
+                let raw = before.to_vec();
+                edits.push(Change::Replace { place, raw });
+                continue;
+            }
+            Some(_) => "what stood there leads elsewhere than its tree",
+            None => "no bytes of its own are recorded",
+        };
+        put_direct(trees, parity, verb, &list, (place, why), edits);
     }
 }
 
@@ -164,25 +204,28 @@ impl<'r> Memory<'r> {
         Memory { newest }
     }
 
-    /// The bytes that stood at `place` before ours, if ours are unchanged and they lead to the
-    /// list's tree.
-    fn recorded(
-        &self,
-        trees: &Trees<'_>,
-        parity: &Parity,
-        list: &ListName,
-        found: &Found,
-        place: Place,
-    ) -> Option<Vec<u8>> {
-        let (tree, _) = trees.of(parity, list)?;
+    /// The bytes that stood at `place` before ours, if ours are unchanged.
+    fn recorded(&self, found: &Found, place: Place) -> Option<&'r [u8]> {
         let key = (found.path(place).as_os_str(), trimmed(found.raw(place)));
-        let before = *self.newest.get(&key)?;
-        let leads_there = found.means_of(before).into_iter().any(|means| {
-            matches!(means, Means::Pipe(command)
-                if matches!(trees.leads(&command), Leads::Tree(name, _, _) if name == tree.name))
-        });
-        leads_there.then(|| before.to_vec())
+        self.newest.get(&key).copied()
     }
+}
+
+/// Whether an entry's bytes lead to the tree that serves the list now.
+fn leads_there(
+    trees: &Trees<'_>,
+    parity: &Parity,
+    list: &ListName,
+    found: &Found,
+    raw: &[u8],
+) -> bool {
+    let Some((tree, _)) = trees.of(parity, list) else {
+        return false;
+    };
+    found.means_of(raw).into_iter().any(|means| {
+        matches!(means, Means::Pipe(command)
+            if matches!(trees.leads(&command), Leads::Tree(name, _, _) if name == tree.name))
+    })
 }
 
 /// Writes the tree's own form, or removes an entry for which the tree has no address.
@@ -191,22 +234,20 @@ fn put_direct(
     parity: &Parity,
     verb: Verb,
     list: &ListName,
-    place: Place,
+    (place, why): (Place, &str),
     edits: &mut Edits<'_>,
 ) {
     let found = edits.found;
     let command = trees
         .of(parity, list)
-        .and_then(|(tree, profile)| profile.direct_command(tree, verb, list));
+        .and_then(|(tree, profile)| Some((tree, profile.direct_command(tree, verb, list)?)));
     let n = found.destinations(place).iter().position(|means| {
         matches!(means, Means::Pipe(command) if matches!(trees.leads(command), Leads::Us(..)))
     });
     match (command, n) {
-        (Some(command), Some(n)) => {
-            edits.note(
-                place,
-                "no bytes of its own are recorded: the tree's form is written",
-            );
+        (Some((tree, command)), Some(n)) => {
+            let form = format!("{why}: the tree's form is written, for tree {}", tree.name);
+            edits.note(place, &form);
             edits.push(Change::pipe(place, n, &command.join(" ")));
         }
         _ if found.destinations(place).len() == 1 => {

@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
-use super::adopt::{Turning, Why, turning};
+use super::adopt::{Turning, turning};
 use super::found::{Found, Means, Place};
-use super::pipe::{Leads, Trees};
+use super::leads::Leads;
+use super::pipe::Trees;
 use super::reserved::{Holder, Reserved};
 use super::wanted::{self, Wanted};
+use super::why::Why;
 use crate::list::ListName;
 use crate::parity::Parity;
 
@@ -173,7 +175,13 @@ fn judge(
     }
     match turning(trees, found, place) {
         Turning::Turn { list, .. } if list == wanted.list => State::Direct(None),
-        Turning::Left { list, why } if list == wanted.list => State::Direct(Some(why)),
+        Turning::Left {
+            why: Why::Third(_), ..
+        } => State::Taken(taken),
+        // Into a tree, under the list's own name: whatever it asks for there, it is the list's.
+        Turning::Left { list, why } if list.as_ref().is_none_or(|list| *list == wanted.list) => {
+            State::Direct(Some(why))
+        }
         _ => State::Taken(taken),
     }
 }

@@ -9,7 +9,7 @@ use super::agent::{self, Envelope, Verdict};
 use super::error::AddressError;
 use super::expansion::{self, End, Step};
 use super::found::Found;
-use super::pipe::words;
+use super::leads::words;
 use crate::accounts::{self, Account, User};
 use crate::site::Site;
 use crate::sysexits::{NOUSER, OK, TEMPFAIL};

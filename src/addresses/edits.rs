@@ -3,7 +3,7 @@
 //! **Invariants.** No disk. A change is made in a copy of the document; every one that is made
 //! leaves a record of the bytes before and after.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use aliases::{Document, EntryId};
 use super::error::AddressError;
 use super::found::{Found, Place};
 use super::record::{Record, Text};
+use crate::list::ListName;
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,9 @@ pub(super) struct Edits<'f> {
     changes: Vec<Change>,
     /// Sentences: what was left as it is, and why.
     pub(super) left: Vec<String>,
+    /// Those of them that are about a list.
+    pub(super) left_of: Vec<(ListName, String)>,
+    told: HashSet<String>,
     /// Sentences: how a change came out.
     pub(super) notes: Vec<String>,
 }
@@ -85,6 +89,8 @@ impl<'f> Edits<'f> {
             found,
             changes: Vec::new(),
             left: Vec::new(),
+            left_of: Vec::new(),
+            told: HashSet::new(),
             notes: Vec::new(),
         }
     }
@@ -93,9 +99,19 @@ impl<'f> Edits<'f> {
         self.changes.push(change);
     }
 
-    /// Says that an entry is left as it is.
+    /// Says that an entry is left as it is; once, whoever says it.
     pub(super) fn leave(&mut self, place: Place, why: &dyn fmt::Display) {
-        self.left.push(sentence(self.found, place, why));
+        let told = sentence(self.found, place, why);
+        if self.told.insert(told.clone()) {
+            self.left.push(told);
+        }
+    }
+
+    /// As [`Edits::leave`], of an entry that is this list's.
+    pub(super) fn leave_of(&mut self, list: Option<ListName>, place: Place, why: &str) {
+        self.leave(place, &why);
+        let told = list.map(|list| (list, sentence(self.found, place, &why)));
+        self.left_of.extend(told);
     }
 
     /// Says how a change came out.

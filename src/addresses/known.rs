@@ -5,14 +5,15 @@
 
 use std::collections::BTreeSet;
 
-use super::compare;
 use super::error::AddressError;
 use super::found::Found;
 use super::pipe::Trees;
+use super::{adopt, compare};
 use crate::list::ListName;
 use crate::parity::Parity;
-use crate::profiles::ProbeError;
+use crate::profiles::{ProbeError, Profile};
 use crate::site::{Site, SiteError};
+use crate::tree::Tree;
 
 /// The lists that anything knows.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(super) fn known_in(
         SiteError::UnknownTree(config.parity_file(), parity.roles.current.clone())
     })?;
     let enumerated = match trees.current(parity) {
+        Some((_, profile)) if profile.lists_are_in_aliases() => named(trees, found),
         Some((tree, profile)) => profile.enumerate(tree),
         None => Err(ProbeError::NoProfile(current.name.clone())),
     };
@@ -62,4 +64,34 @@ pub(super) fn known_in(
         enumerated,
         in_aliases,
     })
+}
+
+/// The lists that `tree` has: as its profile enumerates them, or where that says that only the
+/// alias files do, those that they name.
+///
+/// # Errors
+/// Its profile or an alias file cannot be read, or the enumeration failed or found nothing.
+pub fn enumerate(site: &Site, tree: &Tree) -> Result<BTreeSet<ListName>, String> {
+    let profile = Profile::of(site, tree).map_err(|error| error.to_string())?;
+    let there = if profile.lists_are_in_aliases() {
+        let found = Found::read(site).map_err(|error| error.to_string())?;
+        named(&Trees::open(site), &found)
+    } else {
+        profile.enumerate(tree)
+    };
+    there.map_err(|error| error.to_string())
+}
+
+/// The lists that entries lead to: ours, and those that pipe straight into a tree.
+fn named(trees: &Trees<'_>, found: &Found) -> Result<BTreeSet<ListName>, ProbeError> {
+    let mut lists = adopt::direct_lists(trees, found);
+    lists.extend(
+        found
+            .all()
+            .filter_map(|place| Some(compare::ours(trees, found, place)?.1)),
+    );
+    match lists.is_empty() {
+        true => Err(ProbeError::InAliases),
+        false => Ok(lists),
+    }
 }

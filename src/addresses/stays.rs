@@ -12,7 +12,8 @@ use super::decide::View;
 use super::edits::Edits;
 use super::error::AddressError;
 use super::found::{Means, Place};
-use super::pipe::Leads;
+use super::leads::Leads;
+use super::why::Why;
 use super::{disk, include};
 
 /// Refuses a move that the posts of a list would not follow; what stays of its other addresses
@@ -33,13 +34,22 @@ pub(super) fn check(
                 let shown = view.found.shown(place);
                 posts.push(format!("{shown}: {}: {why}", row.wanted.name));
                 lines.extend(line(view, row));
-            } else if matches!(row.state, State::Taken(_)) {
+            } else if matches!(
+                row.state,
+                State::Taken(_) | State::Direct(Some(Why::Odd(..)))
+            ) {
                 // The others are reported by the look for what can be turned.
                 edits.leave(place, &why);
             }
         }
         if let Some((place, why)) = included(view, row) {
             edits.leave(place, &why);
+        }
+    }
+    // Where no address is wanted, every entry of the list may be the one that people post to.
+    for (list, told) in &edits.left_of {
+        if !rows.iter().any(|row| row.wanted.list == *list) {
+            posts.push(told.clone());
         }
     }
     match posts.is_empty() {
@@ -81,6 +91,10 @@ fn is_past_us(view: &View<'_>, row: &Row, command: &[u8]) -> bool {
         Leads::Tree(tree, _, its) | Leads::Shell(tree, its) => {
             let goes = view.trees.of(view.parity, list);
             its == *list && goes.is_none_or(|(goes, _)| goes.name != tree)
+        }
+        Leads::Odd(tree, _) => {
+            let goes = view.trees.of(view.parity, list);
+            goes.is_none_or(|(goes, _)| goes.name != tree)
         }
         Leads::Third(_, its) => its == *list,
         _ => false,

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::error::some_of;
 use super::expansion::{self, End, Step};
 use super::found::Found;
-use super::pipe::{Leads, Trees};
+use super::leads::Leads;
+use super::pipe::Trees;
 use super::{disk, include};
 use crate::list::{ListName, Verb};
 use crate::parity::{Parity, Role};
@@ -177,6 +178,10 @@ fn leads(trees: &Trees<'_>, parity: &Parity, command: &[u8]) -> Facts {
                 ),
             ]
         }
+        Leads::Odd(tree, odd) => vec![
+            ("tree", tree),
+            ("why", format!("it pipes straight into this tree: {odd}")),
+        ],
         Leads::Elsewhere => vec![("why", "it is no program of a list".to_owned())],
     }
 }

@@ -13,7 +13,6 @@ use crate::admin::outcome::Refused;
 use crate::finding::Finding;
 use crate::list::ListName;
 use crate::parity::Parity;
-use crate::profiles::Profile;
 use crate::site::Site;
 
 /// What is known of the lists though something that would say more is broken.
@@ -55,8 +54,7 @@ pub fn enumerate(site: &Site, tree: &str) -> Result<BTreeSet<ListName>, String> 
         .config
         .tree(tree)
         .ok_or_else(|| format!("site.toml has no tree {tree:?}"))?;
-    let profile = Profile::of(site, tree).map_err(|error| error.to_string())?;
-    profile.enumerate(tree).map_err(|error| error.to_string())
+    addresses::enumerate(site, tree)
 }
 
 /// A refusal of `act` because of the aliases.

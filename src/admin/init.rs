@@ -13,6 +13,7 @@ use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::PathBuf;
 
 use crate::accounts;
+use crate::admin::aliases;
 use crate::admin::change::no_state;
 use crate::admin::outcome::{Done, Outcome, Refused, lists, names, typed, typed_aliases};
 use crate::admin::rights::{self, Rights};
@@ -140,9 +141,7 @@ pub fn accounts(site: &Site) -> Vec<String> {
 /// The release and the lists of the tree that is to be current.
 fn look(site: &Site, tree: &Tree) -> Result<(String, BTreeSet<ListName>), Vec<String>> {
     let release = runs(site, tree);
-    let profile = Profile::of(site, tree).map_err(|error| vec![error.to_string()])?;
-    let there = profile
-        .enumerate(tree)
+    let there = aliases::enumerate(site, &tree.name)
         .map_err(|error| format!("cannot say which lists there are: {error}"));
     match (release, there) {
         (Ok(release), Ok(there)) => Ok((release, there)),

@@ -58,6 +58,7 @@ impl Spot {
             }
             SiteError::Unsafe(_, fault) => Spot::file(&fault.path),
             SiteError::NoProfile(name, _) => Quoted::read(site).spot(name),
+            SiteError::Lacks(_, tree, _) => Quoted::read(site).spot(tree),
             SiteError::Read(path, _)
             | SiteError::Size(path, _)
             | SiteError::Swapped(path)

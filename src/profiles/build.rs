@@ -87,6 +87,8 @@ const ORDER: &[&str] = &[
     "subscribe",
     "unsubscribe",
     "editor",
+    "comment",
+    "sendkey",
 ];
 
 /// `as-written` as `AsWritten`.

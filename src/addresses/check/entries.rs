@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::addresses::compare::{Row, Stale, StaleWhy, State, Taken};
 use crate::addresses::decide::View;
 use crate::addresses::found::{Means, Place};
-use crate::addresses::pipe::Leads;
+use crate::addresses::leads::Leads;
 use crate::addresses::typed::{quoted, typed};
 use crate::addresses::{sentinel, stays, sync};
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
@@ -181,6 +181,8 @@ fn astray(view: &View<'_>, row: &Row) -> Option<String> {
         };
         let (tree, its) = match view.trees.leads(command) {
             Leads::Tree(tree, _, its) | Leads::Shell(tree, its) => (tree, its),
+            // Under the list's own name: whatever it asks for there, it is the list's.
+            Leads::Odd(tree, _) => (tree, list.clone()),
             _ => return None,
         };
         match serves {

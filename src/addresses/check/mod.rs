@@ -142,7 +142,7 @@ fn enumeration(view: &View<'_>, findings: &mut Vec<Finding>) {
     };
     let path = match error {
         ProbeError::Read(path, _) | ProbeError::NoMatch(path) | ProbeError::NoLists(path) => path,
-        ProbeError::NoProfile(_) => &view.trees.site.path,
+        ProbeError::NoProfile(_) | ProbeError::InAliases => &view.trees.site.path,
     };
     // With no name of any list nothing below can find anything.
     let severity = match view.known.lists.is_empty() {

@@ -7,16 +7,12 @@ use std::path::Path;
 
 use crate::addresses::decide::View;
 use crate::addresses::found::Means;
-use crate::addresses::pipe::{Leads, words};
+use crate::addresses::leads::{Leads, words};
+use crate::addresses::needed::QUEUED;
 use crate::addresses::record::{self, Record, Records};
 use crate::addresses::typed::typed;
 use crate::clock::Timestamp;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
-
-/// How long mail may wait in a queue with a command that was expanded before, in seconds.
-///
-/// Source: measured defaults; five days at most.
-const QUEUED: i64 = 5 * 86_400;
 
 pub(super) fn look(view: &View<'_>, records: &Records, findings: &mut Vec<Finding>) {
     let path = record::path(view.trees.site);

@@ -104,7 +104,7 @@ fn data(site: &Site, parity: &Parity, there: &BTreeSet<ListName>, findings: &mut
             ProbeError::Read(path, _) | ProbeError::NoMatch(path) | ProbeError::NoLists(path) => {
                 path
             }
-            ProbeError::NoProfile(_) => &tree.data,
+            ProbeError::NoProfile(_) | ProbeError::InAliases => &tree.data,
         };
         findings.push(Finding::new(
             (Kind::Data, Severity::Warning),

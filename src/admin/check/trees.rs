@@ -182,7 +182,7 @@ impl Look<'_> {
                     ProbeError::Read(path, _)
                     | ProbeError::NoMatch(path)
                     | ProbeError::NoLists(path) => path.clone(),
-                    ProbeError::NoProfile(_) => tree.root.clone(),
+                    ProbeError::NoProfile(_) | ProbeError::InAliases => tree.root.clone(),
                 };
                 (
                     format!("tree {}: no release: {error}", tree.name),

@@ -1,0 +1,293 @@
+//! What a pipe in an alias leads to: to us, straight into a tree, or elsewhere.
+//!
+//! An entry is ours exactly when it pipes to site.toml's `program` with this site's `--site`
+//! (none if the site is the default one), a verb and a list. There are no magic comments.
+//!
+//! A tree's program may be named by another path: through a symbolic link (`/usr/local/mailman`),
+//! or through smrsh, which drops the directory and runs what its own has under that name.
+//!
+//! **Invariants.** Judges commands, never runs them. A command that has a quote or a shell
+//! character is never taken apart: it is somebody's program text, and stays so. Links are looked
+//! at only where the words behind the program are those of a tree.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::pipe::Trees;
+use crate::config::is_plain;
+use crate::list::{BadName, ListName, Verb};
+use crate::profiles::{Form, Named, Profile};
+use crate::site::SiteError;
+use crate::tree::Tree;
+
+/// What a pipe leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leads {
+    /// To mm-deliver, as we write it.
+    Us(Verb, ListName),
+    /// Straight into a tree: its name, what the command could mean, and the list.
+    Tree(String, Vec<Verb>, ListName),
+    /// Into a tree of this site, but in a command that only a shell understands.
+    Shell(String, ListName),
+    /// To a program of a tree of this site, for something that is no list of ours.
+    Odd(String, Odd),
+    /// To a program of the same shape in a place that is no tree of this site.
+    Third(PathBuf, ListName),
+    /// To any other program.
+    Elsewhere,
+}
+
+/// Why a command into a tree is for no list of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Odd {
+    /// The profile knows no such words.
+    Words,
+    /// No list of ours could have this name.
+    Name(String, BadName),
+    /// The list is of a domain that is not the tree's.
+    Foreign(ListName),
+    /// It belongs to the list manager as a whole.
+    SiteWide(String),
+}
+
+/// The forms of commands that pipe straight into a tree: the tree's number, and what one profile
+/// knows. A tree's directory may hold what either profile knows: that of the release before.
+#[derive(Debug, Default)]
+pub(super) struct Forms {
+    groups: Vec<(usize, Vec<Form>)>,
+}
+
+impl Forms {
+    pub(super) fn of(trees: &[Tree], profiles: &[Result<Profile, SiteError>]) -> Forms {
+        let mut groups = Vec::new();
+        for (n, tree) in trees.iter().enumerate() {
+            let own = profiles.iter().skip(n).take(1);
+            let others = profiles.iter().enumerate();
+            let others = others.filter(|(other, _)| *other != n).map(|(_, one)| one);
+            let known = own.chain(others).flatten();
+            groups.extend(known.map(|profile| (n, profile.forms(tree))));
+        }
+        Forms { groups }
+    }
+
+    /// Every form, with its tree's number.
+    fn all(&self) -> impl Iterator<Item = (usize, &Form)> {
+        let groups = self.groups.iter();
+        groups.flat_map(|(n, forms)| forms.iter().map(move |form| (*n, form)))
+    }
+}
+
+/// Where paths lead, each looked at once.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    real: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+}
+
+impl Places {
+    /// The path without links; `None` where nothing is.
+    pub(super) fn real(&self, path: &Path) -> Option<PathBuf> {
+        let known = self.real.borrow().get(path).cloned();
+        known.unwrap_or_else(|| {
+            let real = fs::canonicalize(path).ok();
+            self.real.borrow_mut().insert(path.to_owned(), real.clone());
+            real
+        })
+    }
+
+    /// Whether two paths are one place.
+    pub(super) fn same(&self, one: &Path, other: &Path) -> bool {
+        one == other
+            || self
+                .real(one)
+                .is_some_and(|real| Some(real) == self.real(other))
+    }
+}
+
+impl Trees<'_> {
+    /// What a command, without its bar, leads to.
+    pub fn leads(&self, command: &[u8]) -> Leads {
+        let Some(words) = words(command) else {
+            return self.within_shell(command);
+        };
+        if let Some((verb, list)) = self.ours(&words) {
+            return Leads::Us(verb, list);
+        }
+        let known = self.direct(&words).or_else(|| self.third(&words));
+        known
+            .or_else(|| self.program(words.first()?))
+            .unwrap_or_else(|| self.within_shell(command))
+    }
+
+    /// The link by which smrsh would run mm-deliver in the place of a program that is named
+    /// like this, if that goes through smrsh.
+    pub(super) fn smrsh_link(&self, command: &[u8]) -> Option<PathBuf> {
+        let words = words(command)?;
+        let program = Path::new(words.first()?);
+        let by_path = program.parent().filter(|directory| {
+            let name = directory.file_name();
+            name.is_some_and(|name| name == "smrsh" || name == "sm.bin")
+        });
+        let directory = self.site.config.smrsh.as_deref().or(by_path)?;
+        Some(directory.join(self.site.config.program.file_name()?))
+    }
+
+    fn ours(&self, words: &[&str]) -> Option<(Verb, ListName)> {
+        let (&program, mut rest) = words.split_first()?;
+        if Path::new(program) != self.site.config.program {
+            return None;
+        }
+        if let Some(site) = self.site_word() {
+            rest = match rest {
+                ["--site", named, rest @ ..] if *named == site => rest,
+                _ => return None,
+            };
+        }
+        match rest {
+            [verb, list] => Some((Verb::parse(verb.as_bytes())?, self.site.list(list).ok()?)),
+            _ => None,
+        }
+    }
+
+    /// What words say that pipe straight into a tree.
+    fn direct(&self, words: &[&str]) -> Option<Leads> {
+        let same = |one: &Path, other: &Path| self.is_same(one, other);
+        let (n, verbs, named) = self.forms.groups.iter().find_map(|(n, forms)| {
+            let read = forms
+                .iter()
+                .filter_map(|form| Some((form, form.read(words, &same)?)));
+            let read: Vec<(&Form, Named)> = read.collect();
+            // LIST-request@DOMAIN is the request address of LIST, not the list LIST-request.
+            let closest = read.iter().map(|(form, _)| form.fixed()).max()?;
+            let meant = |(form, named): (&Form, Named)| {
+                (form.fixed() == closest).then_some((form.verb, named))
+            };
+            let (verbs, named): (Vec<Verb>, Vec<Named>) =
+                read.into_iter().filter_map(meant).unzip();
+            Some((*n, verbs, named.into_iter().next()?))
+        })?;
+        let tree = self.site.config.trees.get(n)?.name.clone();
+        Some(match named {
+            Named::List(list) if self.is_site_wide(list.local_part()) => {
+                Leads::Odd(tree, Odd::SiteWide(list.to_string()))
+            }
+            Named::List(list) => Leads::Tree(tree, verbs, list),
+            Named::Foreign(list) => Leads::Odd(tree, Odd::Foreign(list)),
+            Named::Bad(raw, bad) => Leads::Odd(tree, Odd::Name(raw, bad)),
+        })
+    }
+
+    fn is_site_wide(&self, name: &str) -> bool {
+        self.all()
+            .any(|(_, profile)| profile.site_addresses().iter().any(|site| site == name))
+    }
+
+    /// Whether a path in a command leads where the profile's does.
+    fn is_same(&self, named: &Path, known: &Path) -> bool {
+        if let Some(directory) = &self.site.config.smrsh
+            && let Some(last) = named.file_name()
+        {
+            let link = directory.join(last);
+            if self.places.real(&link).is_some() {
+                return self.places.same(&link, known);
+            }
+        }
+        named.is_absolute() && self.places.same(named, known)
+    }
+
+    fn third(&self, words: &[&str]) -> Option<Leads> {
+        let mut forms = self.forms.all();
+        let (root, list) = forms.find_map(|(_, form)| match form.read_elsewhere(words)? {
+            (root, Named::List(list) | Named::Foreign(list)) => Some((root, list)),
+            (_, Named::Bad(..)) => None,
+        })?;
+        let mut trees = self.site.config.trees.iter();
+        Some(
+            match trees.find(|tree| self.places.same(&tree.root, &root)) {
+                Some(tree) => Leads::Odd(tree.name.clone(), Odd::Words),
+                None => Leads::Third(root, list),
+            },
+        )
+    }
+
+    /// Looks for words in a row that lead into a tree, whatever a shell does around them.
+    fn within_shell(&self, command: &[u8]) -> Leads {
+        let text = String::from_utf8_lossy(command);
+        if let Some(odd) = self.escaped(&text) {
+            return odd;
+        }
+        let bare: String = text
+            .chars()
+            .filter_map(|c| match c {
+                '\'' | '"' | '\\' => None,
+                ';' | '&' | '|' | '<' | '>' | '(' | ')' | '\t' | '\n' | '\r' => Some(' '),
+                c => Some(c),
+            })
+            .collect();
+        let words: Vec<&str> = bare.split(' ').filter(|word| !word.is_empty()).collect();
+        let into = |from: usize, to: usize| match self.direct(&words[from..to])? {
+            Leads::Tree(tree, _, list) => Some(Leads::Shell(tree, list)),
+            odd => Some(odd),
+        };
+        (0..words.len())
+            .flat_map(|from| (from + 1..=words.len().min(from + 8)).map(move |to| (from, to)))
+            .find_map(|(from, to)| into(from, to))
+            .or_else(|| words.iter().find_map(|word| self.program(word)))
+            .unwrap_or(Leads::Elsewhere)
+    }
+
+    /// A name that is escaped from the shell, as list managers do it in the command alone: no
+    /// list of ours has such a name.
+    fn escaped(&self, text: &str) -> Option<Leads> {
+        if text.contains(['\'', '"']) || !text.contains(['\\', ';', '&', '|', '`', '$']) {
+            return None;
+        }
+        let bare = text.replace('\\', "");
+        let words: Vec<&str> = bare.split_ascii_whitespace().collect();
+        match self.direct(&words)? {
+            odd @ Leads::Odd(_, Odd::Name(..)) => Some(odd),
+            _ => None,
+        }
+    }
+
+    /// Whether a word is a tree's program, whatever stands behind it.
+    fn program(&self, word: &str) -> Option<Leads> {
+        let mut forms = self.forms.all();
+        let (n, _) = forms.find(|(_, form)| Path::new(word) == form.program)?;
+        let tree = self.site.config.trees.get(n)?;
+        Some(Leads::Odd(tree.name.clone(), Odd::Words))
+    }
+}
+
+/// The words of a command that needs no shell.
+pub(super) fn words(command: &[u8]) -> Option<Vec<&str>> {
+    let text = std::str::from_utf8(command).ok()?;
+    let blank = |c| c == ' ' || c == '\t';
+    let plain = |b: u8| is_plain(b) || b == b' ' || b == b'\t';
+    if !text.bytes().all(plain) {
+        return None;
+    }
+    Some(text.split(blank).filter(|word| !word.is_empty()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_command_without_shell_characters_has_words() {
+        assert_eq!(words(b"/a/b  post\tl"), Some(vec!["/a/b", "post", "l"]));
+        for bad in [
+            &b"/a 'x'"[..],
+            b"/a \"x\"",
+            b"/a;b",
+            b"/a\\ b",
+            b"/a $X",
+            b"/a \xe9",
+            b"/a #",
+        ] {
+            assert_eq!(words(bad), None);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The text of a profile, read whole.
+//!
+//! Serde takes what was typed; [`Profile::parse`] judges it. `contrib/profile.toml` documents
+//! each key.
+//!
+//! **Invariants.** No I/O. What is wrong is told with its place in the text.
+
+use std::collections::BTreeMap;
+
+use regex::bytes::Regex;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{DataVersion, Lists, Probe, Profile, ReadAs, SiteWide, Words};
+use crate::list::Verb;
+use crate::profile::{BadProfile, Case, Routing};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(rename = "format")]
+    _format: u32,
+    about: String,
+    #[serde(rename = "case")]
+    _case: Case,
+    verbs: BTreeMap<Spanned<String>, RawVerb>,
+    lists: Spanned<RawLists>,
+    release: RawProbe,
+    data_version: Option<RawDataVersion>,
+    #[serde(default)]
+    direct: Vec<RawDirect>,
+    #[serde(default)]
+    site: SiteWide,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVerb {
+    addresses: Vec<Spanned<String>>,
+    argv: Spanned<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLists {
+    directory: Option<String>,
+    holds: Option<Vec<String>>,
+    from: Option<From>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum From {
+    Aliases,
+}
+
+/// One file, or several of which the first that is there counts.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Files {
+    One(String),
+    Several(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawProbe {
+    file: Spanned<Files>,
+    regex: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDataVersion {
+    file: Spanned<Files>,
+    regex: Spanned<String>,
+    read: ReadAs,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDirect {
+    verb: Spanned<String>,
+    argv: Spanned<Vec<String>>,
+}
+
+impl Profile {
+    /// Reads the text of a profile.
+    ///
+    /// # Errors
+    /// [`BadProfile`], with the byte offset where that is known.
+    pub fn parse(text: &str) -> Result<Profile, BadProfile> {
+        let raw: Raw = toml::from_str(text).map_err(|error| BadProfile {
+            at: error.span().map(|span| span.start),
+            what: error.message().to_owned(),
+        })?;
+        let routing = Routing::parse(text)?;
+        let mut direct = Vec::new();
+        for (word, row) in &raw.verbs {
+            let verb = verb(word)?;
+            if routing.argv(verb).is_none() {
+                return Err(bad(
+                    word,
+                    "a verb stands after another section; verbs come first",
+                ));
+            }
+            direct.extend(words(verb, &row.argv)?);
+        }
+        // Verbs of one command in the order of the verbs: the alias's name tells which is meant.
+        direct.sort_by_key(|&(verb, _)| verb);
+        for form in &raw.direct {
+            direct.extend(words(verb(&form.verb)?, &form.argv)?);
+        }
+        Ok(Profile {
+            about: raw.about,
+            routing,
+            addresses: addresses(&raw.verbs)?,
+            lists: lists(raw.lists)?,
+            release: probe(raw.release.file, &raw.release.regex)?,
+            data_version: raw
+                .data_version
+                .map(|raw| {
+                    Ok(DataVersion {
+                        probe: probe(raw.file, &raw.regex)?,
+                        read: raw.read,
+                    })
+                })
+                .transpose()?,
+            direct,
+            site: raw.site,
+        })
+    }
+}
+
+/// The addresses of a list, each with its verb.
+fn addresses(
+    verbs: &BTreeMap<Spanned<String>, RawVerb>,
+) -> Result<Vec<(Verb, String)>, BadProfile> {
+    let mut addresses = Vec::new();
+    for (word, row) in verbs {
+        let verb = verb(word)?;
+        for template in &row.addresses {
+            if template.get_ref().matches("{list}").count() != 1 {
+                return Err(bad(template, "an address has {list} once"));
+            }
+            // It becomes an alias's name: a blank or a colon in it would end the name.
+            let rest = template.get_ref().replacen("{list}", "", 1);
+            if let Some(byte) = rest.bytes().find(|&b| !is_address_byte(b)) {
+                let what = format!(
+                    "an address has {{list}} and a-z 0-9 . _ + = - only, not \"{}\"",
+                    byte.escape_ascii()
+                );
+                return Err(bad(template, &what));
+            }
+            addresses.push((verb, template.get_ref().clone()));
+        }
+    }
+    addresses.sort_by_key(|&(verb, _)| verb);
+    Ok(addresses)
+}
+
+/// The form of a command, where it names a list.
+fn words(verb: Verb, argv: &Spanned<Vec<String>>) -> Result<Option<(Verb, Words)>, BadProfile> {
+    let words = Words::parse(argv.get_ref()).map_err(|what| BadProfile {
+        at: Some(argv.span().start),
+        what,
+    })?;
+    Ok(words.map(|words| (verb, words)))
+}
+
+fn lists(raw: Spanned<RawLists>) -> Result<Lists, BadProfile> {
+    let at = raw.span().start;
+    match raw.into_inner() {
+        RawLists {
+            directory: Some(directory),
+            holds: Some(holds),
+            from: None,
+        } => Ok(Lists::Directory { directory, holds }),
+        RawLists {
+            directory: None,
+            holds: None,
+            from: Some(From::Aliases),
+        } => Ok(Lists::Aliases),
+        _ => Err(BadProfile {
+            at: Some(at),
+            what: "[lists] has `directory` and `holds`, or `from = \"aliases\"` alone".to_owned(),
+        }),
+    }
+}
+
+fn probe(file: Spanned<Files>, regex: &Spanned<String>) -> Result<Probe, BadProfile> {
+    let at = file.span().start;
+    let files = match file.into_inner() {
+        Files::One(file) => vec![file],
+        Files::Several(files) => files,
+    };
+    if files.is_empty() {
+        return Err(BadProfile {
+            at: Some(at),
+            what: "no file is named".to_owned(),
+        });
+    }
+    let compiled = Regex::new(regex.get_ref()).map_err(|error| bad(regex, &error.to_string()))?;
+    if compiled.captures_len() != 2 {
+        return Err(bad(
+            regex,
+            "the regex has exactly one group: what is looked for",
+        ));
+    }
+    Ok(Probe {
+        files,
+        regex: compiled,
+    })
+}
+
+/// What may stand in an alias's name that every MTA reads alike.
+fn is_address_byte(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._+=-".contains(&byte)
+}
+
+fn verb(word: &Spanned<String>) -> Result<Verb, BadProfile> {
+    Verb::parse(word.get_ref().as_bytes())
+        .ok_or_else(|| bad(word, &format!("not a verb: {:?}", word.get_ref())))
+}
+
+fn bad(at: &Spanned<String>, what: &str) -> BadProfile {
+    BadProfile {
+        at: Some(at.span().start),
+        what: what.to_owned(),
+    }
+}

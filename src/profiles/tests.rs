@@ -1,0 +1,375 @@
+//! What the profiles say, shipped ones above all.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+use super::*;
+use crate::profile::SHIPPED;
+
+fn tree() -> Tree {
+    Tree {
+        name: "a".into(),
+        root: "/srv/a".into(),
+        profile: "mailman2".into(),
+        data: "/srv/var".into(),
+        domain: Some("lists.example.org".into()),
+        url: Some("https://rt.example.org/".into()),
+    }
+}
+
+fn shipped(name: &str) -> Profile {
+    Profile::parse(Routing::shipped(name).unwrap().text).unwrap()
+}
+
+#[test]
+fn every_shipped_profile_is_sound() {
+    for profile in SHIPPED {
+        Profile::parse(profile.text).unwrap_or_else(|bad| panic!("{}: {bad}", profile.name));
+    }
+}
+
+#[test]
+fn a_list_of_mailman_2_has_ten_addresses() {
+    let list = ListName::parse("toylist").unwrap();
+    let names: Vec<String> = shipped("mailman2")
+        .addresses(&list)
+        .into_iter()
+        .map(|row| row.0)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "toylist",
+            "toylist-admin",
+            "toylist-bounces",
+            "toylist-confirm",
+            "toylist-join",
+            "toylist-leave",
+            "toylist-owner",
+            "toylist-request",
+            "toylist-subscribe",
+            "toylist-unsubscribe",
+        ]
+    );
+}
+
+/// What the forms of a profile make of a command: the verbs of the closest ones, and the name.
+fn read(profile: &str, command: &str) -> String {
+    let words: Vec<&str> = command.split(' ').collect();
+    let forms = shipped(profile).forms(&tree());
+    let read = |form: &Form| form.read(&words, &|one, other| one == other);
+    let closest = forms.iter().filter(|form| read(form).is_some());
+    let closest = closest.map(Form::fixed).max();
+    let mut verbs = String::new();
+    let mut last = "nothing".to_owned();
+    for form in forms.iter().filter(|form| Some(form.fixed()) == closest) {
+        if let Some(named) = read(form) {
+            verbs += &format!("{} ", form.verb);
+            last = match named {
+                Named::List(list) => list.spelling().to_owned(),
+                Named::Foreign(list) => format!("foreign {list}"),
+                Named::Bad(raw, _) => format!("bad {raw}"),
+            };
+        }
+    }
+    verbs + &last
+}
+
+#[test]
+fn direct_aliases_of_every_list_manager_are_known() {
+    for (profile, command, wanted) in [
+        (
+            "mailman2",
+            "/srv/a/mail/mailman request toylist",
+            "request toylist",
+        ),
+        (
+            "mailman2",
+            "/srv/a//mail/mailman post ToyList",
+            "post ToyList",
+        ),
+        (
+            "mailman2",
+            "/srv/a/mail/wrapper mailcmd toylist",
+            "request toylist",
+        ),
+        (
+            "mailman2",
+            "/srv/a/mail/wrapper mailowner toylist",
+            "owner admin toylist",
+        ),
+        (
+            "mailman1",
+            "/srv/a/mail/wrapper mailowner toylist",
+            "admin owner toylist",
+        ),
+        ("mailman2", "/srv/b/mail/mailman request toylist", "nothing"),
+        ("mailman2", "/srv/a/mail/mailman request", "nothing"),
+        (
+            "mailman2",
+            "/srv/a/mail/mailman request toylist x",
+            "nothing",
+        ),
+        ("mailman2", "/srv/a/mail/mailman post ../x", "post bad ../x"),
+        (
+            "sympa",
+            "/srv/a/bin/queue toylist@lists.example.org",
+            "post toylist",
+        ),
+        (
+            "sympa",
+            "/srv/a/bin/queue Toy-request@Lists.Example.org",
+            "request Toy",
+        ),
+        (
+            "sympa",
+            "/srv/a/bin/queue toy-editor@lists.example.org",
+            "editor toy",
+        ),
+        (
+            "sympa",
+            "/srv/a/bin/queue toy-unsubscribe@lists.example.org",
+            "unsubscribe toy",
+        ),
+        (
+            "sympa",
+            "/srv/a/bin/queue toy-subscribe@lists.example.org",
+            "subscribe toy",
+        ),
+        (
+            "sympa",
+            "/srv/a/bin/bouncequeue toylist@lists.example.org",
+            "bounces toylist",
+        ),
+        (
+            "sympa",
+            "/srv/a/bin/queue toylist@other.org",
+            "post foreign toylist@other.org",
+        ),
+        ("sympa", "/srv/a/bin/queue toylist", "nothing"),
+        (
+            "schleuder",
+            "/srv/a/bin/schleuder work toylist@lists.example.org",
+            "post toylist",
+        ),
+        (
+            "schleuder",
+            "/srv/a/bin/schleuder work toy-sendkey@lists.example.org",
+            "sendkey toy",
+        ),
+        (
+            "schleuder",
+            "/srv/a/bin/schleuder work toy-bounce@lists.example.org",
+            "bounces toy",
+        ),
+        (
+            "schleuder",
+            "/srv/a/bin/schleuder install toylist@lists.example.org",
+            "nothing",
+        ),
+        (
+            "rt",
+            "/srv/a/bin/rt-mailgate --queue General --action correspond --url https://rt.example.org/",
+            "post General",
+        ),
+        (
+            "rt",
+            "/srv/a/bin/rt-mailgate --url https://rt.example.org --action comment --queue General",
+            "nothing",
+        ),
+        (
+            "rt",
+            "/srv/a/bin/rt-mailgate --url https://rt.example.org/ --action comment --queue General",
+            "comment General",
+        ),
+        (
+            "rt",
+            "/srv/a/bin/rt-mailgate --queue x --url https://rt.example.org/",
+            "post x",
+        ),
+        (
+            "mlmmj",
+            "/srv/a/bin/mlmmj-receive -L /srv/var/toylist",
+            "post toylist",
+        ),
+        (
+            "mlmmj",
+            "/srv/a/bin/mlmmj-receive -L /srv//var/toylist/",
+            "post toylist",
+        ),
+        (
+            "mlmmj",
+            "/srv/a/bin/mlmmj-receive -F -L /srv/var/toylist/",
+            "post toylist",
+        ),
+        (
+            "mlmmj",
+            "/srv/a/bin/mlmmj-receive -L /srv/var/toylist/ -F",
+            "post toylist",
+        ),
+        (
+            "mlmmj",
+            "/srv/a/bin/mlmmj-recieve -L /srv/var/toylist",
+            "post toylist",
+        ),
+        (
+            "mlmmj",
+            "/srv/a/bin/mlmmj-receive -L /srv/elsewhere/toylist",
+            "nothing",
+        ),
+        ("mlmmj", "/srv/a/bin/mlmmj-receive -L /srv/var/", "nothing"),
+        (
+            "mlmmj",
+            "/srv/a/bin/mlmmj-receive -L /srv/var/../x",
+            "post bad ../x",
+        ),
+        (
+            "mlmmj",
+            "/srv/a/bin/mlmmj-receive -P -L /srv/var/toylist",
+            "nothing",
+        ),
+    ] {
+        assert_eq!(read(profile, command), wanted, "{profile}: {command}");
+    }
+}
+
+#[test]
+fn the_same_form_elsewhere_tells_the_other_tree() {
+    for (profile, command, wanted) in [
+        (
+            "mailman2",
+            "/opt/mm/mail/wrapper mailowner toylist",
+            Some("/opt/mm"),
+        ),
+        ("mailman2", "/mail/mailman post toylist", Some("/")),
+        ("mailman2", "mail/mailman post toylist", None),
+        (
+            "sympa",
+            "/opt/sympa/bin/queue toylist@other.org",
+            Some("/opt/sympa"),
+        ),
+        (
+            "mlmmj",
+            "/usr/bin/mlmmj-receive -L /var/spool/mlmmj/toylist/",
+            Some("/usr"),
+        ),
+        (
+            "rt",
+            "/opt/rt4/bin/rt-mailgate --queue x --url http://old/",
+            Some("/opt/rt4"),
+        ),
+        ("schleuder", "/usr/bin/schleuder work x@y.org", Some("/usr")),
+        ("schleuder", "/usr/bin/schleuder help x@y.org", None),
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let forms = shipped(profile).forms(&tree());
+        let root = forms.iter().find_map(|form| form.read_elsewhere(&words));
+        let root = root.map(|(root, _)| root.display().to_string());
+        assert_eq!(root.as_deref(), wanted, "{profile}: {command}");
+    }
+}
+
+#[test]
+fn an_argv_that_could_not_be_told_from_others_is_refused_at_its_place() {
+    let text = Routing::shipped("sympa").unwrap().text;
+    let sound = r#"["{tree}/bin/queue", "{local}-editor@{domain}"]"#;
+    let at = text.find(sound).unwrap();
+    for (wrong, what) in [
+        (
+            r#"["{tree}/bin/queue", "{list}", "{local}"]"#,
+            "only one word",
+        ),
+        (r#"["{tree}/bin/queue", "{list}{list}"]"#, "once"),
+        (r#"["{tree}/bin/queue", "{local}@{domain}.x"]"#, "once"),
+        (r#"["{tree}/bin/queue", "{domain}", "{list}"]"#, "once"),
+        (r#"["{tree}/{list}/queue", "{list}"]"#, "begin with"),
+    ] {
+        let error = Profile::parse(&text.replacen(sound, wrong, 1)).unwrap_err();
+        assert_eq!(error.at, Some(at), "{wrong}: {error}");
+        assert!(error.what.contains(what), "{wrong}: {error}");
+    }
+    let error = Profile::parse(&text.replacen("[lists]", "[lists]\nfrom = \"aliases\"", 1));
+    assert!(error.unwrap_err().what.contains("alone"));
+}
+
+#[test]
+fn the_releases_of_the_other_list_managers_are_found_in_what_they_install() {
+    // As the packages of Debian 12 have them.
+    for (profile, text, release) in [
+        (
+            "sympa",
+            "use strict;\nuse constant VERSION => '6.2.70';\n",
+            "6.2.70",
+        ),
+        (
+            "schleuder",
+            "module Schleuder\n  VERSION = '4.0.3'\nend\n",
+            "4.0.3",
+        ),
+        (
+            "rt",
+            "package RT;\nour $VERSION = '5.0.3+dfsg-3~deb12u6';\n",
+            "5.0.3+dfsg-3~deb12u6",
+        ),
+        (
+            "mlmmj",
+            "\0 -V: Print version\n\0%s version 1.3.0\n\0",
+            "1.3.0",
+        ),
+    ] {
+        let found = shipped(profile)
+            .release
+            .regex
+            .captures(text.as_bytes())
+            .map(|found| String::from_utf8_lossy(&found[1]).into_owned());
+        assert_eq!(found.as_deref(), Some(release), "{profile}");
+    }
+}
+
+#[test]
+fn a_data_version_is_one_byte_after_its_key() {
+    let profile = shipped("mailman2");
+    let version = profile.data_version.as_ref().unwrap();
+    for bytes in [
+        &b"}q\x01(U\x0cdata_versionq\x02K\x70U"[..],
+        b"U\x0cdata_versionK\x70",
+        b"X\x0c\x00\x00\x00data_versionr\x00\x01\x00\x00K\x70\xff",
+    ] {
+        let found = version.probe.regex.captures(bytes).unwrap();
+        assert_eq!(found[1], [112], "{bytes:?}");
+    }
+}
+
+#[test]
+fn an_address_that_would_not_be_one_name_is_refused_at_its_place() {
+    let text = Routing::shipped("mailman2").unwrap().text;
+    for wrong in [
+        "{list} owner",
+        "{list}:",
+        "{list}-Owner",
+        "{list}-owner,",
+        "{list}\\n-owner",
+        "\\\"{list}",
+        "{list}-{tree}",
+        "#{list}",
+        "{list}@x",
+    ] {
+        let at = text.find("\"{list}-owner\"").unwrap();
+        let bad = text.replacen("\"{list}-owner\"", &format!("\"{wrong}\""), 1);
+        let error = Profile::parse(&bad).unwrap_err();
+        assert_eq!(error.at, Some(at), "{wrong}: {error}");
+        assert!(error.what.contains("a-z 0-9"), "{wrong}: {error}");
+    }
+    let fine = text.replacen("{list}-owner", "own.er_+=-{list}9", 1);
+    Profile::parse(&fine).unwrap();
+}
+
+#[test]
+fn a_verb_after_another_section_is_refused() {
+    let text = Routing::shipped("mailman1").unwrap().text;
+    let late = format!("{text}\n[verbs.join]\naddresses = []\nargv = [\"{{tree}}/x\"]\n");
+    assert!(
+        Profile::parse(&late)
+            .unwrap_err()
+            .what
+            .contains("verbs come first")
+    );
+}
