@@ -118,6 +118,7 @@ fn run(cli: &Cli) -> Result<Said, Failure> {
     Ok(Said {
         out,
         status: status?,
+        idle: false,
     })
 }
 
