@@ -5,24 +5,68 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aliases::{Dialect, Document};
-
 mod differential;
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
 use differential::{Bounds, generator, search};
 
 fn bounds(files: usize) -> Bounds {
     Bounds::from_environment(files, Duration::from_secs(600))
 }
 
+/// The panic of a target over these bytes, in words.
+fn broken(target: fn(&[u8]), bytes: &[u8]) -> Option<String> {
+    let panic = std::panic::catch_unwind(|| target(bytes)).err()?;
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    Some(text.unwrap_or_default())
+}
+
 #[test]
 fn every_file_is_printed_as_it_was_read_in_every_dialect() {
     let outcome = search(bounds(4000), 100, |files| {
-        let differs = |file: &Vec<u8>| {
-            let mut of = Dialect::ALL.into_iter();
-            of.find(|dialect| Document::parse(&file[..], *dialect).to_bytes() != *file)
-                .map(|dialect| format!("{dialect:?} is printed otherwise"))
+        files
+            .iter()
+            .map(|file| broken(targets::parse, file))
+            .collect()
+    });
+    outcome.expect_none();
+}
+
+#[test]
+fn an_edit_changes_what_was_asked_for_and_nothing_else_in_every_dialect() {
+    const TEXTS: [&[u8]; 8] = [
+        b"\"|/new/prog post x\"",
+        b"u9",
+        b"new: \"|/new/prog post x\"",
+        b"new: u9",
+        b"new: u9\n",
+        b"new: u9,\r\n u8\r\n",
+        b"\"open",
+        b"a b, c # d",
+    ];
+    // Five bytes and a text are put before each file; they are not cut down with it.
+    let edits: Vec<Vec<u8>> = (0..5)
+        .flat_map(|dialect| (0..5).map(move |act| (dialect, act)))
+        .flat_map(|(dialect, act)| TEXTS.map(|text| (dialect, act, text)))
+        .map(|(dialect, act, text)| {
+            let length = u8::try_from(text.len()).unwrap();
+            [&[dialect, act, length, length / 2, length], text].concat()
+        })
+        .collect();
+    let outcome = search(bounds(120), 10, |files| {
+        let of = |file: &Vec<u8>| {
+            edits.iter().find_map(|edit| {
+                let what = broken(targets::edit, &[edit, &file[..]].concat())?;
+                Some(format!(
+                    "{:?} {}: {what}",
+                    &edit[..5],
+                    edit[5..].escape_ascii()
+                ))
+            })
         };
-        files.iter().map(differs).collect()
+        files.iter().map(of).collect()
     });
     outcome.expect_none();
 }

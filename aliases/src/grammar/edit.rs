@@ -49,6 +49,7 @@ impl Document {
         let after = read_back.destinations();
         let stands = memchr(b'\n', text).is_none()
             && self.check_one_entry(&edited).is_ok()
+            && self.fits(id.0, &edited)
             && after.len() == before.len()
             && after
                 .iter()
@@ -99,9 +100,13 @@ impl Document {
     /// these bytes. The handle stays good as a place to insert behind.
     ///
     /// # Errors
-    /// `NoSuchEntry` if it is not there.
+    /// `NoSuchEntry` if it is not there; `NotOneEntry` if what stands behind it would come to belong
+    /// to what stands above it.
     pub fn remove(&mut self, id: EntryId) -> Result<Vec<u8>, EditError> {
         let raw = self.raw(id).ok_or(EditError::NoSuchEntry)?.to_vec();
+        if !self.parts_without(id.0) {
+            return Err(EditError::NotOneEntry);
+        }
         self.chunks.set_kind(id.0, Kind::Removed);
         self.set_text(id.0, &[]);
         Ok(raw)
@@ -124,9 +129,20 @@ impl Document {
             Some(id) => Some(self.place(id)?),
             None => self.chunks.last(),
         };
-        self.end_line_above(above);
-        let next = above.and_then(|index| self.chunks.next(index));
+        let next = match above {
+            Some(index) => self.chunks.next(index),
+            None => self.chunks.first(),
+        };
         let raw = self.ended(raw, next);
+        let line_above = self.text_above(self.last_written(above));
+        let ending: &[u8] = match line_above {
+            [] | [.., b'\n'] => b"",
+            text => self.missing_ending(text),
+        };
+        if !self.stays_apart(&[line_above, ending].concat(), &raw, next) {
+            return Err(EditError::NotOneEntry);
+        }
+        self.end_line_above(above);
         let index = self.chunks.insert(above, &raw);
         self.lines_shifted = true;
         let name = self.name(EntryId(index));
@@ -144,6 +160,9 @@ impl Document {
         self.raw(id).ok_or(EditError::NoSuchEntry)?;
         self.check_one_entry(raw)?;
         let raw = self.ended(raw, self.chunks.next(id.0));
+        if !self.fits(id.0, &raw) {
+            return Err(EditError::NotOneEntry);
+        }
         if name_of(&raw, self.dialect) != self.name(id) {
             self.names = OnceLock::new();
         }
@@ -183,6 +202,12 @@ impl Document {
             Some(Kind::Entry | Kind::Removed) => Ok(id.0),
             _ => Err(EditError::NoSuchEntry),
         }
+    }
+
+    /// Whether these bytes stay one entry in the place of an entry: what stands above it did not
+    /// run into that one, and will not run into another.
+    fn fits(&self, index: usize, edited: &[u8]) -> bool {
+        self.stays_apart(b"", edited, self.chunks.next(index))
     }
 
     /// The last chunk with bytes, up to and with `upto`.

@@ -11,6 +11,7 @@ mod edit;
 pub(crate) mod entry;
 pub(crate) mod error;
 mod names;
+mod neighbours;
 pub(crate) mod reading;
 mod spliced;
 
