@@ -21,7 +21,7 @@ use super::found::Found;
 use super::pipe::Trees;
 use super::plan::Plan;
 use super::typed::{on_site, typed};
-use super::{adopt, lint, rights, show, trace};
+use super::{lint, rights, show, trace};
 use crate::finding::Report;
 use crate::list::{BadName, ListName};
 use crate::parity::Parity;
@@ -114,9 +114,7 @@ fn run(cli: &Cli) -> Result<Said, Failure> {
         Act::Lint { files, how } => lint::lint(files, *how, &cli.site, &mut out()).map(u8::from),
         act => return on(&Site::open(&cli.site)?, act),
     };
-    let out = String::new();
     Ok(Said {
-        out,
         status: status?,
         idle: false,
     })
@@ -192,7 +190,7 @@ fn change(site: &Site, intent: Intent, dry: cli::Dry) -> Result<Said, Failure> {
     let writer = Writer::take(site, &format!("mm-aliases {}", intent.word()))?;
     let plan = Plan::new(site, writer.parity(), intent.clone())?;
     if matches!(intent, Intent::Adopt(_)) && !plan.is_empty() {
-        let denied = denied(site, writer.parity())?;
+        let denied = denied(site, writer.parity(), plan.turned());
         if !denied.is_empty() {
             return Err(AddressError::Denied(denied).into());
         }
@@ -260,11 +258,9 @@ fn way_back(site: &Site, intent: &Intent) -> String {
     }
 }
 
-/// Whether the delivering users could run what each tree that serves lists has.
-fn denied(site: &Site, parity: &Parity) -> Result<Vec<rights::Denied>, Failure> {
-    let found = Found::read(site)?;
+/// Whether the delivering users could run what each tree that serves one of `lists` has.
+fn denied(site: &Site, parity: &Parity, lists: &BTreeSet<ListName>) -> Vec<rights::Denied> {
     let trees = Trees::open(site);
-    let lists = adopt::direct_lists(&trees, &found);
     let mut denied = Vec::new();
     for (tree, profile) in trees.all() {
         let is_its = |list: &&ListName| {
@@ -279,7 +275,7 @@ fn denied(site: &Site, parity: &Parity) -> Result<Vec<rights::Denied>, Failure> 
             denied.extend(rights::denied(site, tree, verb, list));
         }
     }
-    Ok(denied)
+    denied
 }
 
 fn diff(site: &Site) -> Result<Said, Failure> {

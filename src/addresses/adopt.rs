@@ -110,14 +110,32 @@ pub(super) fn direct_lists(trees: &Trees<'_>, found: &Found) -> BTreeSet<ListNam
     found.all().filter_map(list).collect()
 }
 
+/// Those of `lists` that some entry is for, whether it pipes straight into a tree or to us.
+pub(super) fn lists_of(
+    trees: &Trees<'_>,
+    found: &Found,
+    lists: &BTreeSet<ListName>,
+) -> BTreeSet<ListName> {
+    let list = |place| match turning(trees, found, place) {
+        Turning::Turn { list, .. } => Some(list),
+        Turning::Left { list, .. } => list,
+        Turning::No => Some(ours(trees, found, place)?.1),
+    };
+    let its = found.about(Some(lists)).filter_map(list);
+    its.filter(|list| lists.contains(list)).collect()
+}
+
 /// Turns what pipes straight into a tree: everything, or the entries of `lists`.
 pub(super) fn adopt(trees: &Trees<'_>, lists: Option<&BTreeSet<ListName>>, edits: &mut Edits<'_>) {
     let found = edits.found;
     let asked = |list: &ListName| lists.is_none_or(|lists| lists.contains(list));
-    for place in found.all() {
+    for place in found.about(lists) {
         match turning(trees, found, place) {
             Turning::Turn { n, verb, list } if asked(&list) => match trees.command(verb, &list) {
-                Ok(command) => edits.push(Change::pipe(place, n, &command)),
+                Ok(command) => {
+                    edits.push(Change::pipe(place, n, &command));
+                    edits.turned.insert(list);
+                }
                 Err(why) => edits.leave(place, &why),
             },
             Turning::Left { list, why } if list.as_ref().map_or(lists.is_none(), asked) => {
@@ -137,6 +155,9 @@ fn included(
     edits: &mut Edits<'_>,
 ) {
     // Most entries of a large file are not even looked at twice.
+    if edits.found.plain_pipe(place).is_some() {
+        return;
+    }
     let mut windows = edits.found.raw(place).windows(INCLUDE.len());
     if !windows.any(|bytes| bytes.eq_ignore_ascii_case(INCLUDE)) {
         return;
@@ -167,7 +188,7 @@ pub(super) fn unadopt(
 ) {
     let found = edits.found;
     let memory = Memory::of(records);
-    for place in found.all() {
+    for place in found.about(lists) {
         let Some((verb, list)) = ours(trees, found, place) else {
             continue;
         };

@@ -225,14 +225,16 @@ pub(super) fn ours(
     found: &Found,
     place: Place,
 ) -> Option<(crate::list::Verb, ListName)> {
-    found
-        .destinations(place)
-        .into_iter()
-        .find_map(|means| match means {
-            Means::Pipe(command) => match trees.leads(&command) {
-                Leads::Us(verb, list) => Some((verb, list)),
-                _ => None,
-            },
-            _ => None,
-        })
+    let us = |command: &[u8]| match trees.leads(command) {
+        Leads::Us(verb, list) => Some((verb, list)),
+        _ => None,
+    };
+    if let Some(command) = found.plain_pipe(place) {
+        return us(command);
+    }
+    let destinations = found.destinations(place);
+    destinations.iter().find_map(|means| match means {
+        Means::Pipe(command) => us(command),
+        _ => None,
+    })
 }

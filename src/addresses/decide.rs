@@ -3,6 +3,7 @@
 //! **Invariants.** Writes nothing. Each act touches entries of ours, entries that pipe straight
 //! into a tree, and nothing else.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::adopt;
@@ -11,7 +12,7 @@ use super::edits::{Change, Edits};
 use super::error::AddressError;
 use super::expansion::distance;
 use super::found::Found;
-use super::known::{Known, known_in};
+use super::known;
 use super::pipe::Trees;
 use super::record::Records;
 use super::reserved::Reserved;
@@ -21,6 +22,7 @@ use super::sync;
 use super::wanted;
 use crate::list::ListName;
 use crate::parity::Parity;
+use crate::profiles::ProbeError;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -66,14 +68,16 @@ impl Intent {
     }
 }
 
-/// Everything that a decision looks at.
+/// Everything that a decision looks at. What takes a look at every list or every entry is found
+/// out when it is first asked for.
 #[derive(Debug)]
 pub(super) struct View<'a> {
     pub(super) trees: Trees<'a>,
     pub(super) parity: &'a Parity,
     pub(super) found: &'a Found,
-    pub(super) known: Known,
-    pub(super) reserved: Reserved,
+    reserved: Reserved<'a>,
+    enumerated: OnceCell<Result<BTreeSet<ListName>, ProbeError>>,
+    known: OnceCell<BTreeSet<ListName>>,
 }
 
 impl<'a> View<'a> {
@@ -85,23 +89,38 @@ impl<'a> View<'a> {
         found: &'a Found,
     ) -> Result<View<'a>, AddressError> {
         let trees = Trees::open(site);
-        let known = known_in(&trees, parity, found)?;
+        known::check_current(&trees, parity)?;
         let reserved = Reserved::read(&trees, found)
             .map_err(|error| AddressError::Io("read", "/etc/passwd".into(), error))?;
         Ok(View {
             trees,
             parity,
             found,
-            known,
             reserved,
+            enumerated: OnceCell::new(),
+            known: OnceCell::new(),
+        })
+    }
+
+    /// The lists whose data the current tree has.
+    pub(super) fn enumerated(&self) -> &Result<BTreeSet<ListName>, ProbeError> {
+        self.enumerated
+            .get_or_init(|| known::enumerated(&self.trees, self.parity, self.found))
+    }
+
+    /// Every list that anything knows.
+    pub(super) fn known(&self) -> &BTreeSet<ListName> {
+        self.known.get_or_init(|| {
+            let in_aliases = known::in_aliases(&self.trees, self.found);
+            known::all(self.enumerated(), &in_aliases, self.parity)
         })
     }
 
     /// The lists that should have addresses: those that exist, or are known to the parity.
     fn living(&self) -> BTreeSet<ListName> {
-        match &self.known.enumerated {
+        match self.enumerated() {
             Ok(enumerated) => enumerated.union(&self.parity.on_future).cloned().collect(),
-            Err(_) => self.known.lists.clone(),
+            Err(_) => self.known().clone(),
         }
     }
 
@@ -118,7 +137,7 @@ impl<'a> View<'a> {
 
     /// Entries of ours that should not be there.
     pub(super) fn stale(&self) -> Vec<compare::Stale> {
-        let exist = self.known.enumerated.as_ref().ok();
+        let exist = self.enumerated().as_ref().ok();
         compare::stale(&self.trees, self.parity, self.found, exist)
     }
 
@@ -145,12 +164,15 @@ impl<'a> View<'a> {
     fn check_lists(&self, lists: Option<&BTreeSet<ListName>>) -> Result<(), AddressError> {
         let Some(lists) = lists else { return Ok(()) };
         // Before adopt a list may be known from its direct entries alone.
-        let direct = || adopt::direct_lists(&self.trees, self.found);
-        let mut unknown: Vec<ListName> = lists.difference(&self.known.lists).cloned().collect();
-        if !unknown.is_empty() {
-            let direct = direct();
-            unknown.retain(|list| !direct.contains(list));
+        let named = adopt::lists_of(&self.trees, self.found, lists);
+        if lists.is_subset(&named) {
+            return Ok(());
         }
+        let known = self.known();
+        let unknown = lists
+            .difference(&named)
+            .filter(|list| !known.contains(*list));
+        let unknown: Vec<ListName> = unknown.cloned().collect();
         if unknown.is_empty() {
             return Ok(());
         }
@@ -159,14 +181,7 @@ impl<'a> View<'a> {
                 .iter()
                 .any(|wrong| distance(wrong.as_str().as_bytes(), list.as_str().as_bytes()) <= 2)
         };
-        let near = self
-            .known
-            .lists
-            .iter()
-            .filter(is_near)
-            .take(5)
-            .cloned()
-            .collect();
+        let near = known.iter().filter(is_near).take(5).cloned().collect();
         Err(AddressError::Unknown(unknown, near))
     }
 }
@@ -243,7 +258,7 @@ fn decide_sync(
     edits: &mut Edits<'_>,
 ) -> Result<(), AddressError> {
     // NEVER GUESS. What is known otherwise is not all there is.
-    if let Err(error) = &view.known.enumerated {
+    if let Err(error) = view.enumerated() {
         return Err(AddressError::CannotEnumerate(error.to_string()));
     }
     let mut rows = view.all_rows();

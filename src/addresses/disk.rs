@@ -133,6 +133,11 @@ pub(super) fn verify(
     Ok(states.into_iter().filter_map(said).collect())
 }
 
+/// Whether the MTA is one that can be asked what it makes of a file.
+pub(super) fn has_database(site: &Site) -> bool {
+    !matches!(site.config.mta, config::Mta::None)
+}
+
 fn mta(site: &Site) -> Result<aliases::Mta, AddressError> {
     let found = match site.config.mta {
         config::Mta::None => Ok(aliases::Mta::None),

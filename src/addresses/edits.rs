@@ -59,6 +59,8 @@ impl Change {
 pub(super) struct Edits<'f> {
     pub(super) found: &'f Found,
     changes: Vec<Change>,
+    /// The lists whose entries are turned to us.
+    pub(super) turned: BTreeSet<ListName>,
     /// Sentences: what was left as it is, and why.
     pub(super) left: Vec<String>,
     /// Those of them that are about a list.
@@ -88,6 +90,7 @@ impl<'f> Edits<'f> {
         Edits {
             found,
             changes: Vec::new(),
+            turned: BTreeSet::new(),
             left: Vec::new(),
             left_of: Vec::new(),
             told: HashSet::new(),

@@ -3,6 +3,7 @@
 //! **Invariants.** Reads every file once; all that is decided is decided on that reading. The
 //! bytes on disk are the crate `aliases`' matter.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use aliases::{DestinationKind, Dialect, Document, Entry, EntryId};
 
 use super::disk::{self, Original};
 use super::error::AddressError;
+use crate::list::ListName;
 use crate::site::Site;
 
 /// Where an entry stands; in the order of the files, and within a file.
@@ -94,6 +96,25 @@ impl Found {
         })
     }
 
+    /// The entries that may be about one of `lists`, and any others; without `lists` every entry.
+    ///
+    /// An ordinary pipe is about a list only if the list's name stands in its command. Where many
+    /// lists are asked for, to look for each of their names costs more than it saves.
+    pub(super) fn about<'a>(
+        &'a self,
+        lists: Option<&'a BTreeSet<ListName>>,
+    ) -> impl Iterator<Item = Place> + 'a {
+        const MANY: usize = 4;
+        let lists = lists.filter(|lists| lists.len() <= MANY);
+        let may_be = move |place: &Place| {
+            let pipe = lists.and_then(|lists| Some((lists, self.plain_pipe(*place)?)));
+            pipe.is_none_or(|(lists, command)| {
+                lists.iter().any(|list| mentions(command, list.as_str()))
+            })
+        };
+        self.all().filter(may_be)
+    }
+
     /// The entries of this name, which is in lower case.
     pub(super) fn places(&self, name: &str) -> Vec<Place> {
         self.named(name.as_bytes()).collect()
@@ -157,6 +178,12 @@ impl Found {
         format!("{}, line {}", self.path(place).display(), self.line(place))
     }
 
+    /// The command of an entry that is nothing but one ordinary pipe; what it is for any other
+    /// entry, [`destinations`](Self::destinations) tells.
+    pub(super) fn plain_pipe(&self, place: Place) -> Option<&[u8]> {
+        self.entry(place)?.plain_pipe()
+    }
+
     /// The destinations of an entry, in the order of the file.
     pub(super) fn destinations(&self, place: Place) -> Vec<Means> {
         self.entry(place)
@@ -188,6 +215,19 @@ pub(super) fn means_of(raw: &[u8], dialect: Dialect) -> Vec<Means> {
     let document = Document::parse(raw, dialect);
     let entry = document.entries().next();
     entry.map_or_else(Vec::new, |entry| means(&entry))
+}
+
+/// Whether a name in lower case stands in `text`, in any case.
+fn mentions(text: &[u8], name: &str) -> bool {
+    let name = name.as_bytes();
+    let Some(&last) = name.last() else {
+        return true;
+    };
+    // Names of one site begin alike more often than they end alike.
+    let ends = |at: &usize| text[*at].eq_ignore_ascii_case(&last);
+    (name.len() - 1..text.len())
+        .filter(ends)
+        .any(|at| text[at + 1 - name.len()..=at].eq_ignore_ascii_case(name))
 }
 
 fn text(name: Vec<u8>) -> String {

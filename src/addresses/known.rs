@@ -34,33 +34,11 @@ pub struct Known {
 pub fn known(site: &Site, parity: &Parity) -> Result<Known, AddressError> {
     let trees = Trees::open(site);
     let found = Found::read(site)?;
-    known_in(&trees, parity, &found)
-}
-
-pub(super) fn known_in(
-    trees: &Trees<'_>,
-    parity: &Parity,
-    found: &Found,
-) -> Result<Known, AddressError> {
-    let config = &trees.site.config;
-    let current = config.tree(&parity.roles.current).ok_or_else(|| {
-        SiteError::UnknownTree(config.parity_file(), parity.roles.current.clone())
-    })?;
-    let enumerated = match trees.current(parity) {
-        Some((_, profile)) if profile.lists_are_in_aliases() => named(trees, found),
-        Some((tree, profile)) => profile.enumerate(tree),
-        None => Err(ProbeError::NoProfile(current.name.clone())),
-    };
-    let in_aliases: BTreeSet<ListName> = found
-        .all()
-        .filter_map(|place| Some(compare::ours(trees, found, place)?.1))
-        .collect();
-    // What is there first: its spelling is the one that the list manager knows.
-    let mut lists: BTreeSet<ListName> = enumerated.iter().flatten().cloned().collect();
-    lists.extend(in_aliases.iter().cloned());
-    lists.extend(parity.names().into_iter().cloned());
+    check_current(&trees, parity)?;
+    let enumerated = enumerated(&trees, parity, &found);
+    let in_aliases = in_aliases(&trees, &found);
     Ok(Known {
-        lists,
+        lists: all(&enumerated, &in_aliases, parity),
         enumerated,
         in_aliases,
     })
@@ -85,13 +63,68 @@ pub fn enumerate(site: &Site, tree: &Tree) -> Result<BTreeSet<ListName>, String>
 /// The lists that entries lead to: ours, and those that pipe straight into a tree.
 fn named(trees: &Trees<'_>, found: &Found) -> Result<BTreeSet<ListName>, ProbeError> {
     let mut lists = adopt::direct_lists(trees, found);
-    lists.extend(
-        found
-            .all()
-            .filter_map(|place| Some(compare::ours(trees, found, place)?.1)),
-    );
+    lists.extend(in_aliases(trees, found));
     match lists.is_empty() {
         true => Err(ProbeError::InAliases),
         false => Ok(lists),
     }
+}
+
+/// The lists that anything knows.
+pub(super) fn all(
+    enumerated: &Result<BTreeSet<ListName>, ProbeError>,
+    in_aliases: &BTreeSet<ListName>,
+    parity: &Parity,
+) -> BTreeSet<ListName> {
+    // What is there first: its spelling is the one that the list manager knows.
+    let mut lists: BTreeSet<ListName> = enumerated.iter().flatten().cloned().collect();
+    lists.extend(in_aliases.iter().cloned());
+    lists.extend(parity.names().into_iter().cloned());
+    lists
+}
+
+/// # Errors
+/// parity.toml names a current tree that the site has not.
+pub(super) fn check_current(trees: &Trees<'_>, parity: &Parity) -> Result<(), SiteError> {
+    let config = &trees.site.config;
+    match config.tree(&parity.roles.current) {
+        Some(_) => Ok(()),
+        None => Err(SiteError::UnknownTree(
+            config.parity_file(),
+            parity.roles.current.clone(),
+        )),
+    }
+}
+
+/// The lists whose data the current tree has.
+///
+/// # Errors
+/// They cannot be told, or there are none.
+pub(super) fn enumerated(
+    trees: &Trees<'_>,
+    parity: &Parity,
+    found: &Found,
+) -> Result<BTreeSet<ListName>, ProbeError> {
+    match trees.current(parity) {
+        Some((_, profile)) if profile.lists_are_in_aliases() => named(trees, found),
+        Some((tree, profile)) => profile.enumerate(tree),
+        None => Err(ProbeError::NoProfile(parity.roles.current.clone())),
+    }
+}
+
+/// The lists that entries of ours lead to.
+pub(super) fn in_aliases(trees: &Trees<'_>, found: &Found) -> BTreeSet<ListName> {
+    let mut lists = BTreeSet::new();
+    // A list's entries mostly stand together: its name is judged once.
+    let mut last: &[u8] = b"";
+    for place in found.all() {
+        let pipe = found.plain_pipe(place);
+        let written = pipe.and_then(|command| trees.as_written(command));
+        if written.is_some_and(|(_, name)| name == last) {
+            continue;
+        }
+        last = written.map_or(b"", |(_, name)| name);
+        lists.extend(compare::ours(trees, found, place).map(|(_, list)| list));
+    }
+    lists
 }

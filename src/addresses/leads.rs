@@ -108,6 +108,11 @@ impl Places {
 impl Trees<'_> {
     /// What a command, without its bar, leads to.
     pub fn leads(&self, command: &[u8]) -> Leads {
+        if let Some((verb, name)) = self.as_written(command)
+            && let Ok(list) = self.site.list(name)
+        {
+            return Leads::Us(verb, list);
+        }
         let Some(words) = words(command) else {
             return self.within_shell(command);
         };

@@ -3,6 +3,7 @@
 //! **Invariants.** What is written holds nothing but bytes that every MTA passes on unchanged.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
 
 use super::leads::{Forms, Places};
 use crate::config::is_plain;
@@ -22,6 +23,9 @@ pub(super) const LONGEST_COMMAND: usize = 252;
 pub struct Trees<'a> {
     /// The site.
     pub site: &'a Site,
+    /// What every command that we write begins with: the program, the site, a blank. None if
+    /// that is not what we could write.
+    ours: Option<Vec<u8>>,
     /// In the order of the trees.
     pub(super) profiles: Vec<Result<Profile, SiteError>>,
     /// The forms of commands that pipe straight into a tree.
@@ -62,12 +66,30 @@ impl<'a> Trees<'a> {
     pub fn open(site: &'a Site) -> Trees<'a> {
         let trees = site.config.trees.iter();
         let profiles: Vec<_> = trees.map(|tree| Profile::of(site, tree)).collect();
+        let program = site.config.program.as_os_str().as_bytes();
+        let path = site.path.as_os_str().as_bytes();
+        let ours = match site.is_default() {
+            true => [program, b" "].concat(),
+            false => [program, b" --site ", path, b" "].concat(),
+        };
+        let is_sound = program.iter().chain(path).all(|&byte| is_plain(byte));
         Trees {
             site,
+            ours: is_sound.then_some(ours),
             forms: Forms::of(&site.config.trees, &profiles),
             profiles,
             places: Places::default(),
         }
+    }
+
+    /// The verb and the list's name, not judged yet, of a command just as we write it. A command
+    /// of ours with other blanks in it is one too, and [`leads`](Self::leads) knows it.
+    pub(super) fn as_written<'c>(&self, command: &'c [u8]) -> Option<(Verb, &'c [u8])> {
+        let rest = command.strip_prefix(self.ours.as_deref()?)?;
+        let blank = rest.iter().position(|&byte| byte == b' ')?;
+        let (verb, list) = (&rest[..blank], &rest[blank + 1..]);
+        let is_one_word = list.iter().all(|&byte| is_plain(byte));
+        Some((Verb::parse(verb)?, list)).filter(|_| is_one_word)
     }
 
     /// Every tree whose profile can be used, with it.

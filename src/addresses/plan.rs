@@ -53,6 +53,7 @@ struct Work {
     rewrites: Vec<Rewrite>,
     left: Vec<String>,
     notes: Vec<String>,
+    turned: BTreeSet<ListName>,
     /// The names that the database must have right afterwards.
     verify: BTreeSet<String>,
 }
@@ -142,6 +143,11 @@ impl<'s> Plan<'s> {
     /// The change as a unified diff, printable.
     pub fn diff(&self) -> String {
         self.work.rewrites.iter().map(diff).collect()
+    }
+
+    /// The lists whose entries are turned to us.
+    pub(super) fn turned(&self) -> &BTreeSet<ListName> {
+        &self.work.turned
     }
 
     /// How many entries change.
@@ -297,7 +303,7 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
         true => record::read(&record::path(site))?,
         false => Records::default(),
     };
-    let (rewrites, left, mut notes, verify) = {
+    let (rewrites, left, mut notes, turned, verify) = {
         let view = View::new(site, parity, &found)?;
         let edits = decide(&view, intent, &records)?;
         let rewrites = edits.rewrite(intent.word(), parity.roles.generation)?;
@@ -305,11 +311,12 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
             disk::check_editable(&found.files[rewrite.file])?;
         }
         // A database that is built anew must have every name of ours, not only those that moved.
-        let verify = match rewrites.is_empty() {
-            true => view.to_verify(intent),
-            false => view.to_verify(&Intent::Adopt(None)),
+        let verify = match (disk::has_database(site), rewrites.is_empty()) {
+            (false, _) => BTreeSet::new(),
+            (true, true) => view.to_verify(intent),
+            (true, false) => view.to_verify(&Intent::Adopt(None)),
         };
-        (rewrites, edits.left, edits.notes, verify)
+        (rewrites, edits.left, edits.notes, edits.turned, verify)
     };
     if records.torn {
         notes.push(format!(
@@ -323,6 +330,7 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
         rewrites,
         left,
         notes,
+        turned,
         verify,
     })
 }

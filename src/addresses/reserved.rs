@@ -10,6 +10,7 @@
 //!
 //! **Invariants.** Reads /etc/passwd, and looks at the entries that were found.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, fs, io};
 
@@ -63,20 +64,22 @@ impl fmt::Display for Holder {
 
 /// The names that are not to be taken.
 #[derive(Debug)]
-pub(super) struct Reserved {
+pub(super) struct Reserved<'f> {
     users: BTreeSet<String>,
     /// Addresses of the list managers as a whole.
     site: BTreeSet<String>,
-    /// Local names that stand as destinations, each with the names of their entries.
-    destinations: BTreeMap<String, BTreeSet<String>>,
+    found: &'f Found,
+    /// Local names that stand as destinations, each with the names of their entries; found out
+    /// when it is first asked for.
+    destinations: OnceCell<BTreeMap<String, BTreeSet<String>>>,
 }
 
-impl Reserved {
+impl<'f> Reserved<'f> {
     /// Reads the users of this host, and whom the entries `found` send mail to.
     ///
     /// # Errors
     /// /etc/passwd cannot be read.
-    pub(super) fn read(trees: &Trees<'_>, found: &Found) -> io::Result<Reserved> {
+    pub(super) fn read(trees: &Trees<'_>, found: &'f Found) -> io::Result<Reserved<'f>> {
         let mut reserved = Reserved::of(&fs::read("/etc/passwd")?, found);
         let names = trees
             .all()
@@ -85,28 +88,21 @@ impl Reserved {
         Ok(reserved)
     }
 
-    fn of(passwd: &[u8], found: &Found) -> Reserved {
+    fn of(passwd: &[u8], found: &'f Found) -> Reserved<'f> {
         let names = passwd.split(|&b| b == b'\n').filter_map(|line| {
             let name = line.split(|&b| b == b':').next()?;
             Some(String::from_utf8_lossy(name).to_ascii_lowercase())
         });
-        let mut destinations: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for place in found.all() {
-            for means in found.destinations(place) {
-                let Means::Address(address) = means else {
-                    continue;
-                };
-                if let Some(local) = local_name(&address) {
-                    let by = found.folded(place);
-                    destinations.entry(local).or_default().insert(by);
-                }
-            }
-        }
         Reserved {
             users: names.filter(|name| !name.is_empty()).collect(),
             site: BTreeSet::new(),
-            destinations,
+            found,
+            destinations: OnceCell::new(),
         }
+    }
+
+    fn destinations(&self) -> &BTreeMap<String, BTreeSet<String>> {
+        self.destinations.get_or_init(|| destinations(self.found))
     }
 
     /// Whose `name`, in lower case, is. What the list's own addresses, `siblings`, send on to
@@ -119,12 +115,32 @@ impl Reserved {
             Some(Holder::Site)
         } else if self.users.contains(name) {
             Some(Holder::User)
-        } else if self.destinations.get(name).is_some_and(by_others) {
+        } else if self.destinations().get(name).is_some_and(by_others) {
             Some(Holder::Destination)
         } else {
             None
         }
     }
+}
+
+/// To whom the entries send mail on, each with the names of these entries.
+fn destinations(found: &Found) -> BTreeMap<String, BTreeSet<String>> {
+    let mut destinations: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for place in found
+        .all()
+        .filter(|&place| found.plain_pipe(place).is_none())
+    {
+        for means in found.destinations(place) {
+            let Means::Address(address) = means else {
+                continue;
+            };
+            if let Some(local) = local_name(&address) {
+                let by = found.folded(place);
+                destinations.entry(local).or_default().insert(by);
+            }
+        }
+    }
+    destinations
 }
 
 /// The local name that mail for `address` goes to, in lower case; `None` for one elsewhere.

@@ -137,7 +137,7 @@ fn profiles(view: &View<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn enumeration(view: &View<'_>, findings: &mut Vec<Finding>) {
-    let Err(error) = &view.known.enumerated else {
+    let Err(error) = view.enumerated() else {
         return;
     };
     let path = match error {
@@ -145,7 +145,7 @@ fn enumeration(view: &View<'_>, findings: &mut Vec<Finding>) {
         ProbeError::NoProfile(_) | ProbeError::InAliases => &view.trees.site.path,
     };
     // With no name of any list nothing below can find anything.
-    let severity = match view.known.lists.is_empty() {
+    let severity = match view.known().is_empty() {
         true => Severity::Critical,
         false => Severity::Warning,
     };
