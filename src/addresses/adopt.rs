@@ -118,6 +118,9 @@ pub(super) fn lists_of(
 ) -> BTreeSet<ListName> {
     let list = |place| match turning(trees, found, place) {
         Turning::Turn { list, .. } => Some(list),
+        Turning::Left {
+            why: Why::Third(_), ..
+        } => None,
         Turning::Left { list, .. } => list,
         Turning::No => Some(ours(trees, found, place)?.1),
     };
