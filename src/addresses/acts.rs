@@ -116,7 +116,7 @@ fn run(cli: &Cli) -> Result<Said, Failure> {
     };
     Ok(Said {
         status: status?,
-        idle: false,
+        ..Said::default()
     })
 }
 
