@@ -9,7 +9,7 @@ mod differential;
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
-use differential::{Bounds, generator, search};
+use differential::{Bounds, cases, generator, search};
 
 fn bounds(files: usize) -> Bounds {
     Bounds::from_environment(files, Duration::from_secs(600))
@@ -69,6 +69,21 @@ fn an_edit_changes_what_was_asked_for_and_nothing_else_in_every_dialect() {
         files.iter().map(of).collect()
     });
     outcome.expect_none();
+}
+
+#[test]
+fn every_recorded_case_is_printed_as_it_was_read_in_every_dialect() {
+    let recorded = [
+        include_str!("grammar/postfix.cases"),
+        include_str!("grammar/sendmail.cases"),
+        include_str!("grammar/exim.cases"),
+        include_str!("grammar/opensmtpd.cases"),
+        include_str!("grammar/opensmtpd-db.cases"),
+    ];
+    recorded
+        .into_iter()
+        .flat_map(cases::texts)
+        .for_each(|file| targets::parse(&file));
 }
 
 #[test]

@@ -97,19 +97,19 @@ fn postfix_cases_are_read_as_postfix_reads_them() {
 
 #[test]
 fn exim_cases_are_read_as_exim_reads_them() {
-    check_cases(include_str!("grammar/exim.cases"), Dialect::Exim, 90);
+    check_cases(include_str!("grammar/exim.cases"), Dialect::Exim, 120);
 }
 
 #[test]
 fn opensmtpd_cases_are_read_as_its_daemon_reads_them() {
     let cases = include_str!("grammar/opensmtpd.cases");
-    check_cases(cases, Dialect::OpenSmtpd, 90);
+    check_cases(cases, Dialect::OpenSmtpd, 120);
 }
 
 #[test]
 fn opensmtpd_db_cases_are_read_as_makemap_reads_them() {
     let cases = include_str!("grammar/opensmtpd-db.cases");
-    check_cases(cases, Dialect::OpenSmtpdDb, 90);
+    check_cases(cases, Dialect::OpenSmtpdDb, 120);
 }
 
 #[test]
@@ -139,27 +139,6 @@ fn check_cases(file: &str, dialect: Dialect, least: usize) {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
-}
-
-#[test]
-fn every_byte_of_the_case_file_is_a_file_like_any_other() {
-    for case in include_str!("grammar/postfix.cases")
-        .split("\ncase ")
-        .skip(1)
-    {
-        let text = unescape(
-            case.split_once("\ntext ")
-                .unwrap()
-                .1
-                .split_once('\n')
-                .unwrap()
-                .0,
-        );
-        assert_eq!(
-            Document::parse(text.clone(), Dialect::Postfix).to_bytes(),
-            text
-        );
-    }
 }
 
 #[test]

@@ -28,8 +28,17 @@ mod power;
 #[path = "../../aliases/tests/differential/mod.rs"]
 mod differential;
 
+/// What our reading says of a file.
+mod reading;
+
 /// Generated aliases files, read by Postfix and by us.
 mod differential_postfix;
 
 /// Generated aliases files, read by Sendmail and by us.
 mod differential_sendmail;
+
+/// The same of Exim, asked for the names of each file.
+mod differential_exim;
+
+/// The same of OpenSMTPD's two tables.
+mod differential_opensmtpd;

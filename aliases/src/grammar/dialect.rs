@@ -83,7 +83,8 @@ pub(crate) fn pieces(bytes: &[u8], dialect: Dialect, take: impl FnMut(Piece)) {
 }
 
 /// Whether a logical line is so ordinary that [`read`] would find one entry of a plain name and
-/// nothing wrong: this is what makes a file of a million lines quick.
+/// nothing wrong, and a right side that is one quoted pipe of plain bytes as just that: this is what
+/// makes a file of a million lines quick.
 pub(crate) fn is_plain(raw: &[u8], dialect: Dialect) -> bool {
     match dialect {
         Dialect::Postfix => postfix::is_plain(raw),

@@ -168,17 +168,15 @@ impl Document {
 
     /// The line, from 1, for which the MTA refuses the whole file, in the file as it was parsed.
     pub fn refused(&self) -> Option<usize> {
-        let problem = self
-            .problems
-            .iter()
-            .find(|problem| problem.effect == Effect::FileRefused);
-        problem.map(Problem::line).or_else(|| {
-            if self.dialect.winner() != Winner::Refused {
-                return None;
-            }
-            let double = self.doubles().into_iter().next()?;
-            Some(self.entry(*double.entries.get(1)?)?.line())
-        })
+        let mut problems = self.problems.iter();
+        let problem = problems.find(|problem| problem.effect == Effect::FileRefused);
+        let doubles = match self.dialect.winner() {
+            Winner::Refused => self.doubles(),
+            Winner::First | Winner::Last => Vec::new(),
+        };
+        let second = |double: &Double| self.entry(*double.entries.get(1)?);
+        let seconds = doubles.iter().filter_map(second).map(|entry| entry.line());
+        problem.map(Problem::line).into_iter().chain(seconds).min()
     }
 
     /// The names that stand more than once, in the order of their first entries.

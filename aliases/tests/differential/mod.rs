@@ -8,6 +8,7 @@
 //!
 //! **Invariants**: no MTA is known here, nothing is started, nothing is written.
 
+pub(crate) mod cases;
 pub(crate) mod generator;
 pub(crate) mod shrink;
 

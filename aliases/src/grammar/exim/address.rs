@@ -8,7 +8,7 @@
 use crate::grammar::spliced::{is_space, trimmed};
 
 /// The longest address, in bytes as it is written.
-const LONGEST: usize = 320;
+const LONGEST: usize = 256;
 
 /// Why something is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +109,14 @@ pub(super) fn extract(text: &[u8]) -> Result<Address, Flaw> {
     Ok(address)
 }
 
+/// Whether a domain may be an address in brackets. Exim 4.96 takes one only in an address that
+/// stands by itself, although `allow_domain_literals` is unset.
+#[derive(Clone, Copy)]
+enum Literal {
+    Taken,
+    Refused,
+}
+
 struct Reader<'a> {
     text: &'a [u8],
     at: usize,
@@ -155,7 +163,7 @@ impl Reader<'_> {
                 Ok((address, (start, self.last_comment)))
             }
             Some(b'@') => {
-                let address = self.with_domain(local)?;
+                let address = self.with_domain(local, Literal::Taken)?;
                 Ok((address, (start, self.last_comment)))
             }
             _ => self.bracketed(),
@@ -193,7 +201,7 @@ impl Reader<'_> {
     fn route(&mut self) -> Result<(), Flaw> {
         while self.peek() == Some(b'@') {
             self.at += 1;
-            self.domain()?;
+            self.domain(Literal::Refused)?;
             if self.peek() != Some(b',') {
                 break;
             }
@@ -217,15 +225,15 @@ impl Reader<'_> {
                 text: local,
                 domain: false,
             }),
-            Some(b'@') => self.with_domain(local),
+            Some(b'@') => self.with_domain(local, Literal::Refused),
             _ => Err(Flaw::Malformed),
         }
     }
 
-    fn with_domain(&mut self, mut local: Vec<u8>) -> Result<Address, Flaw> {
+    fn with_domain(&mut self, mut local: Vec<u8>, literal: Literal) -> Result<Address, Flaw> {
         self.at += 1;
         local.push(b'@');
-        local.extend(self.domain()?);
+        local.extend(self.domain(literal)?);
         Ok(Address {
             text: local,
             domain: true,
@@ -236,7 +244,6 @@ impl Reader<'_> {
     fn local_part(&mut self) -> Result<Vec<u8>, Flaw> {
         let mut local = Vec::new();
         loop {
-            let before = local.len();
             self.skip_comments();
             if self.peek() == Some(b'"') {
                 let end = behind_quote(self.text, self.at);
@@ -250,9 +257,6 @@ impl Reader<'_> {
                 self.atom(&mut local);
             }
             self.skip_comments();
-            if local.len() == before && self.peek() != Some(b'.') {
-                return Ok(local);
-            }
             if self.peek() != Some(b'.') {
                 return Ok(local);
             }
@@ -275,10 +279,16 @@ impl Reader<'_> {
         }
     }
 
-    /// Labels with dots between them. This configuration takes no addresses in brackets.
-    fn domain(&mut self) -> Result<Vec<u8>, Flaw> {
+    /// Labels with dots between them, or something in brackets.
+    fn domain(&mut self, literal: Literal) -> Result<Vec<u8>, Flaw> {
         let mut domain = Vec::new();
         self.skip_comments();
+        if self.peek() == Some(b'[') {
+            return match literal {
+                Literal::Taken => self.literal(),
+                Literal::Refused => Err(Flaw::Malformed),
+            };
+        }
         loop {
             let before = domain.len();
             if self.peek() != Some(b'-') {
@@ -299,6 +309,20 @@ impl Reader<'_> {
             self.at += 1;
             self.skip_comments();
         }
+    }
+
+    fn literal(&mut self) -> Result<Vec<u8>, Flaw> {
+        let is_inside = |byte: &u8| byte.is_ascii_graphic() && !b"[\\]".contains(byte);
+        let rest = &self.text[self.at + 1..];
+        let length = rest.iter().take_while(|byte| is_inside(byte)).count();
+        if rest.get(length) != Some(&b']') {
+            return Err(Flaw::Malformed);
+        }
+        let end = self.at + length + 2;
+        let literal = self.text[self.at..end].to_vec();
+        self.at = end;
+        self.skip_comments();
+        Ok(literal)
     }
 }
 

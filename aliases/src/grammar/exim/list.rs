@@ -53,22 +53,21 @@ pub(super) fn destinations(value: &Spliced) -> Result<Destinations, (Trouble, us
     }
 }
 
-/// A first word that asks for a filter, which this router does not allow.
+/// Whether it begins like a filter, which this router does not allow: `# Exim filter` or
+/// `# Sieve filter`, in any case, with or without the blanks.
 fn is_filter(text: &[u8]) -> bool {
-    let Some(rest) = text.trim_ascii_start().strip_prefix(b"#") else {
+    let behind = |text: &[u8], word: &str| {
+        let (head, rest) = text.split_at_checked(word.len())?;
+        let blanks = rest.iter().take_while(|byte| is_space(**byte)).count();
+        head.eq_ignore_ascii_case(word.as_bytes())
+            .then(|| rest[blanks..].to_vec())
+    };
+    let Some(rest) = behind(text, "#") else {
         return false;
     };
-    let rest = rest.trim_ascii_start();
-    let kind = ["exim", "sieve"].iter().find_map(|kind| {
-        let (head, rest) = rest.split_at_checked(kind.len())?;
-        head.eq_ignore_ascii_case(kind.as_bytes()).then_some(rest)
-    });
-    kind.is_some_and(|rest| {
-        let word = rest.trim_ascii_start();
-        word.len() < rest.len()
-            && word
-                .get(..6)
-                .is_some_and(|word| word.eq_ignore_ascii_case(b"filter"))
+    ["exim", "sieve"].into_iter().any(|kind| {
+        let rest = behind(&rest, kind);
+        rest.is_some_and(|rest| behind(&rest, "filter").is_some())
     })
 }
 
@@ -85,11 +84,11 @@ struct Item {
 fn item(text: &[u8], start: usize) -> Item {
     let next = address::end(text, start);
     let outer = trimmed(text, start..next);
-    let ends_quoted = text[outer.start] == b'"' && text[outer.end - 1] == b'"';
-    // A lone quote is both its beginning and its end.
-    let quoted = ends_quoted && outer.len() > 1;
+    let quoted = text[outer.start] == b'"' && text[outer.end - 1] == b'"';
     let inner = if quoted {
-        trimmed(text, outer.start + 1..outer.end - 1)
+        // A lone quote is both the first one and the last, and there is nothing in it.
+        let end = (outer.end - 1).max(outer.start + 1);
+        trimmed(text, outer.start + 1..end)
     } else {
         outer.clone()
     };

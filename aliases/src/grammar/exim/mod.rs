@@ -67,7 +67,10 @@ pub(crate) fn is_plain(raw: &[u8]) -> bool {
         return false;
     }
     match rest[1..].trim_ascii() {
-        [b'"', b'|', command @ .., b'"'] => command.iter().all(|byte| is_plain_byte(*byte)),
+        // A blank at the end of a command is not passed on.
+        [b'"', b'|', command @ .., b'"'] => {
+            command.last() != Some(&b' ') && command.iter().all(|byte| is_plain_byte(*byte))
+        }
         value => value
             .split(|byte| *byte == b',')
             .map(<[u8]>::trim_ascii)
