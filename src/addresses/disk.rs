@@ -116,6 +116,10 @@ pub(super) fn verify(
                 file.path,
                 crate::syslog::printable(&why)
             ),
+            MapTrouble::Untold => format!(
+                "the MTA may not have been told of {:?}: a run was killed before it did",
+                file.path
+            ),
             MapTrouble::Stale => format!("{map:?} is older than {:?}", file.path),
             MapTrouble::Wrong(names) => {
                 let names: Vec<String> = names

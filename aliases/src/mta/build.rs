@@ -13,10 +13,9 @@
 //! cannot make root write through a link planted there. The map is given to its right owner after.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -24,14 +23,11 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
 use crate::disk::file::Original;
-use crate::disk::leftover::{Leftover, lives};
+use crate::disk::leftover::Leftover;
 use crate::disk::looks;
+use crate::mta::beside;
 use crate::mta::error::MtaError;
 use crate::mta::maps::{Map, Maps};
-
-const END: &str = ".aliases-map";
-/// What Berkeley DB puts before a name while it makes the file.
-const PAGE: &str = "__db.";
 
 /// A new map under a temporary name, or, moved in, the old one under that name.
 #[derive(Debug)]
@@ -46,7 +42,7 @@ pub(crate) struct Built<'m> {
     /// The other files that a tool may leave: cdb's, and Berkeley DB's where the disk is full.
     _scrap: [Leftover; 2],
     place: Place,
-    told: bool,
+    is_told: bool,
     warnings: Vec<String>,
     notes: Vec<String>,
 }
@@ -69,20 +65,15 @@ impl<'m> Built<'m> {
         original: &Original,
         text: &[u8],
     ) -> Result<Self, MtaError> {
-        let file = real(map);
-        let path = file.parent().unwrap_or(Path::new("/")).to_owned();
-        let target = file.file_name().unwrap_or_default().to_owned();
-        sweep(&path, &target);
+        beside::sweep(map);
+        let (path, target) = beside::place_of(map);
+        let file = path.join(&target);
         let mut built =
             Self::reserve(map, path, target).map_err(failed(&file, "open the directory of"))?;
         built
             .write_text(text)
             .map_err(failed(&file, "write a copy of the text beside"))?;
-        let said = maps.build(map, &built.text());
-        if said.is_err() {
-            sweep(&built.path, &built.target);
-        }
-        built.warnings = said?;
+        built.warnings = maps.build(map, &built.text())?;
         if map.image.is_some() {
             built
                 .look_alike(original)
@@ -92,11 +83,7 @@ impl<'m> Built<'m> {
     }
 
     fn reserve(map: &'m Map, path: PathBuf, target: OsString) -> io::Result<Self> {
-        let name = |suffix: &str| {
-            let mut name = prefix(&target);
-            name.push(format!("{}{END}{suffix}", std::process::id()));
-            name
-        };
+        let name = |suffix: &str| beside::name(&target, suffix);
         let directory = || -> io::Result<OwnedFd> {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             Ok(rustix::fs::open(&path, flags, Mode::empty())?)
@@ -104,11 +91,9 @@ impl<'m> Built<'m> {
         let text = Leftover::new(directory()?, name(""));
         let suffix = map.image.as_ref().map_or("", |image| image.suffix);
         let image = Leftover::new(directory()?, name(suffix));
-        let mut page = OsString::from(PAGE);
-        page.push(name(suffix));
         let scrap = [
             Leftover::new(directory()?, name(&format!("{suffix}.tmp"))),
-            Leftover::new(directory()?, page),
+            Leftover::new(directory()?, beside::page(&target, suffix)),
         ];
         for old in [&text, &image].into_iter().chain(&scrap) {
             let _ = rustix::fs::unlinkat(&old.directory, &old.name, AtFlags::empty());
@@ -121,7 +106,7 @@ impl<'m> Built<'m> {
             image,
             _scrap: scrap,
             place: Place::Beside,
-            told: false,
+            is_told: false,
             warnings: Vec::new(),
             notes: Vec::new(),
         })
@@ -169,6 +154,9 @@ impl<'m> Built<'m> {
                 let metadata = file.metadata()?;
                 (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
             }
+            None if self.map.image.as_ref().is_some_and(|image| image.is_owned) => {
+                return image.sync_all();
+            }
             None => {
                 let (user, group, mode) = original.owner_and_mode();
                 (user, group, mode & 0o644)
@@ -200,14 +188,17 @@ impl<'m> Built<'m> {
 
     /// Tells the MTA that what is in place now is to be read.
     pub(crate) fn tell(&mut self, maps: &dyn Maps) -> Result<(), MtaError> {
-        self.notes.extend(maps.tell(self.map)?);
-        self.told = true;
+        let told = maps.tell(self.map);
+        // One that refuses goes on with what it had; one that was not waited for may not.
+        self.is_told = !matches!(told, Err(MtaError::Tool { .. }));
+        self.notes.extend(told?);
+        beside::sweep_told(self.map);
         Ok(())
     }
 
     /// Tells the MTA that what was there before is there again, if it was told otherwise.
     pub(crate) fn tell_back(&mut self, maps: &dyn Maps) -> Result<(), MtaError> {
-        if self.told {
+        if self.is_told {
             maps.tell(self.map)?;
         }
         Ok(())
@@ -304,53 +295,4 @@ fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> MtaErro
         doing,
         source,
     }
-}
-
-/// The map's file, links resolved.
-fn real(map: &Map) -> PathBuf {
-    fs::canonicalize(map.file()).unwrap_or_else(|_| map.file().to_owned())
-}
-
-fn prefix(target: &OsStr) -> OsString {
-    let mut prefix = OsString::from(".");
-    prefix.push(target);
-    prefix.push(".");
-    prefix
-}
-
-/// Removes what killed runs left beside a map.
-pub(crate) fn sweep_beside(map: &Map) {
-    let file = real(map);
-    sweep(
-        file.parent().unwrap_or(Path::new("/")),
-        file.file_name().unwrap_or_default(),
-    );
-}
-
-/// Removes what killed runs left: regular files of our shape of name, of no living process.
-fn sweep(path: &Path, target: &OsStr) {
-    let Ok(entries) = fs::read_dir(path) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && process_of(&entry.file_name(), target).is_some_and(|process| !lives(process))
-        {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
-/// The process in a temporary name, `.TARGET.PID.aliases-map` and what a tool adds to it.
-fn process_of(name: &OsStr, target: &OsStr) -> Option<i32> {
-    let name = name.as_bytes();
-    let name = name.strip_prefix(PAGE.as_bytes()).unwrap_or(name);
-    let rest = name.strip_prefix(prefix(target).as_bytes())?;
-    let (process, rest) = std::str::from_utf8(rest).ok()?.split_once('.')?;
-    let ours = format!(".{rest}");
-    let suffix = ours.strip_prefix(END)?;
-    (suffix.is_empty() || suffix.starts_with('.'))
-        .then_some(process)?
-        .parse()
-        .ok()
 }

@@ -40,6 +40,17 @@ pub enum MtaError {
         path: PathBuf,
         /// The maps of other types that do.
         others: Vec<String>,
+        /// What of the MTA's configuration says so.
+        where_told: &'static str,
+    },
+    /// A map that was built has fewer names than its builder says to have written.
+    Short {
+        /// The map's file.
+        map: PathBuf,
+        /// How many it has.
+        found: usize,
+        /// How many were written.
+        count: usize,
     },
     /// A tool could not be started or spoken to.
     Start {
@@ -99,19 +110,29 @@ impl fmt::Display for MtaError {
                  /etc/exim4/exim4.conf.localmacros and run update-exim4.conf",
                 name.escape_ascii()
             ),
-            Self::NoMap { path, others } if others.is_empty() => {
-                write!(
-                    f,
-                    "cannot build a database: {path:?}: the mail system reads no map of it"
-                )
-            }
-            Self::NoMap { path, others } => {
-                write!(
-                    f,
-                    "cannot build a database: {path:?}: not for {}",
-                    others.join(", ")
-                )
-            }
+            Self::NoMap {
+                path,
+                others,
+                where_told,
+            } if others.is_empty() => write!(
+                f,
+                "cannot build a database: {path:?}: the MTA does not read this file: it is not in \
+                 {where_told}"
+            ),
+            Self::NoMap {
+                path,
+                others,
+                where_told,
+            } => write!(
+                f,
+                "cannot build a database: {path:?}: the MTA also reads it as {}, which cannot be \
+                 built here: see {where_told}",
+                others.join(", ")
+            ),
+            Self::Short { map, found, count } => write!(
+                f,
+                "cannot build a database: {map:?}: {found} names of {count} are in the new one"
+            ),
             Self::Start { program, source } => write!(f, "cannot run: {program:?}: {source}"),
             Self::Slow { program, limit } => {
                 let seconds = limit.as_secs_f32();

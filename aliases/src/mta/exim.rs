@@ -9,6 +9,7 @@
 //! Source: Exim 4.96 as measured: `exim -be` evaluates a line of input each and answers with `> ` and
 //! the result; a look-up that fails to open its file answers `Failed: ` and the reason.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use crate::disk::file::Original;
 use crate::grammar::dialect::Dialect;
+use crate::grammar::document::Document;
 use crate::grammar::entry::right_side;
 use crate::grammar::reading::DestinationKind;
 use crate::mta::error::MtaError;
@@ -32,9 +34,9 @@ const DIRECTORIES: [&str; 4] = [
     "/usr/local/exim/bin",
 ];
 /// How many bytes Exim may have to read for one round of look-ups.
-const READS: u64 = 512 * 1024 * 1024;
+const READS: usize = 512 * 1024 * 1024;
 /// So many names are looked up whatever the file's size.
-const FEWEST: u64 = 20;
+const FEWEST: usize = 20;
 
 /// Exim, by its one program.
 #[derive(Debug, Clone)]
@@ -116,12 +118,14 @@ impl Maps for Exim {
             return Err(MtaError::NoMap {
                 path: original.path().to_owned(),
                 others,
+                where_told: "the redirect routers, as exim -bP routers prints them",
             });
         }
         let map = |router: Router| Map {
             kind: router.name,
             source: router.source,
             image: None,
+            is_held: false,
         };
         Ok(routers.into_iter().map(map).collect())
     }
@@ -144,13 +148,7 @@ impl Maps for Exim {
                 name: pipe.name.clone(),
             });
         }
-        let size = fs::metadata(text).map_or(0, |metadata| metadata.len());
-        let most = (READS / size.max(1)).max(FEWEST);
-        let step = expected
-            .len()
-            .div_ceil(usize::try_from(most).unwrap_or(usize::MAX));
-        let asked: Vec<&Expected> = expected.iter().step_by(step.max(1)).collect();
-        let names: Vec<&[u8]> = asked.iter().map(|it| it.name.as_slice()).collect();
+        let names: Vec<&[u8]> = expected.iter().map(|it| it.name.as_slice()).collect();
         let answers = self.ask(text, &names)?;
         let is_wrong = |(expected, answer): &(&Expected, Option<Vec<u8>>)| {
             let found = answer
@@ -158,8 +156,29 @@ impl Maps for Exim {
                 .map(|value| right_side(value, Dialect::Exim));
             found != expected.destinations
         };
-        let wrong = asked.into_iter().zip(answers).filter(is_wrong);
+        let wrong = expected.iter().zip(answers).filter(is_wrong);
         Ok(wrong.map(|(expected, _)| expected.name.clone()).collect())
+    }
+
+    /// Those that change, and of the others so many that Exim reads no more than it should.
+    fn choose<'e>(&self, original: &Original, expected: &'e [Expected]) -> Cow<'e, [Expected]> {
+        let most = (READS / original.bytes().len().max(1)).max(FEWEST);
+        if expected.len() <= most {
+            return Cow::Borrowed(expected);
+        }
+        let before = Document::parse(original.bytes(), Dialect::Exim);
+        let changes = |expected: &&Expected| {
+            let found = before.lookup(&expected.name);
+            let entry = found.and_then(|id| before.entry(id));
+            entry.map(|entry| Expected::entry(&entry).destinations)
+                != expected.destinations.clone().map(Some)
+        };
+        let (mut chosen, rest): (Vec<&Expected>, Vec<&Expected>) =
+            expected.iter().partition(changes);
+        chosen.truncate(most);
+        let step = rest.len() / (most - chosen.len() + 1) + 1;
+        chosen.extend(rest.into_iter().step_by(step));
+        Cow::Owned(chosen.into_iter().cloned().collect())
     }
 }
 

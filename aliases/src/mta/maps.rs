@@ -3,6 +3,7 @@
 //! **Invariants**: a map's file and its text are found out, never assumed. No step writes in place: a
 //! step is given the path of a text, of the one that stands or of a copy beside the map, and keeps to it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::disk::file::Original;
@@ -18,6 +19,8 @@ pub(crate) struct Map {
     pub(crate) source: PathBuf,
     /// The file that is built of the text; none if the MTA reads the text itself.
     pub(crate) image: Option<Image>,
+    /// Whether a running MTA goes on with what it read before until it is told.
+    pub(crate) is_held: bool,
 }
 
 /// The file that is built of a text.
@@ -26,6 +29,8 @@ pub(crate) struct Image {
     pub(crate) file: PathBuf,
     /// What is put behind a text's path to name the file that is built of it.
     pub(crate) suffix: &'static str,
+    /// Whether the builder gives it owner and mode by rules of its own, where there was none before.
+    pub(crate) is_owned: bool,
 }
 
 impl Map {
@@ -75,6 +80,12 @@ pub(crate) trait Maps {
         text: &Path,
         expected: &[Expected],
     ) -> Result<Vec<Vec<u8>>, MtaError>;
+
+    /// Which of the expected names are asked for, where asking is dear: all, if it is not.
+    fn choose<'e>(&self, original: &Original, expected: &'e [Expected]) -> Cow<'e, [Expected]> {
+        let _ = original;
+        Cow::Borrowed(expected)
+    }
 
     /// Tells a running MTA that text and image are new, and returns what the admin should know.
     ///

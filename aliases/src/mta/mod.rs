@@ -22,6 +22,7 @@
 //! | before the end | new | new | as wanted | the next run removes the temporary files |
 //! | while both are put back | new, then old | old | as before | the first: as in line two |
 
+mod beside;
 mod build;
 pub(crate) mod error;
 pub(crate) mod exim;
@@ -82,6 +83,8 @@ pub enum MapTrouble {
     Unreadable(String),
     /// The text has changed since it was built.
     Stale,
+    /// A run was killed before it told the MTA of the text that stands.
+    Untold,
     /// These names lead elsewhere, or nowhere.
     Wrong(Vec<Vec<u8>>),
 }
@@ -129,6 +132,7 @@ impl Mta {
             return Ok(published(Some(replaced), Vec::new()));
         };
         let found = maps.of(original)?;
+        let expected = &*maps.choose(original, expected);
         // Written before the maps are, so that no map is older than its text.
         let prepared = prepared()?;
         let text: Vec<&[u8]> = text.slices().collect();
@@ -160,6 +164,7 @@ impl Mta {
             return Ok(published(None, Vec::new()));
         };
         let found = maps.of(original)?;
+        let expected = &*maps.choose(original, expected);
         let mut built = build_beside(maps, &found, original, original.bytes(), expected)?;
         original.check_it_stands().map_err(PublishError::refused)?;
         match move_in(maps, &mut built, expected) {
@@ -177,7 +182,7 @@ impl Mta {
         original.sweep();
         let Some(maps) = self.maps() else { return };
         for map in maps.of(original).iter().flatten() {
-            build::sweep_beside(map);
+            beside::sweep(map);
         }
     }
 
@@ -194,6 +199,7 @@ impl Mta {
         let Some(maps) = self.maps() else {
             return Ok(Vec::new());
         };
+        let expected = &*maps.choose(original, expected);
         let state = |map: &Map| {
             let trouble = trouble(maps, map, original, expected)?;
             let file = map.file().to_owned();
@@ -232,6 +238,9 @@ fn trouble(
     };
     if !wrong.is_empty() {
         return Ok(Some(MapTrouble::Wrong(wrong)));
+    }
+    if beside::is_untold(map) {
+        return Ok(Some(MapTrouble::Untold));
     }
     let has_image = map.image.is_some();
     Ok((has_image && original.is_newer_than(&metadata)).then_some(MapTrouble::Stale))

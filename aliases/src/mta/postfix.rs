@@ -108,6 +108,7 @@ impl Maps for Postfix {
                 kind: kind.to_owned(),
                 source,
                 image: Some(image),
+                is_held: false,
             };
             if !maps.contains(&map) {
                 maps.push(map);
@@ -117,6 +118,7 @@ impl Maps for Postfix {
             return Err(MtaError::NoMap {
                 path: original.path().to_owned(),
                 others,
+                where_told: "alias_maps and alias_database, as postconf prints them",
             });
         }
         Ok(maps)
@@ -177,6 +179,7 @@ fn image_of(kind: &str, source: &Path) -> Option<Image> {
     Some(Image {
         file: file.into(),
         suffix,
+        is_owned: false,
     })
 }
 

@@ -12,7 +12,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::time::Duration;
 
 use crate::disk::file::Original;
@@ -66,6 +65,14 @@ impl Sendmail {
         Self { tools, ..self }
     }
 
+    /// Everything that the map of the text at `text` has.
+    fn list(&self, map: &Map, text: &Path) -> Result<Vec<u8>, MtaError> {
+        let kind = if map.kind == "btree" { "btree" } else { "hash" };
+        let path = map.image_of(text).with_extension("");
+        let arguments = ["-u".as_ref(), kind.as_ref(), path.as_os_str()];
+        Ok(self.tools.succeed("makemap", arguments, b"")?.stdout)
+    }
+
     fn configuration(&self) -> Result<String, MtaError> {
         for path in &self.configurations {
             match fs::read(path) {
@@ -111,7 +118,9 @@ impl Maps for Sendmail {
                 image: Some(Image {
                     file: file.into(),
                     suffix: ".db",
+                    is_owned: true,
                 }),
+                is_held: false,
             };
             if !maps.contains(&map) {
                 maps.push(map);
@@ -121,6 +130,7 @@ impl Maps for Sendmail {
             return Err(MtaError::NoMap {
                 path: original.path().to_owned(),
                 others,
+                where_told: "O AliasFile in sendmail.cf",
             });
         }
         Ok(maps)
@@ -129,13 +139,24 @@ impl Maps for Sendmail {
     fn build(&self, map: &Map, text: &Path) -> Result<Vec<String>, MtaError> {
         let option = format!("-oA{}:{}", map.kind, text.display());
         let output = self.tools.run("sendmail", ["-bi", &option], b"")?;
+        let said = printable(&[&output.stdout[..], &output.stderr[..]].concat());
         // 64 and 70 say that there are lines it cannot read, and nothing about the map.
-        let is_whole = matches!(output.status.code(), Some(0 | 64 | 70));
-        if !is_whole || !said(&output).contains(" aliases, longest ") {
+        let is_done = matches!(output.status.code(), Some(0 | 64 | 70));
+        let Some(count) = count(&said).filter(|_| is_done) else {
             return Err(self.tools.failed("sendmail", &output));
+        };
+        let listing = self.list(map, text)?;
+        let found = listing.iter().filter(|&&byte| byte == b'\n').count();
+        // One more is Sendmail's own.
+        if found < count + 1 {
+            return Err(MtaError::Short {
+                map: map.file().to_owned(),
+                found: found.saturating_sub(1),
+                count,
+            });
         }
         let prefix = format!("{}: line ", text.display());
-        Ok(said(&output)
+        Ok(said
             .lines()
             .filter(|line| line.starts_with(&prefix))
             .map(|line| renamed(line, text, &map.source))
@@ -148,12 +169,8 @@ impl Maps for Sendmail {
         text: &Path,
         expected: &[Expected],
     ) -> Result<Vec<Vec<u8>>, MtaError> {
-        let kind = if map.kind == "btree" { "btree" } else { "hash" };
-        let file = map.image_of(text);
-        let path = file.with_extension("");
-        let arguments = ["-u".as_ref(), kind.as_ref(), path.as_os_str()];
-        let output = self.tools.succeed("makemap", arguments, b"")?;
-        Ok(not_as_listed(&output.stdout, expected, Dialect::Sendmail))
+        let listing = self.list(map, text)?;
+        Ok(not_as_listed(&listing, expected, Dialect::Sendmail))
     }
 }
 
@@ -182,8 +199,12 @@ pub(crate) fn not_as_listed(
     wrong.map(|expected| expected.name.clone()).collect()
 }
 
-fn said(output: &Output) -> String {
-    printable(&[&output.stdout[..], &output.stderr[..]].concat())
+/// How many names the builder says to have written: `PATH: 5 aliases, longest 38 bytes, ...`, where a
+/// name that stands twice counts twice.
+fn count(said: &str) -> Option<usize> {
+    let (before, _) = said.split_once(" aliases, longest ")?;
+    let count: usize = before.rsplit(' ').next()?.parse().ok()?;
+    Some(count.saturating_sub(said.matches("Warning: duplicate alias name").count()))
 }
 
 /// A map as sendmail.cf specifies it.

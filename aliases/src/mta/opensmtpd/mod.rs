@@ -128,6 +128,7 @@ impl OpenSmtpd {
                 "db" if source != table.path => Some(Image {
                     file: table.path,
                     suffix: ".db",
+                    is_owned: false,
                 }),
                 backend => {
                     others.push(format!("table {} of type {backend}", table.name));
@@ -138,12 +139,14 @@ impl OpenSmtpd {
                 kind: table.name,
                 source,
                 image,
+                is_held: true,
             });
         }
         if maps.is_empty() || !others.is_empty() {
             return Err(MtaError::NoMap {
                 path: path.to_owned(),
                 others,
+                where_told: "the tables that an action of smtpd.conf names by alias <...>",
             });
         }
         Ok(maps)
@@ -244,18 +247,25 @@ fn write_configuration(path: &Path, text: &Path) -> io::Result<()> {
     )
 }
 
-/// The same error, with the text's own name for that of its copy.
+/// The same error, with the text's own name for that of its copy, and without what is said of our
+/// small configuration.
 fn told_of(error: MtaError, text: &Path, map: &Map) -> MtaError {
     match error {
         MtaError::Tool {
             program,
             status,
             said,
-        } => MtaError::Tool {
-            program,
-            status,
-            said: renamed(&said, text, &map.source),
-        },
+        } => {
+            let ours = format!("{}.conf:", text.display());
+            let parts = said.split("; ");
+            let parts: Vec<&str> = parts.filter(|part| !part.starts_with(&ours)).collect();
+            let said = renamed(&parts.join("; "), text, &map.source);
+            MtaError::Tool {
+                program,
+                status,
+                said: said.replace("; warn: no rules, nothing to do", ""),
+            }
+        }
         error => error,
     }
 }
