@@ -59,6 +59,13 @@ pub(super) fn publish(
     text: &Document,
     names: &BTreeSet<String>,
 ) -> Result<Vec<String>, AddressError> {
+    if let Some(line) = text.refused() {
+        return Err(AddressError::Database(format!(
+            "{}, line {line}: the MTA would refuse the whole file, go on with what it read before, \
+             and not start again; nothing has changed",
+            path.display()
+        )));
+    }
     let expected = expected(text, names);
     let published = mta(site)?.publish(original, text, &expected);
     published

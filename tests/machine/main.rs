@@ -15,6 +15,9 @@ mod mta;
 /// Mail through Postfix while lists move.
 mod postfix;
 
+/// Text and database under each MTA and map type.
+mod maps;
+
 /// Odd files and disks, and another editor.
 mod files;
 

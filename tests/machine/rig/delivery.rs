@@ -85,7 +85,7 @@ impl Delivery {
 
     /// Who handed it over, where the MTA's log does not tell: mm-deliver gives a tree a PATH
     /// of its own.
-    pub(super) fn ran_by(&self) -> Option<&str> {
+    pub(crate) fn ran_by(&self) -> Option<&str> {
         match self.environment.get("PATH")?.as_str() {
             OWN_PATH => Some("/usr/lib/mm-deliver/mm-deliver"),
             _ => self.argv.first().map(String::as_str),
