@@ -441,6 +441,8 @@ fn maps_exim_refuses_pipes_that_would_only_wait() {
 fn smtpd_file() -> Machine {
     let machine = Machine::with(&OpenSmtpd { table: "file" }, &["toylist"]);
     machine.expect("mm-parity init --current a");
+    // It must have read the file before that is changed under it.
+    expect_leads(&machine, DIRECT);
     machine
 }
 
