@@ -174,3 +174,35 @@ fn a_destination_whose_blank_makes_its_line_a_continuation_is_not_replaced() {
         Err(EditError::NotOneDestination)
     );
 }
+
+#[test]
+fn nothing_is_put_where_sendmail_would_join_it_to_its_neighbour() {
+    // A backslash at the end of a line joins; a NUL hides the end of the line.
+    for file in [
+        &b"a: u1\\\n"[..],
+        b"a: u1\\",
+        b"a: u1\0x\n",
+        b"# c\\\n",
+        b"a: u1\n#\0",
+    ] {
+        let mut document = Document::parse(file, Dialect::Sendmail);
+        let refused = document.insert_after(None, b"b", b"u2");
+        assert_eq!(refused, Err(EditError::NotOneEntry), "{file:?}");
+        assert_eq!(document.to_bytes(), file);
+    }
+    let mut document = Document::parse(&b"a: u1\nb: u2\\\n"[..], Dialect::Sendmail);
+    let (a, b) = (id(&document, "a"), id(&document, "b"));
+    let last = document.remove(b).unwrap();
+    assert_eq!(document.replace_raw(a, &last), Ok(()));
+    document.insert_after(None, b"c", b"u3").unwrap_err();
+    assert_eq!(document.to_bytes(), b"b: u2\\\n");
+}
+
+#[test]
+fn in_sendmails_reading_an_entry_ends_before_a_comment() {
+    let file = &b"a: u1,\n# c\n u2\nb: u3\n"[..];
+    let mut document = Document::parse(file, Dialect::Sendmail);
+    let a = id(&document, "a");
+    document.insert_after(Some(a), b"c", b"u4").unwrap();
+    assert_eq!(document.to_bytes(), b"a: u1,\nc: u4\n# c\n u2\nb: u3\n");
+}

@@ -248,3 +248,52 @@ fn names_are_looked_up_in_any_case_and_the_first_entry_wins() {
     assert_eq!(line(b"X y"), Some(3));
     assert_eq!(line(b"b"), None);
 }
+
+#[test]
+fn sendmail_takes_lines_up_to_its_buffer_and_destinations_up_to_an_address() {
+    let kinds = |text: String| {
+        let document = Document::parse(text, Dialect::Sendmail);
+        let kinds: Vec<_> = document
+            .problems()
+            .iter()
+            .map(aliases::Problem::kind)
+            .collect();
+        (document.effective().count(), kinds)
+    };
+    let line = |length: usize| format!("a: {}", "u,".repeat(length).split_at(length - 3).0);
+    assert_eq!(kinds(line(8190) + "\nb: u2\n"), (2, vec![]));
+    assert_eq!(
+        kinds(line(8191) + "\nb: u2\n"),
+        (1, vec![ProblemKind::TooLong])
+    );
+    assert_eq!(kinds(line(8191)), (1, vec![]));
+    assert_eq!(kinds(line(8192)), (0, vec![ProblemKind::TooLong]));
+    // What is flushed goes on like any line.
+    assert_eq!(
+        kinds(line(9000) + "\n u1\nb: u2\n"),
+        (1, vec![ProblemKind::TooLong])
+    );
+    assert_eq!(
+        kinds(line(9000) + "\\\nc: u1\nb: u2\n"),
+        (1, vec![ProblemKind::TooLong])
+    );
+    // Its byte 8,192 is a blank: newaliases never ends, and nothing is read.
+    assert_eq!(
+        kinds(line(8191) + " u2\nb: u2\n"),
+        (0, vec![ProblemKind::EndlessLine])
+    );
+    assert_eq!(
+        kinds(line(8190) + "\n  u2\nb: u2\n"),
+        (0, vec![ProblemKind::EndlessLine])
+    );
+
+    let command = |length: usize| kinds(format!("a: \"|{}\"\n", "x".repeat(length - 1)));
+    assert_eq!(command(253), (1, vec![]));
+    let too_long = vec![ProblemKind::DestinationTooLong, ProblemKind::NoDestination];
+    assert_eq!(command(254), (1, too_long.clone()));
+    // Of what is far too long it reads the rest as more destinations.
+    assert_eq!(command(2000).1[..2], [too_long[0], too_long[0]]);
+    let name = |length: usize| kinds(format!("{}: u1\n", "k".repeat(length)));
+    assert_eq!(name(255), (1, vec![]));
+    assert_eq!(name(256), (0, vec![ProblemKind::TooLong]));
+}

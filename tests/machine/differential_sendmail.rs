@@ -1,9 +1,9 @@
 //! Generated aliases files, as Sendmail reads them and as we do.
 //!
-//! Order of events: each batch of files is
-//! built by `sendmail -bi -d38.12`, which tells what it stores, several in one start; then every
-//! value that was not asked about before becomes an alias of its own, and `sendmail -bv -d26.1` says
-//! to which mailer, host and user each of its destinations goes.
+//! Order of events: each batch of files is built by `sendmail -bi -d38.12`, which tells what it
+//! stores, several in one start; then every value that was not asked about before becomes an alias
+//! of its own, and `sendmail -bv -d26.1` says to which mailer, host and user each of its
+//! destinations goes.
 //!
 //! **Invariants**: no map of the machine's own is touched, and no mail is sent.
 
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use aliases::{DestinationKind, Dialect, Document, Effect, Entry};
+use aliases::{DestinationKind, Dialect, Document, Effect, Entry, ProblemKind};
 
 use self::oracle::{Built, Oracle, Recipient};
 use crate::differential::{Bounds, search};
@@ -112,8 +112,11 @@ fn difference(document: &Document, built: &Built, oracle: &Oracle) -> Option<Str
         writeln!(text, "only {who}: {}", name.escape_ascii()).unwrap();
     }
     let skipped = document.problems().iter();
-    let skipped = skipped.filter(|problem| problem.effect() == Effect::Skipped);
-    if skipped.count() != built.skipped {
+    // Of lines that begin with a blank, one after the other, it complains once.
+    let skipped = skipped.filter(|problem| {
+        problem.effect() == Effect::Skipped && problem.kind() != ProblemKind::LeadingBlank
+    });
+    if skipped.count() != built.skipped && !built.is_mute {
         let ours: Vec<_> = document
             .problems()
             .iter()
@@ -125,6 +128,10 @@ fn difference(document: &Document, built: &Built, oracle: &Oracle) -> Option<Str
             built.skipped
         )
         .unwrap();
+    }
+    let problems = &mut document.problems().iter();
+    if problems.any(|problem| problem.kind() == ProblemKind::LeadingBlank) != built.blank_first {
+        writeln!(text, "a blank first: {} for sendmail", built.blank_first).unwrap();
     }
     for entry in document.effective() {
         if let Some(value) = built.entries.get(&entry.name()) {
@@ -179,17 +186,10 @@ fn is_same(kind: &DestinationKind, recipient: &Recipient) -> bool {
         (DestinationKind::File(path), "*file*") => user == *path,
         (DestinationKind::Include(path), "*include*") => recipient.user == *path,
         // Sendmail looks local users up in lower case.
-        (DestinationKind::Address(name), "local") => {
-            without_here(&name.to_ascii_lowercase()) == user
-        }
+        (DestinationKind::Address(name), "local") => user == name.to_ascii_lowercase(),
         (DestinationKind::Address(name), "esmtp") => is_at(name, &user, &recipient.host),
         _ => false,
     }
-}
-
-/// An address without this machine's own number, which is as local as no host at all.
-fn without_here(address: &[u8]) -> &[u8] {
-    address.strip_suffix(b"@[127.0.0.1]").unwrap_or(address)
 }
 
 /// Whether an address leads to this host: it is what Sendmail will say there, or names the host

@@ -19,22 +19,28 @@ const NAMES_A_START: usize = 400;
 const MAKEMAP_TAKES: usize = 1000;
 
 /// Sendmail's words for a line that it passes over.
-const SKIPPED: [&str; 6] = [
+const SKIPPED: [&str; 5] = [
     "missing colon",
     "illegal alias name",
     "cannot alias non-local names",
     "missing value for alias",
-    "Non-continuation line starts with space",
     "alias line too long",
 ];
+
+/// Its words for an indented line without an entry above.
+const BLANK_FIRST: &str = "Non-continuation line starts with space";
 
 /// What Sendmail made of one file.
 #[derive(Debug, Default)]
 pub(super) struct Built {
     /// What is in the map.
     pub(super) entries: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// How many lines it said it passes over.
+    /// How many lines it said it passes over, but for indented ones.
     pub(super) skipped: usize,
+    /// Whether it complained of an indented line.
+    pub(super) blank_first: bool,
+    /// Whether what it said may be cut: it prints a byte 0x80 as NUL, and then nothing more.
+    pub(super) is_mute: bool,
     /// All that it said.
     pub(super) said: String,
 }
@@ -71,7 +77,9 @@ impl Oracle {
         // Every local user is there: what is asked is how addresses are read, not who is at home.
         let anyone = settings.replace("F=lsDFMAw5:/|@q", "F=lsDFMA:/|@q");
         assert_ne!(settings, anyone, "the local mailer is not as it was");
-        fs::write(scratch.join("cf"), anyone).unwrap();
+        let silent = anyone.replace("O LogLevel=9", "O LogLevel=0");
+        assert_ne!(anyone, silent, "the log is not as it was");
+        fs::write(scratch.join("cf"), silent).unwrap();
         Self {
             machine,
             scratch,
@@ -111,10 +119,11 @@ impl Oracle {
             let said = fs::read(self.scratch.join(format!("said.{}", group[0]))).unwrap();
             hear(&said, &mut built, &is_name);
         }
-        built
-            .into_iter()
-            .map(|built| built.expect("sendmail did not end"))
-            .collect()
+        let built = built.into_iter().zip(files).map(|(built, file)| Built {
+            is_mute: file.contains(&0x80),
+            ..built.expect("sendmail did not end")
+        });
+        built.collect()
     }
 
     /// Asks where these values lead, unless that is known.
@@ -184,6 +193,7 @@ fn hear(said: &[u8], built: &mut [Option<Built>], is_name: &impl Fn(usize, &[u8]
             .strip_prefix("/tmp/oracle/")
             .and_then(|rest| rest.split_once(": "));
         let Some((number, text)) = rest else { continue };
+        one.blank_first |= text.ends_with(BLANK_FIRST);
         one.skipped += usize::from(SKIPPED.iter().any(|words| text.ends_with(words)));
         writeln!(one.said, "  sendmail said: {}", text.escape_debug()).unwrap();
         if text.contains(" aliases, longest ") {

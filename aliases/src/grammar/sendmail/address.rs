@@ -2,7 +2,7 @@
 //!
 //! This is the part of the MTA's own configuration that every site has: the brackets of
 //! `Some Name <address>`, the name of a group, routes, and what `@`, `%` and `!` do. Which hosts are
-//! local is the site's: here `localhost` alone is.
+//! local is the site's: here `localhost` and the numbers of the loopback, `[127…]`, are.
 //!
 //! **Invariants**: words are taken apart and dropped, never made up.
 
@@ -126,6 +126,11 @@ fn addressee(mut words: Vec<Word>) -> Vec<Word> {
 
 /// Whether a colon is more here than the end of a group's name.
 fn keeps_colons(words: &[Word]) -> bool {
+    let colon = words.iter().position(|word| word.is(b':'));
+    let bracket = words.iter().rposition(|word| word.is(b'['));
+    if colon < bracket && colon.is_some() && words.last().is_some_and(|last| last.is(b']')) {
+        return false;
+    }
     let is_include = |words: &[Word]| {
         words[0].is(b':') && words[1].text.eq_ignore_ascii_case(b"include") && words[2].is(b':')
     };
@@ -149,7 +154,8 @@ fn place(words: Vec<Word>) -> Address {
     }
     let bang = words.iter().position(|word| word.is(b'!'));
     if let Some(bang) = bang.filter(|bang| ats == 0 && *bang > 0 && bang + 1 < words.len()) {
-        return match is_host(&words[..bang]) {
+        // To the MTA it is a name within another one.
+        return match is_host(&words[..bang]) && !words[0].is(b'[') {
             true => Address::Remote(words),
             false => Address::Refused,
         };
@@ -160,6 +166,8 @@ fn place(words: Vec<Word>) -> Address {
         .or_else(|| words.iter().rposition(|word| word.is(b'%')));
     match host {
         Some(host) => at_host(words, host),
+        // The MTA's rules for it never end.
+        None if words.len() == 1 && words[0].is(b'!') => Address::Refused,
         None => local(words),
     }
 }
@@ -169,8 +177,18 @@ fn is_forwarding(word: &Word) -> bool {
     word.is(b'@') || word.is(b'%') || word.is(b'!')
 }
 
-/// Whether these words can be the name of a host.
+/// Whether these words can be the name of a host: a number in brackets may have a port behind it.
 fn is_host(words: &[Word]) -> bool {
+    let close = words.iter().position(|word| word.is(b']'));
+    if let ([first, ..], Some(close)) = (words, close)
+        && first.is(b'[')
+    {
+        let behind = words.get(close + 1);
+        return behind.is_none_or(|word| word.is(b':') && close + 2 < words.len());
+    }
+    // Dots at the end do no harm.
+    let last = words.iter().rposition(|word| !word.is(b'.'));
+    let words = &words[..last.map_or(words.len(), |last| last + 1)];
     let is_gap = |pair: &[Word]| pair[0].is(b'.') && pair[1].is(b'.');
     words.first().is_some_and(|first| !first.is(b'.'))
         && !words.iter().any(|word| word.is(b':'))
@@ -183,10 +201,14 @@ fn at_host(mut words: Vec<Word>, at: usize) -> Address {
     if at == 0 && host.is_empty() {
         return Address::Nobody;
     }
-    if at == 0 || !is_host(host) {
+    let is_here = match host {
+        [word] => word.text.eq_ignore_ascii_case(b"localhost"),
+        [open, number, ..] => open.is(b'[') && number.text == b"127",
+        [] => false,
+    };
+    if at == 0 || !(is_here || is_host(host)) {
         return Address::Refused;
     }
-    let is_here = matches!(host, [word] if word.text.eq_ignore_ascii_case(b"localhost"));
     if !is_here {
         return Address::Remote(words);
     }

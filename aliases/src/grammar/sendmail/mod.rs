@@ -136,7 +136,10 @@ impl Reading {
 fn meaning(words: Vec<words::Word>) -> Option<DestinationKind> {
     match address(words) {
         Address::Local(words) if has_control(&address::joined(&words, b'.')) => None,
-        Address::Local(words) => Some(destination(&words)),
+        Address::Local(words) => match destination(&words) {
+            DestinationKind::Include(path) if has_control(&path) => None,
+            kind => Some(kind),
+        },
         Address::Remote(words) => {
             let text = address::joined(&words, b'.');
             (!has_control(&text)).then(|| DestinationKind::Address(address::unquoted(&text)))
