@@ -8,6 +8,9 @@ mod records;
 /// Real alias text of every era and list manager.
 mod managers;
 
+/// Random mixtures of all of these come back byte for byte.
+mod identity;
+
 /// What cannot be served is left and named.
 mod left;
 
