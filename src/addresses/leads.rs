@@ -134,7 +134,7 @@ impl Trees<'_> {
             let name = directory.file_name();
             name.is_some_and(|name| name == "smrsh" || name == "sm.bin")
         });
-        let directory = self.site.config.smrsh.as_deref().or(by_path)?;
+        let directory = self.smrsh.as_deref().or(by_path)?;
         Some(directory.join(self.site.config.program.file_name()?))
     }
 
@@ -190,7 +190,7 @@ impl Trees<'_> {
 
     /// Whether a path in a command leads where the profile's does.
     fn is_same(&self, named: &Path, known: &Path) -> bool {
-        if let Some(directory) = &self.site.config.smrsh
+        if let Some(directory) = &self.smrsh
             && let Some(last) = named.file_name()
         {
             let link = directory.join(last);

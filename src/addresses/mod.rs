@@ -34,6 +34,7 @@ mod reserved;
 pub mod rights;
 mod sentinel;
 mod show;
+pub mod smrsh;
 mod stays;
 mod sync;
 mod trace;

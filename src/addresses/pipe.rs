@@ -4,8 +4,10 @@
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use super::leads::{Forms, Places};
+use super::smrsh;
 use crate::config::is_plain;
 use crate::list::{ListName, Verb};
 use crate::parity::{FutureState, Parity, Role};
@@ -32,6 +34,8 @@ pub struct Trees<'a> {
     pub(super) forms: Forms,
     /// Where paths lead.
     pub(super) places: Places,
+    /// The directory of smrsh, if the MTA runs programs through that.
+    pub(super) smrsh: Option<PathBuf>,
 }
 
 /// Why a pipe to us cannot be written.
@@ -79,6 +83,7 @@ impl<'a> Trees<'a> {
             forms: Forms::of(&site.config.trees, &profiles),
             profiles,
             places: Places::default(),
+            smrsh: smrsh::directory(site),
         }
     }
 

@@ -8,14 +8,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::addresses::smrsh::{CONFIGURATION, links, restricted};
 use crate::config::Mta;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 use crate::site::Site;
-
-/// Where Sendmail reads what it is.
-const CONFIGURATION: &str = "/etc/mail/sendmail.cf";
-/// Where Debian's and most other smrsh look; it is compiled in.
-const LINKS: &str = "/etc/mail/smrsh";
 
 pub(super) fn look(site: &Site, findings: &mut Vec<Finding>) {
     if site.config.mta != Mta::Sendmail {
@@ -24,7 +20,7 @@ pub(super) fn look(site: &Site, findings: &mut Vec<Finding>) {
     findings.extend(judge(
         &site.config.program,
         Path::new(CONFIGURATION),
-        Path::new(LINKS),
+        &links(site),
     ));
 }
 
@@ -59,29 +55,6 @@ fn judge(program: &Path, configuration: &Path, links: &Path) -> Option<Finding> 
         "every message to a list bounces at once (status 69)",
         Mend::Type(format!("ln -sfn {} {}", shown(program), shown(&link))),
     ))
-}
-
-/// The line, from 1, of the mailer of programs, if that is the restricted shell.
-fn restricted(text: &str) -> Option<usize> {
-    let mut mailer = None;
-    for (n, line) in text.lines().enumerate() {
-        let goes_on = line.starts_with([' ', '\t']);
-        if !goes_on {
-            mailer = line.starts_with("Mprog,").then_some(n + 1);
-        }
-        let path = line
-            .split([',', ' ', '\t'])
-            .find_map(|word| word.strip_prefix("P="));
-        if mailer.is_some()
-            && let Some(path) = path
-        {
-            let is_smrsh = Path::new(path)
-                .file_name()
-                .is_some_and(|name| name == "smrsh");
-            return mailer.filter(|_| is_smrsh);
-        }
-    }
-    None
 }
 
 /// Both are paths that need no quotes: site.toml's `program` has none but plain bytes.
