@@ -197,7 +197,10 @@ fn is_same(kind: &DestinationKind, recipient: &Recipient) -> bool {
 fn is_at(address: &[u8], user: &[u8], host: &[u8]) -> bool {
     let host = unquoted(host.strip_suffix(b".uucp.").unwrap_or(host));
     let lower = address.to_ascii_lowercase();
-    let bare = |text: &[u8]| text.strip_suffix(b".").unwrap_or(text).to_vec();
+    let bare = |text: &[u8]| {
+        let end = text.iter().rposition(|byte| *byte != b'.');
+        text[..end.map_or(0, |end| end + 1)].to_vec()
+    };
     bare(address) == bare(user)
         || (address.iter().any(|byte| matches!(byte, b'%' | b'!'))
             && (host.is_empty() || lower.windows(host.len()).any(|part| part == host)))

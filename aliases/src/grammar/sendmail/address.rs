@@ -235,7 +235,20 @@ fn local(words: Vec<Word>) -> Address {
     if bare.iter().any(is_forwarding) {
         return address(bare);
     }
-    Address::Local(bare)
+    Address::Local(without_brackets(bare))
+}
+
+/// The words without the pairs of brackets that came to light with them.
+fn without_brackets(mut words: Vec<Word>) -> Vec<Word> {
+    while let Some(open) = words.iter().position(|word| word.is(b'<')) {
+        let mut behind = words.iter().skip(open + 2);
+        let Some(close) = behind.position(|word| word.is(b'>')) else {
+            break;
+        };
+        words.remove(open + 2 + close);
+        words.remove(open);
+    }
+    words
 }
 
 /// The inside of a quoted word; none if it would not be one word without its quotes.
