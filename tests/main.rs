@@ -44,6 +44,9 @@ mod sync;
 /// every command one that ours do.
 mod units;
 
+/// mm-aliases virtual: lists of domains for Postfix' virtual_alias_maps.
+mod domains;
+
 /// The six states of an address, for every verb: what sync does with it and what is left.
 mod states;
 

@@ -21,7 +21,7 @@ use super::found::Found;
 use super::pipe::Trees;
 use super::plan::Plan;
 use super::typed::{on_site, typed};
-use super::{lint, rights, show, trace};
+use super::{lint, rights, show, trace, virtual_map};
 use crate::finding::Report;
 use crate::list::{BadName, ListName};
 use crate::parity::Parity;
@@ -127,6 +127,10 @@ fn on(site: &Site, act: &Act) -> Result<Said, Failure> {
         Act::Unadopt(asked) => turn(site, asked, false),
         Act::Sync(asked) => sync(site, asked),
         Act::Diff => diff(site),
+        Act::Virtual(asked) => Ok(Said {
+            out: virtual_map::shown(site, asked.output.as_deref())?,
+            ..Said::default()
+        }),
         Act::Check(asked) => check(site, asked),
         Act::Trace { address, format } => trace(site, address, *format),
         Act::Deliver(asked) => deliver(site, asked),

@@ -48,6 +48,13 @@ pub(super) enum Act {
     Sync(Sync),
     /// Print what sync would change
     Diff,
+    /// Print the map that leads LIST@DOMAIN to the aliases, for Postfix' virtual_alias_maps
+    ///
+    /// One line an address of every list that is known, in each `domain` of the trees in use;
+    /// only where the alias has an entry. The right side is a local name: Postfix adds
+    /// $myorigin, which must be in mydestination. The domain itself stands in
+    /// virtual_alias_domains.
+    Virtual(VirtualMap),
     /// Look for trouble; silent when all is well (Nagios statuses)
     Check(Check),
     /// Tell the whole way of an address, from alias to argv, and why
@@ -132,6 +139,16 @@ pub(super) struct Dry {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct VirtualMap {
+    /// Replace this file by it, and the maps that virtual_alias_maps has of it
+    ///
+    /// Each map is built beside by postmap, asked for every key, and moved into place; nothing
+    /// is reloaded. A file that something else made is refused.
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Check {
     /// The form of what is found
     #[arg(long, value_enum, default_value_t = finding::Format::Text)]
@@ -211,6 +228,7 @@ impl Act {
             Act::Unadopt(_) => "unadopt",
             Act::Sync(_) => "sync",
             Act::Diff => "diff",
+            Act::Virtual(_) => "virtual",
             Act::Check(_) => "check",
             Act::Trace { .. } => "trace",
             Act::Show { .. } => "show",

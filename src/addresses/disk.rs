@@ -73,6 +73,15 @@ pub(super) fn publish(
         .map_err(|error| unpublished(path, &error))
 }
 
+/// Replaces what was read by `text`, and nothing else.
+///
+/// # Errors
+/// As [`publish`].
+pub(super) fn replace(original: &Original, path: &Path, text: &[u8]) -> Result<(), AddressError> {
+    let replaced = aliases::replace(original, text);
+    replaced.map(drop).map_err(|error| said(path, &error))
+}
+
 /// Builds the MTA's database of this file anew from the text as it stands.
 ///
 /// # Errors

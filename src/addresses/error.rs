@@ -28,6 +28,8 @@ pub enum AddressError {
     CannotEnumerate(String),
     /// Lists seem to be gone, and nothing says that their data are all there.
     NoSentinel(PathBuf),
+    /// Neither a tree nor a list has a domain: the path of site.toml.
+    NoDomain(PathBuf),
     /// No list of these names is known.
     Unknown(Vec<ListName>, Vec<ListName>),
     /// The delivering users could not run what would be written.
@@ -75,6 +77,12 @@ impl fmt::Display for AddressError {
                 f,
                 "lists seem to be gone, and {path:?} is not there: are the lists' data mounted?"
             ),
+            AddressError::NoDomain(path) => {
+                write!(
+                    f,
+                    "no tree in use has a domain in {path:?}, and no list is named with one"
+                )
+            }
             AddressError::Unknown(lists, _) => write!(f, "no such list: {}", some_of(lists)),
             AddressError::Denied(reasons) => write!(
                 f,
@@ -134,6 +142,9 @@ impl AddressError {
             AddressError::NoSentinel(path) => vec![format!(
                 "if they are, and those lists are gone for good: touch {}",
                 super::typed::quoted(&path.to_string_lossy())
+            )],
+            AddressError::NoDomain(path) => vec![format!(
+                "set `domain` of the tree in {path:?}; lists without a domain need no such map"
             )],
             AddressError::Unknown(_, near) if !near.is_empty() => {
                 vec![format!("did you mean {}?", some_of(near))]
