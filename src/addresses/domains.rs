@@ -33,7 +33,7 @@ impl Map {
     /// # Errors
     /// `CannotEnumerate`; `NoDomain` if no list has one.
     pub(super) fn of(view: &View<'_>) -> Result<Map, AddressError> {
-        if let Err(error) = &view.known().enumerated {
+        if let Err(error) = view.enumerated() {
             return Err(AddressError::CannotEnumerate(error.to_string()));
         }
         let of_trees: BTreeSet<&str> = view
@@ -46,7 +46,7 @@ impl Map {
             left: Vec::new(),
         };
         let mut has_domain = !of_trees.is_empty();
-        for row in view.rows(&view.known().lists) {
+        for row in view.rows(view.known()) {
             let name = &row.wanted.name;
             let domains = domains(&row.wanted.list, &of_trees);
             has_domain |= !domains.is_empty();
