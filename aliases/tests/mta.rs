@@ -211,6 +211,32 @@ fn a_builder_that_fails_changes_nothing() {
 }
 
 #[test]
+fn a_builder_that_does_not_end_is_killed_and_changes_nothing() {
+    let mut site = Site::with_map("slow");
+    let tools = site.root.join("tools");
+    let script = format!(
+        "#!/bin/sh\necho $$ > {0}/pid\necho half > \"${{1#*:}}.db\"\nexec sleep 300\n",
+        tools.display()
+    );
+    fs::write(tools.join("postalias"), script).unwrap();
+    let limit = std::time::Duration::from_millis(500);
+    site.mta = Mta::Postfix(Postfix::with_tools(&tools).within(limit));
+    let error = site.publish().unwrap_err();
+    let PublishError::Refused(aliases::Cause::Mta(MtaError::Slow { program, .. })) = &error else {
+        unreachable!("{error}");
+    };
+    assert!(program.ends_with("postalias"));
+    assert!(
+        error.to_string().contains("after 0.5 s and was killed"),
+        "{error}"
+    );
+    let builder = fs::read_to_string(tools.join("pid")).unwrap();
+    let process = Path::new("/proc").join(builder.trim());
+    assert!(!process.exists(), "the builder lives");
+    site.expect(OLD, Some(OLD_MAP));
+}
+
+#[test]
 fn a_map_that_would_be_wrong_never_stands() {
     let site = Site::with_map("wrong");
     for wrong in [
@@ -337,6 +363,7 @@ fn maps_are_found_by_their_text_whatever_they_are_called() {
         "hash\nhash:FILE\nhash:FILE\n",
         "hash\nFILE\n\n",
         "btree\n\nproxy:FILE\n",
+        "hash\nunionmap:{hash:FILE, nis:mail.aliases}\n\n",
         "lmdb\nnis:mail.aliases proxy:hash:FILE\n\n",
     ] {
         let site = Site::new("found", configured);
@@ -348,6 +375,8 @@ fn maps_are_found_by_their_text_whatever_they_are_called() {
 fn a_file_without_a_map_that_can_be_built_is_refused() {
     for (configured, others) in [
         ("hash\nhash:/etc/other\n\n", vec![]),
+        // Two of one file, one of which would go on saying what the old text said.
+        ("hash\nhash:FILE dbm:FILE\n\n", vec!["dbm:"]),
         ("hash\ntexthash:FILE\n\n", vec!["texthash:"]),
     ] {
         let site = Site::new("nomap", configured);

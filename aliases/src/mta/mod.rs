@@ -2,13 +2,15 @@
 //!
 //! Order of events of [`Mta::publish`]: find which maps belong to the file; write the new text under
 //! a temporary name; build each map beside its old one and read the expected names back from it;
-//! exchange the text; move each map into place; read the names back once more; remove what is old.
-//! If anything is wrong after the text stands, the maps go back, then the text.
+//! exchange the text; move each map into place; tell a running MTA that holds what it read; read the
+//! names back once more; remove what is old. If anything is wrong after the text stands, the maps go
+//! back, then the text, and who was told is told again. Where the MTA reads the text itself there is
+//! nothing to build or move: its own program judges a copy of the text before that stands.
 //!
 //! **Invariants**: no map is ever built in place: a builder that is killed half way leaves an empty
 //! one, and all mail to its names bounces. No map stands that was not asked for the expected names
-//! first. A new map belongs to whom the old one belonged to: the MTA runs pipes as the map's owner.
-//! The tools get an environment of two variables and no shell.
+//! first. A new map belongs to whom the old one belonged to: Postfix runs pipes as the map's owner.
+//! The tools get an environment of two variables, no shell, and 10 minutes.
 //!
 //! Two files cannot change in one instant. TEXT FIRST, THEN MAP: the MTA reads the map alone, so until
 //! the map is moved, mail goes where it went before, whatever the text says. This is why the old
@@ -17,8 +19,9 @@
 //! | killed | text | map | mail | mended by |
 //! |---|---|---|---|---|
 //! | before the text is exchanged | old | old | as before | the next run removes the temporary files |
-//! | before the (first) map is moved | new | old | as before | `verify` says `Stale` or `Wrong`; [`Mta::rebuild`] |
+//! | before the (first) map is moved | new | old | as before; Exim: as wanted | `verify` says `Stale` or `Wrong`; [`Mta::rebuild`] |
 //! | between two maps | new | one new, one old | by either, both deliver | the same |
+//! | before OpenSMTPD was told | new | new | as before, until it is told or starts | `verify` says `Untold`: the copy beside is the sign; [`Mta::rebuild`] |
 //! | before the end | new | new | as wanted | the next run removes the temporary files |
 //! | while both are put back | new, then old | old | as before | the first: as in line two |
 
