@@ -139,7 +139,10 @@ impl Document {
             [] | [.., b'\n'] => b"",
             text => self.missing_ending(text),
         };
-        if !self.stays_apart(&[line_above, ending].concat(), &raw, next) {
+        let ended = [line_above, ending].concat();
+        // An open quote in a name takes the blanks at the file's end in, and a newline ends them.
+        let renamed = name_of(&ended, self.dialect) != name_of(line_above, self.dialect);
+        if renamed || !self.stays_apart(&ended, &raw, next) {
             return Err(EditError::NotOneEntry);
         }
         self.end_line_above(above);

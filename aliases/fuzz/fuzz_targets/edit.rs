@@ -1,0 +1,9 @@
+//! libFuzzer's way to `targets::edit`: `cargo +nightly fuzz run edit` in `aliases/`.
+
+#![no_main]
+
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "the other target's half")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::edit(bytes));
