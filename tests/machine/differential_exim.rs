@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aliases::{DestinationKind, Dialect, Document};
+use aliases::{Destination, DestinationKind, Dialect, Document};
 
 use crate::differential::{Bounds, search};
 use crate::reading;
@@ -221,24 +221,9 @@ fn ours(document: &Document, file: &[u8], name: &[u8], domain: &str) -> (Told, V
             }
             DestinationKind::File(text) | DestinationKind::Address(text) => text.clone(),
         };
-        let text = text.escape_ascii().to_string();
-        let is_local = matches!(
-            one.kind(),
-            DestinationKind::Include(_) | DestinationKind::Address(_)
-        ) && !has_domain(&text);
-        let own = one.text().trim_ascii_start();
-        let own = own.strip_prefix(b"\"").unwrap_or(own).trim_ascii_start();
-        let of = if own.starts_with(b"\\") { domain } else { HOST };
-        generated.push(if is_local {
-            format!("{text}@{of}")
-        } else {
-            text.clone()
-        });
-        here.push(if is_local {
-            format!("{text}@{HOST}")
-        } else {
-            text
-        });
+        let (own, other) = qualified(one, &text.escape_ascii().to_string(), domain);
+        generated.push(own);
+        here.push(other);
     }
     if includes {
         return (Told::Deferred("included file".to_owned()), Vec::new());
@@ -246,6 +231,28 @@ fn ours(document: &Document, file: &[u8], name: &[u8], domain: &str) -> (Told, V
     generated.sort();
     here.sort();
     (Told::Generated(generated), vec![Told::Generated(here)])
+}
+
+/// A destination as Exim has it for somebody at this domain: a name alone gets the machine's own
+/// domain, `\name` that of the mail, and, where Exim does not take that for one, its own.
+fn qualified(one: &Destination<'_>, text: &str, domain: &str) -> (String, String) {
+    let is_local = matches!(
+        one.kind(),
+        DestinationKind::Include(_) | DestinationKind::Address(_)
+    ) && !has_domain(text);
+    if !is_local {
+        return (text.to_owned(), text.to_owned());
+    }
+    let own = one.text().trim_ascii_start();
+    let own = own.strip_prefix(b"\"").unwrap_or(own).trim_ascii_start();
+    let of_machine = format!("{text}@{HOST}");
+    let of_mail = match own.strip_prefix(b"\\") {
+        // A backslash before the `@` that was put there hides it: a domain is put there again.
+        Some(_) if text.ends_with('\\') => format!("{text}@{domain}@{HOST}"),
+        Some(_) => format!("{text}@{domain}"),
+        None => of_machine.clone(),
+    };
+    (of_mail, of_machine)
 }
 
 /// Whether an address, escaped, has an `@` that is neither quoted nor behind a backslash.
@@ -266,6 +273,8 @@ fn differs(n: usize, file: &[u8], told: &[(Vec<u8>, Told)]) -> Option<String> {
             (Told::Deferred(why), Told::Deferred(error)) => {
                 why != "included file" || error.contains("included file")
             }
+            // What cannot be included before `:blackhole:` and its like; we do not open it.
+            (Told::Verdict(_), Told::Deferred(error)) => error.contains("included file"),
             _ => ours == *theirs || others.contains(theirs),
         };
         if !same {
