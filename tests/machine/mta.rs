@@ -169,3 +169,47 @@ fn mta_opensmtpd_file_follows_lists_from_tree_to_tree() {
 fn mta_opensmtpd_db_follows_lists_from_tree_to_tree() {
     moves(&OpenSmtpd { table: "db" });
 }
+
+/// Sendmail with FEATURE(smrsh): the directory of a command counts for nothing, and what has
+/// no link bounces.
+#[test]
+fn mta_sendmail_with_smrsh_needs_a_link() {
+    let machine = Machine::with(&Sendmail, &LISTS);
+    let settings = machine.path("/etc/mail/sendmail.cf");
+    let text = fs::read_to_string(&settings).unwrap();
+    let restricted = text
+        .replace("P=/bin/sh, F=lsD", "P=/usr/libexec/sendmail/smrsh, F=lsD")
+        .replace("A=sh -c $u", "A=smrsh -c $u");
+    assert_ne!(text, restricted, "Debian's sendmail.cf is another one now");
+    fs::write(&settings, restricted).unwrap();
+    let pid = machine.expect("head -n 1 /run/sendmail/mta/sendmail.pid");
+    machine.expect(&format!("kill {}", pid.trim_end()));
+    machine.expect("/usr/libexec/sendmail/sendmail -Am -L sm-mta -bd");
+    machine.expect(&format!("ln -s {DIRECT} /etc/mail/smrsh/mailman"));
+    machine.expect("mm-parity init --current a");
+    let (_, got) = machine.send_and_take("toylist", &message("direct"));
+    assert_eq!(got.argv, ["/etc/mail/smrsh/mailman", "post", "toylist"]);
+
+    println!("| ==== without a link nothing is adopted");
+    let aliases = fs::read(machine.path("/etc/aliases")).unwrap();
+    let output = machine.run("mm-aliases adopt");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    assert!(
+        said.contains("ln -s"),
+        "it does not say what to type: {said}"
+    );
+    assert_eq!(fs::read(machine.path("/etc/aliases")).unwrap(), aliases);
+
+    machine.expect(&format!("ln -s {DELIVER} /etc/mail/smrsh/mm-deliver"));
+    machine.expect("mm-aliases adopt");
+    check(&machine, "adopted", DELIVER, "a");
+    machine.expect("mm-parity upgrade toylist");
+    check(&machine, "upgraded", DELIVER, "b");
+    machine.expect("rm /etc/mail/smrsh/mm-deliver");
+    let output = machine.run("mm-parity check");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("smrsh"), "{said}");
+    machine.expect_no_bounce();
+}
