@@ -37,6 +37,9 @@ mod status;
 /// mm-aliases adopt and unadopt: entries are turned, and come back as they were.
 mod adopt;
 
+/// How often a command opens the alias file.
+mod readings;
+
 /// mm-aliases sync, diff and check: what lists lack is added, nothing of others is touched.
 mod sync;
 

@@ -184,6 +184,11 @@ impl Found {
         self.entry(place)?.plain_pipe()
     }
 
+    /// Whether an entry, if there is one, may read destinations from a file.
+    pub(super) fn may_include(&self, place: Option<Place>) -> bool {
+        place.is_some_and(|place| self.plain_pipe(place).is_none())
+    }
+
     /// The destinations of an entry, in the order of the file.
     pub(super) fn destinations(&self, place: Place) -> Vec<Means> {
         self.entry(place)

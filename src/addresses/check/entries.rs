@@ -32,6 +32,9 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
     let mut groups: BTreeMap<Group, Vec<Spot>> = BTreeMap::new();
     let last = sync::last_entries(&view.trees, view.found, &rows);
     for row in &rows {
+        if row.state == State::Ok && !view.found.may_include(row.place) {
+            continue;
+        }
         let name = &row.wanted.name;
         let spots: Vec<Spot> = match (&row.state, row.place) {
             (State::Double(places), _) => places.iter().map(|&p| spot(view, p, name)).collect(),
