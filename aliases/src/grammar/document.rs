@@ -38,6 +38,8 @@ pub struct Document {
     problems: Vec<Problem>,
     pub(crate) names: OnceLock<Names>,
     pub(crate) lines_shifted: bool,
+    /// The line of each chunk after such a shift, counted once for all that ask.
+    pub(crate) lines: OnceLock<Box<[usize]>>,
 }
 
 impl Document {
@@ -61,6 +63,7 @@ impl Document {
             problems,
             names: OnceLock::new(),
             lines_shifted: false,
+            lines: OnceLock::new(),
         }
     }
 
@@ -100,7 +103,7 @@ impl Document {
     }
 
     /// One entry; none if it was removed. Costs the same in any file, unless an edit has changed
-    /// the number of lines, which are then counted again.
+    /// the number of lines, which are then counted again, once until the next edit.
     pub fn entry(&self, id: EntryId) -> Option<Entry<'_>> {
         if !self.stands(id.0) {
             return None;
@@ -262,8 +265,16 @@ impl Document {
     }
 
     fn line_now(&self, wanted: usize) -> usize {
-        let above = self.order().take_while(|index| *index != wanted);
-        1 + above.map(|index| newlines(self.text(index))).sum::<usize>()
+        let lines = self.lines.get_or_init(|| {
+            let mut lines = vec![0; self.chunks.len()];
+            let mut line = 1;
+            for index in self.order() {
+                lines[index] = line;
+                line += newlines(self.text(index));
+            }
+            lines.into()
+        });
+        lines.get(wanted).copied().unwrap_or(0)
     }
 
     fn index(&self) -> Names {

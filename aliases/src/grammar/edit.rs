@@ -148,6 +148,7 @@ impl Document {
         self.end_line_above(above);
         let index = self.chunks.insert(above, &raw);
         self.lines_shifted = true;
+        self.lines = OnceLock::new();
         let name = self.name(EntryId(index));
         if let Some(names) = self.names.get_mut() {
             names.add(index, &name);
@@ -196,6 +197,7 @@ impl Document {
 
     fn set_text(&mut self, index: usize, bytes: &[u8]) {
         self.lines_shifted |= newlines(self.text(index)) != newlines(bytes);
+        self.lines = OnceLock::new();
         self.chunks.set_text(index, &[bytes]);
     }
 
