@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::print_stdout, reason = "the evidence is printed")]
 
+/// Readers of aliases that ask without a pause.
+mod readers;
 /// The machine: mounted, started, stopped, asked what arrived.
 mod rig;
 /// A client of a few lines, for the bytes that ready-made ones would mend.
@@ -20,6 +22,8 @@ mod maps;
 
 /// Odd files and disks, and another editor.
 mod files;
+/// A large file rewritten while it is read without a pause.
+mod fire;
 
 /// A writer that dies, and system calls that fail.
 mod crash;

@@ -6,6 +6,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use crate::readers::OnDrop;
 use crate::rig::{HOST, Machine, VERBS, sender};
 
 const LISTS: [&str; 3] = ["quietlist", "reallist1", "toylist"];
@@ -438,13 +439,5 @@ fn keep_sending(
         let to = format!("{address}@{HOST}");
         client.send(&sender(), &to, &message).unwrap();
         sent.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-struct OnDrop<'a>(&'a AtomicBool);
-
-impl Drop for OnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -3,12 +3,17 @@
 # and dev, and keeps it up. Run by rig.rs as the first process of a new mount and PID
 # namespace: when it ends, so does all that ran in the machine, and no mount is left.
 #
-# usage: up.sh BASE RUN
+# usage: up.sh BASE RUN [SIZE]        (SIZE: /etc is a copy on a file system of this size)
 set -eu
 base=$1 run=$2
 mount --bind "$base" "$run/root"
 mount -o remount,bind,ro "$run/root"
-mount --bind "$run/etc" "$run/root/etc"
+if [ $# -gt 2 ]; then
+    mount -t tmpfs -o "size=$3,mode=0755" tmpfs "$run/root/etc"
+    cp -a "$run/etc/." "$run/root/etc"
+else
+    mount --bind "$run/etc" "$run/root/etc"
+fi
 mount --bind "$run/run" "$run/root/run"
 mount --bind "$run/var" "$run/root/var"
 mount --bind "$run/srv" "$run/root/srv"

@@ -1,5 +1,6 @@
 //! What one MTA must tell of itself, so that the rest of the rig need not know it.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
 
@@ -48,6 +49,14 @@ pub(crate) trait Agent: Debug + Sync {
     /// it has one.
     fn look_up(&self, machine: &Machine, name: &str) -> Answer;
 
+    /// Whether [`Agent::look_up`] is a process of its own.
+    fn has_tool(&self) -> bool {
+        true
+    }
+
+    /// All names of its database, as its own tool prints them; none if it has no such tool.
+    fn names(&self, machine: &Machine) -> Option<BTreeSet<String>>;
+
     /// Whether it puts a From_ line before a message.
     fn has_from_line(&self) -> bool {
         true
@@ -71,6 +80,14 @@ pub(crate) enum Event {
     Deferred,
     /// It went back.
     Bounced,
+}
+
+/// The first word of each line of a dump, without a colon behind it.
+pub(super) fn first_words(dump: &str) -> BTreeSet<String> {
+    let words = dump
+        .lines()
+        .filter_map(|line| line.split([':', ' ', '\t']).next());
+    words.map(str::to_owned).collect()
 }
 
 /// What an MTA says of a local part.

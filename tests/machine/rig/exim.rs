@@ -1,5 +1,6 @@
 //! Exim: its port, how its log tells of a delivery, its queue. It reads the alias text itself.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::agent::{Agent, Answer, Event};
@@ -79,6 +80,11 @@ impl Agent for Exim {
             Some(2) => Answer::Missing(said),
             _ => Answer::Trouble(said),
         }
+    }
+
+    /// The text is all it has.
+    fn names(&self, _: &Machine) -> Option<BTreeSet<String>> {
+        None
     }
 
     fn fields(&self) -> &'static [&'static str] {

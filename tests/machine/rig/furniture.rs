@@ -55,8 +55,14 @@ pub(super) fn install(run: &Path, agent: &dyn Agent, lists: &[&str]) {
     let user = account(run, agent.user()).0;
     let programs = [
         (deliver_program(), "mm-deliver"),
-        (env!("CARGO_BIN_EXE_mm-parity").into(), "mm-parity"),
-        (env!("CARGO_BIN_EXE_mm-aliases").into(), "mm-aliases"),
+        (
+            admin_program("mm-parity", env!("CARGO_BIN_EXE_mm-parity")),
+            "mm-parity",
+        ),
+        (
+            admin_program("mm-aliases", env!("CARGO_BIN_EXE_mm-aliases")),
+            "mm-aliases",
+        ),
     ];
     for (from, name) in programs {
         put(
@@ -109,6 +115,15 @@ fn put(path: &Path, bytes: &[u8], mode: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
     set_mode(path, mode);
+}
+
+/// A program of the admin's as it is released, where `tests/run` built it so; else as cargo
+/// built it for this test.
+fn admin_program(name: &str, built: &str) -> PathBuf {
+    match std::env::var_os("MM_RELEASE_DIR") {
+        Some(directory) => PathBuf::from(directory).join(name),
+        None => built.into(),
+    }
 }
 
 /// mm-deliver as it is shipped, where `tests/run` built it; else as cargo built it.

@@ -67,6 +67,16 @@ impl Machine {
 
     /// As [`Machine::new`], with this MTA.
     pub(crate) fn with(agent: &'static dyn Agent, lists: &[&str]) -> Machine {
+        Machine::on(agent, lists, None)
+    }
+
+    /// As [`Machine::with`], with a file system for /etc that can be filled: `size` as in
+    /// mount's tmpfs. Its files are reached by [`Machine::inside`] alone.
+    pub(crate) fn with_small_etc(agent: &'static dyn Agent, lists: &[&str], size: &str) -> Machine {
+        Machine::on(agent, lists, Some(size))
+    }
+
+    fn on(agent: &'static dyn Agent, lists: &[&str], size: Option<&str>) -> Machine {
         // libtest has begun a line with the test's name.
         println!();
         let base = namespace::base(agent.name());
@@ -74,7 +84,7 @@ impl Machine {
         let port = namespace::free_port();
         furniture::install(&run, agent, lists);
         agent.configure(&run, port);
-        let (namespace, first) = namespace::enter(&base, &run);
+        let (namespace, first) = namespace::enter(&base, &run, size);
         let machine = Machine {
             agent,
             namespace,
@@ -134,6 +144,11 @@ impl Machine {
             Some(rest) => self.run.join("programs").join(rest.trim_start_matches('/')),
             None => self.run.join(rest),
         }
+    }
+
+    /// A path of the machine as its own processes see it, whatever is mounted there.
+    pub(crate) fn inside(&self, inside: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{inside}", self.first))
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) {

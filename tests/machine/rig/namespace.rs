@@ -51,15 +51,16 @@ pub(super) fn lay_out(base: &Path) -> PathBuf {
     run
 }
 
-/// Brings the machine up; returns what holds it, and the id of its first process as seen
+/// Brings the machine up, with an /etc of this size if one is given; returns what holds it, and the id of its first process as seen
 /// from outside.
-pub(super) fn enter(base: &Path, run: &Path) -> (Child, u32) {
+pub(super) fn enter(base: &Path, run: &Path, size: Option<&str>) -> (Child, u32) {
     // The namespace ends with this thread, whatever ends it.
     let mut namespace = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "unshare", "--mount", "--pid"])
         .args(["--propagation", "private", "--fork", "--kill-child=KILL"])
         .arg(source("up.sh"))
         .args([base, run])
+        .args(size)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

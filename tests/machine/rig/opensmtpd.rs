@@ -1,9 +1,10 @@
 //! OpenSMTPD: its port and table, how its log tells of a delivery, its queue.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::agent::{Agent, Answer, Event};
+use super::agent::{Agent, Answer, Event, first_words};
 use super::{HOST, Machine, text};
 
 /// OpenSMTPD with one type of table.
@@ -90,6 +91,20 @@ impl Agent for OpenSmtpd {
             550 => Answer::Missing(said),
             _ => Answer::Trouble(said),
         }
+    }
+
+    fn has_tool(&self) -> bool {
+        false
+    }
+
+    fn names(&self, machine: &Machine) -> Option<BTreeSet<String>> {
+        if self.table != "db" {
+            return None;
+        }
+        let line = "makemap -U /etc/aliases.db";
+        let output = machine.command(line).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+        Some(first_words(&text(&output.stdout)))
     }
 
     fn has_from_line(&self) -> bool {

@@ -1,9 +1,10 @@
 //! Postfix: its listener, how its log tells of a delivery, its queue.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::agent::{Agent, Answer, Event};
+use super::agent::{Agent, Answer, Event, first_words};
 use super::{Machine, text};
 
 /// Postfix with one type of map.
@@ -93,6 +94,20 @@ impl Agent for Postfix {
             Some(1) if said.is_empty() => Answer::Missing(String::new()),
             _ => Answer::Trouble(said),
         }
+    }
+
+    fn names(&self, machine: &Machine) -> Option<BTreeSet<String>> {
+        // "sequence operation is not supported".
+        if self.kind == "cdb" {
+            return None;
+        }
+        let line = format!("postalias -s {}:/etc/aliases", self.kind);
+        let output = machine.command(&line).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+        let mut names = first_words(&text(&output.stdout));
+        // When and where the map was made, and the mark that it is whole.
+        names.retain(|name| !name.starts_with("YP_") && name != "@");
+        Some(names)
     }
 
     fn fields(&self) -> &'static [&'static str] {

@@ -1,10 +1,11 @@
 //! Sendmail: its port, its syslogd, how its log tells of a delivery, its queue.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::agent::{Agent, Answer, Event};
+use super::agent::{Agent, Answer, Event, first_words};
 use super::{HOST, Machine, PATIENCE, text};
 
 /// The program itself: `/usr/sbin/sendmail` is Debian's choice of an MTA.
@@ -99,6 +100,16 @@ impl Agent for Sendmail {
         } else {
             Answer::Trouble(said)
         }
+    }
+
+    fn names(&self, machine: &Machine) -> Option<BTreeSet<String>> {
+        let line = "makemap -u hash /etc/mail/aliases";
+        let output = machine.command(line).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+        let mut names = first_words(&text(&output.stdout));
+        // The mark that it is whole.
+        names.remove("@");
+        Some(names)
     }
 
     fn fields(&self) -> &'static [&'static str] {

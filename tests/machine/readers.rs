@@ -1,0 +1,175 @@
+//! Readers of an MTA's aliases that ask without a pause while something else happens.
+//!
+//! One asks the running daemon, one asks by a new process for each name. Between two look-ups
+//! each also asks for nothing (a new connection; a process that does nothing): how long that took tells
+//! what of a wait was the machine's, and not the look-up's.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::rig::{Answer, HOST, Machine};
+
+/// Look-ups in one connection; MTAs count what comes in one.
+const IN_ONE_CONNECTION: usize = 10;
+/// Failures that are kept; the first ones say enough.
+const MOST_FAILURES: usize = 5;
+
+/// What one reader has seen.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    pub(crate) name: &'static str,
+    pub(crate) asked: usize,
+    /// How many look-ups did not find their name.
+    pub(crate) failed: usize,
+    /// What was said to the first of those.
+    pub(crate) failures: Vec<String>,
+    pub(crate) longest: Duration,
+    /// How long the same took at most without a look-up.
+    pub(crate) longest_nothing: Duration,
+}
+
+/// Readers at work.
+pub(crate) struct Readers {
+    done: AtomicBool,
+    seen: [Mutex<Seen>; 2],
+}
+
+impl Readers {
+    /// Asks for `names`, in no order, as long as `act` goes on; returns what each reader saw.
+    pub(crate) fn run(
+        machine: &Machine,
+        names: &[String],
+        act: impl FnOnce(&Readers),
+    ) -> Vec<Seen> {
+        let readers = Readers {
+            done: AtomicBool::new(false),
+            seen: ["RCPT", "new processes"].map(|name| {
+                Mutex::new(Seen {
+                    name,
+                    ..Seen::default()
+                })
+            }),
+        };
+        std::thread::scope(|scope| {
+            // Ends the readers also when `act` fails.
+            let _end = OnDrop(&readers.done);
+            scope.spawn(|| readers.by_connection(machine, names));
+            if machine.agent.has_tool() {
+                scope.spawn(|| readers.by_process(machine, names));
+            }
+            readers.wait_for_all(machine);
+            act(&readers);
+        });
+        let seen = readers.seen.map(|seen| seen.into_inner().unwrap());
+        let asked = |reader: &Seen| reader.asked > 0 || machine.agent.has_tool();
+        seen.into_iter().filter(asked).collect()
+    }
+
+    /// What was asked up to now, in words.
+    pub(crate) fn so_far(&self) -> String {
+        let words = self.seen.iter().map(|seen| {
+            let seen = seen.lock().unwrap();
+            let longest = seen.longest.as_millis();
+            format!("{} by {}, longest {longest} ms", seen.asked, seen.name)
+        });
+        words.collect::<Vec<_>>().join("; ")
+    }
+
+    fn wait_for_all(&self, machine: &Machine) {
+        let of = if machine.agent.has_tool() { 2 } else { 1 };
+        let start = Instant::now();
+        while self.seen[..of]
+            .iter()
+            .any(|seen| seen.lock().unwrap().asked < 5)
+        {
+            assert!(start.elapsed() < Duration::from_secs(60), "nobody asks");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn by_connection(&self, machine: &Machine, names: &[String]) {
+        let mut names = InNoOrder::new(names);
+        while !self.is_done() {
+            let mut client = self.nothing(0, || machine.connect());
+            for _ in 0..IN_ONE_CONNECTION {
+                let name = names.next();
+                self.ask(0, name, || match client.ask(&format!("{name}@{HOST}")) {
+                    Ok(reply) if reply.code == 250 => Answer::Found(reply.text),
+                    Ok(reply) => Answer::Missing(format!("{} {}", reply.code, reply.text)),
+                    Err(error) => Answer::Trouble(error.to_string()),
+                });
+            }
+        }
+    }
+
+    fn by_process(&self, machine: &Machine, names: &[String]) {
+        let mut names = InNoOrder::new(names);
+        while !self.is_done() {
+            self.nothing(1, || machine.command("true").output().unwrap());
+            let name = names.next();
+            self.ask(1, name, || machine.look_up(name));
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    fn nothing<T>(&self, reader: usize, act: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let made = act();
+        let mut seen = self.seen[reader].lock().unwrap();
+        seen.longest_nothing = seen.longest_nothing.max(start.elapsed());
+        made
+    }
+
+    fn ask(&self, reader: usize, name: &str, ask: impl FnOnce() -> Answer) {
+        let start = Instant::now();
+        let answer = ask();
+        let waited = start.elapsed();
+        let mut seen = self.seen[reader].lock().unwrap();
+        seen.asked += 1;
+        seen.longest = seen.longest.max(waited);
+        if matches!(answer, Answer::Found(_)) {
+            return;
+        }
+        seen.failed += 1;
+        if seen.failures.len() < MOST_FAILURES {
+            println!("| {name}: {answer:?}");
+            seen.failures.push(format!("{name}: {answer:?}"));
+        }
+    }
+}
+
+/// Names over and over, each time another one.
+struct InNoOrder<'a> {
+    names: &'a [String],
+    state: u64,
+}
+
+impl<'a> InNoOrder<'a> {
+    fn new(names: &'a [String]) -> InNoOrder<'a> {
+        InNoOrder {
+            names,
+            state: 0x2545_f491_4f6c_dd1d,
+        }
+    }
+
+    fn next(&mut self) -> &'a str {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        let index = self.state % self.names.len() as u64;
+        &self.names[usize::try_from(index).unwrap()]
+    }
+}
+
+/// Says "done" when it is dropped, also by a panic.
+pub(crate) struct OnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
