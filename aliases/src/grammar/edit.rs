@@ -50,6 +50,8 @@ impl Document {
         let stands = memchr(b'\n', text).is_none()
             && self.check_one_entry(&edited).is_ok()
             && self.fits(id.0, &edited)
+            // Sendmail takes part of an odd line's right side into the name.
+            && read_back.name() == entry.name()
             && after.len() == before.len()
             && after
                 .iter()
