@@ -243,6 +243,16 @@ fn many_edits_of_one_document_are_what_they_are_one_by_one() {
     assert_eq!(document.doubles().len(), 1);
 }
 
+#[test]
+fn an_edit_never_renames_its_entry() {
+    // Sendmail takes the right side of such a line into the name.
+    let file = b"<: \xe9a \n";
+    let mut document = parse(file, Dialect::Sendmail);
+    let first = document.entries().next().unwrap().id();
+    assert!(document.set_destination(first, 0, b"u1").is_err());
+    assert_eq!(document.to_bytes(), file);
+}
+
 /// Pieces that real files are made of, and some that they should not be.
 fn alias_like() -> impl Strategy<Value = Vec<u8>> {
     let pieces: Vec<&'static [u8]> = vec![
