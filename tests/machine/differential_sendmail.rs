@@ -201,7 +201,10 @@ fn is_at(address: &[u8], user: &[u8], host: &[u8]) -> bool {
         let end = text.iter().rposition(|byte| *byte != b'.');
         text[..end.map_or(0, |end| end + 1)].to_vec()
     };
+    // The rule that keeps `:include:` has it in lower case.
+    let is_include = address.starts_with(b":");
     bare(address) == bare(user)
+        || (is_include && bare(&lower) == bare(&user.to_ascii_lowercase()))
         || (address.iter().any(|byte| matches!(byte, b'%' | b'!'))
             && (host.is_empty() || lower.windows(host.len()).any(|part| part == host)))
 }

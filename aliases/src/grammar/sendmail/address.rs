@@ -2,12 +2,15 @@
 //!
 //! This is the part of the MTA's own configuration that every site has: the brackets of
 //! `Some Name <address>`, the name of a group, routes, and what `@`, `%` and `!` do. Which hosts are
-//! local is the site's: here `localhost` and the numbers of the loopback, `[127…]`, are.
+//! local is the site's: here `localhost` and the number of the loopback, `[127.0.0.1]`, are.
 //!
 //! **Invariants**: words are taken apart and dropped, never made up.
 
 use super::words::{LONGEST, Word, WordKind, scan};
 use crate::grammar::reading::DestinationKind;
+
+/// The loopback's number.
+const LOOPBACK: &[u8] = b"127.0.0.1";
 
 /// Where an address leads.
 #[derive(Debug)]
@@ -115,9 +118,10 @@ fn addressee(mut words: Vec<Word>) -> Vec<Word> {
         }
     }
     while words.first().is_some_and(|word| word.is(b'@')) {
-        let separator = |byte| words.iter().position(|word| word.is(byte));
-        match separator(b',').or(separator(b':')) {
-            Some(end) if end > 1 && end + 1 < words.len() => drop(words.drain(..=end)),
+        // What stands between is one word at least, whatever it is.
+        let ends = |byte: u8| (2..words.len()).find(|at| words[*at].is(byte));
+        match ends(b',').or(ends(b':')) {
+            Some(end) if end + 1 < words.len() => drop(words.drain(..=end)),
             _ => break,
         }
     }
@@ -179,6 +183,13 @@ fn is_forwarding(word: &Word) -> bool {
 
 /// Whether these words can be the name of a host: a number in brackets may have a port behind it.
 fn is_host(words: &[Word]) -> bool {
+    // Dots at the end do no harm.
+    let last = words.iter().rposition(|word| !word.is(b'.'));
+    let words = &words[..last.map_or(words.len(), |last| last + 1)];
+    let is_gap = |pair: &[Word]| pair[0].is(b'.') && pair[1].is(b'.');
+    if words.windows(2).any(is_gap) {
+        return false;
+    }
     let close = words.iter().position(|word| word.is(b']'));
     if let ([first, ..], Some(close)) = (words, close)
         && first.is(b'[')
@@ -186,13 +197,7 @@ fn is_host(words: &[Word]) -> bool {
         let behind = words.get(close + 1);
         return behind.is_none_or(|word| word.is(b':') && close + 2 < words.len());
     }
-    // Dots at the end do no harm.
-    let last = words.iter().rposition(|word| !word.is(b'.'));
-    let words = &words[..last.map_or(words.len(), |last| last + 1)];
-    let is_gap = |pair: &[Word]| pair[0].is(b'.') && pair[1].is(b'.');
-    words.first().is_some_and(|first| !first.is(b'.'))
-        && !words.iter().any(|word| word.is(b':'))
-        && !words.windows(2).any(is_gap)
+    words.first().is_some_and(|first| !first.is(b'.')) && !words.iter().any(|word| word.is(b':'))
 }
 
 /// `user@host`, where `words[at]` is what stands between.
@@ -203,7 +208,11 @@ fn at_host(mut words: Vec<Word>, at: usize) -> Address {
     }
     let is_here = match host {
         [word] => word.text.eq_ignore_ascii_case(b"localhost"),
-        [open, number, ..] => open.is(b'[') && number.text == b"127",
+        [open, number @ ..] => {
+            let close = number.iter().position(|word| word.is(b']'));
+            let number = close.map(|close| joined(&number[..close], b'.'));
+            open.is(b'[') && number.is_some_and(|number| number == LOOPBACK)
+        }
         [] => false,
     };
     if at == 0 || !(is_here || is_host(host)) {

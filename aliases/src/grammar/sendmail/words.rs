@@ -183,10 +183,16 @@ impl Scanner<'_> {
                 self.plain(b'!');
             }
             Some(byte) => {
-                if self.in_quotes {
-                    self.push(b'\\');
+                let word = self.open.as_ref();
+                if !self.in_quotes && word.is_none_or(|word| word.kind != WordKind::Atom) {
+                    self.end_word();
+                    if self.too_long {
+                        // The backslash is what ended it.
+                        return;
+                    }
+                    self.begin(WordKind::Atom, b'\\');
                 } else {
-                    self.atom(b'\\');
+                    self.push(b'\\');
                 }
                 self.at += 1;
                 self.push(byte);
