@@ -206,3 +206,11 @@ fn in_sendmails_reading_an_entry_ends_before_a_comment() {
     document.insert_after(Some(a), b"c", b"u4").unwrap();
     assert_eq!(document.to_bytes(), b"a: u1,\nc: u4\n# c\n u2\nb: u3\n");
 }
+
+#[test]
+fn a_missing_newline_never_changes_the_name_of_the_line_above() {
+    // To Sendmail the whole line is a name in quotes, and a CR would be in it.
+    let mut document = Document::parse(&b"\r\n\": a"[..], Dialect::Sendmail);
+    document.insert_after(None, b"c", b"u3").unwrap();
+    assert_eq!(document.to_bytes(), b"\r\n\": a\nc: u3\r\n");
+}

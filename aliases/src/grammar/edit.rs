@@ -260,7 +260,8 @@ impl Document {
     fn missing_ending(&self, raw: &[u8]) -> &'static [u8] {
         let usual = self.usual_ending();
         let ended = [raw, usual].concat();
-        if read(&ended, self.dialect).destinations == read(raw, self.dialect).destinations {
+        let (ended, before) = (read(&ended, self.dialect), read(raw, self.dialect));
+        if ended.destinations == before.destinations && ended.name == before.name {
             usual
         } else {
             b"\n"
