@@ -25,6 +25,9 @@ mod files;
 /// A large file rewritten while it is read without a pause.
 mod fire;
 
+/// The calls of a recorded run.
+mod calls;
+
 /// A writer that dies, and system calls that fail.
 mod crash;
 

@@ -13,7 +13,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::crash::{Call, calls_after_the_lock};
+use crate::calls::{Call, calls_after_the_lock};
 use crate::rig::{VERBS, base, deliver_program, source};
 
 const LISTS: [&str; 2] = ["reallist1", "toylist"];
@@ -56,7 +56,7 @@ fn power_cut_while_aliases_are_put_back() {
 fn cut(command: &str, before: &[&str]) {
     let scene = Scene::new(command, before);
     let mut outcomes = BTreeMap::<String, usize>::new();
-    for call in scene.calls.iter().filter(|call| matters(call)) {
+    for call in scene.calls.iter().filter(|call| call.changes()) {
         for (flag, meaning) in FLAGS {
             let outcome = scene.cut(command, call, flag);
             *outcomes.entry(format!("{meaning}: {outcome}")).or_default() += 1;
@@ -76,26 +76,6 @@ fn cut(command: &str, before: &[&str]) {
             );
         }
     }
-}
-
-/// Whether a disk can tell whether the call was made.
-fn matters(call: &Call) -> bool {
-    const NAMES: [&str; 13] = [
-        "write",
-        "pwrite64",
-        "fsync",
-        "fdatasync",
-        "rename",
-        "renameat",
-        "renameat2",
-        "link",
-        "linkat",
-        "unlink",
-        "unlinkat",
-        "ftruncate",
-        "exit_group",
-    ];
-    NAMES.contains(&call.name.as_str())
 }
 
 /// A file system before a change, and what stands before and after it.
@@ -144,7 +124,7 @@ impl Scene {
     }
 
     fn matter(&self) -> usize {
-        self.calls.iter().filter(|call| matters(call)).count()
+        self.calls.iter().filter(|call| call.changes()).count()
     }
 
     fn reset(&self) {
