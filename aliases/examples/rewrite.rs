@@ -66,9 +66,16 @@ const TAILS: [&str; 10] = [
 /// The pipe of an entry, with `program` in its first word's place.
 fn turned(document: &Document, id: EntryId, program: &str) -> Option<Vec<u8>> {
     let entry = document.entry(id)?;
-    let destinations = entry.destinations();
-    let DestinationKind::Pipe(command) = destinations.first()?.kind() else {
-        return None;
+    let mut destinations = Vec::new();
+    let command = match entry.plain_pipe() {
+        Some(command) => command,
+        None => {
+            destinations.extend(entry.destinations());
+            match destinations.first()?.kind() {
+                DestinationKind::Pipe(command) => command,
+                _ => return None,
+            }
+        }
     };
     let end = command.iter().position(|byte| *byte == b' ')?;
     Some([b"\"|", program.as_bytes(), &command[end..], b"\""].concat())

@@ -31,8 +31,9 @@ fn a_million_entries_are_found_changed_and_printed() {
     let changed = b"l500000: \"|/q post x\"\nl7: admin\n";
     let expected = [&file[..at], changed, &file[at + line.len()..]];
     assert_eq!(document.to_bytes(), expected.concat());
-    // What was not changed is written from where it stands.
-    assert_eq!(document.slices().count(), 4);
+    // What was not changed is written from where it stands: all above the changed words, those, the
+    // end of their line, the new line, all below it.
+    assert_eq!(document.slices().count(), 5);
     let doubles = document.doubles();
     assert_eq!(doubles.len(), 1);
     assert_eq!(doubles[0].entries.len(), 2);

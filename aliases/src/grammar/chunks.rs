@@ -1,13 +1,21 @@
 //! The chunks of a file in few bytes each: nine while nothing is changed, whatever they hold.
 //!
 //! The chunks of the file as it was parsed follow each other, so that each needs its beginning
-//! alone. What an edit writes stands in one buffer beside the file; the tables that say which chunk
-//! has such text, and which one an inserted chunk follows, are made by the first edit that needs them.
+//! alone. What an edit changed of a chunk stands beside the file (`written`); the tables that say
+//! which chunk has such text, and which one an inserted chunk follows, are made by the first edit
+//! that needs them. Changed text is put together only for those who read it, a few chunks at a time:
+//! to write a file of which every line was changed, nobody must.
 //!
 //! **Invariants**: an index stays good for ever: chunks are never moved, and never go. Those of the
 //! file come first, in its order; inserted ones have the indexes behind them.
 
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use crate::grammar::written::{Rising, Splice, Written};
+
+/// How many chunks are put together at a time, if one of them is asked for.
+const TOGETHER: usize = 16;
 
 /// What a chunk is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,38 +29,6 @@ pub(crate) enum Kind {
     Removed,
 }
 
-/// Numbers that never fall, in four bytes each.
-#[derive(Debug, Clone, Default)]
-struct Rising {
-    low: Vec<u32>,
-    /// The indexes at which the upper half rises by one.
-    carries: Vec<usize>,
-}
-
-impl Rising {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the upper half is in `carries`"
-    )]
-    fn push(&mut self, number: usize) {
-        let number = number as u64;
-        while (self.carries.len() as u64) < number >> 32 {
-            self.carries.push(self.low.len());
-        }
-        self.low.push(number as u32);
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "it was a usize when it was pushed"
-    )]
-    fn get(&self, index: usize) -> Option<usize> {
-        let upper = self.carries.partition_point(|carry| *carry <= index) as u64;
-        let low = u64::from(*self.low.get(index)?);
-        Some((upper << 32 | low) as usize)
-    }
-}
-
 /// A file as chunks, and what edits made of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Chunks {
@@ -61,11 +37,12 @@ pub(crate) struct Chunks {
     /// Where each chunk of the file begins in it, and its line, from 1.
     starts: Rising,
     lines: Rising,
-    /// All that edits wrote, one text behind the other, and where each begins.
-    written: Vec<u8>,
-    texts: Rising,
-    /// By chunk: one more than the number of its text in `texts`; 0: it has its bytes of the file.
-    text_of: Vec<usize>,
+    /// What edits made of chunks.
+    written: Written,
+    /// By chunk: one more than the number of its splice in `written`; 0: it has its bytes of the file.
+    splice_of: Vec<usize>,
+    /// The spliced chunks of every `TOGETHER` in a row, one text behind the other, for readers.
+    together: Vec<OnceLock<Box<[u8]>>>,
     /// By chunk: one more than the chunk that follows; 0: the next one of the file, if there is one.
     next_of: Vec<usize>,
     last: Option<usize>,
@@ -76,18 +53,14 @@ impl Chunks {
     pub(crate) fn of(file: Arc<Vec<u8>>) -> Self {
         // Room for a chunk every 32 bytes; what is not used of it costs no memory.
         let room = file.len() / 32 + 4;
-        let numbers = || Rising {
-            low: Vec::with_capacity(room),
-            carries: Vec::new(),
-        };
         Self {
             file,
             kinds: Vec::with_capacity(room),
-            starts: numbers(),
-            lines: numbers(),
-            written: Vec::new(),
-            texts: Rising::default(),
-            text_of: Vec::new(),
+            starts: Rising::with_capacity(room),
+            lines: Rising::with_capacity(room),
+            written: Written::default(),
+            splice_of: Vec::new(),
+            together: Vec::new(),
             next_of: Vec::new(),
             last: None,
         }
@@ -113,12 +86,12 @@ impl Chunks {
 
     /// Whether a chunk is one of the file: its index says where it stands.
     pub(crate) fn is_of_the_file(&self, index: usize) -> bool {
-        index < self.starts.low.len()
+        index < self.starts.len()
     }
 
     /// Whether something was inserted: the order is then not that of the indexes.
     pub(crate) fn has_insertions(&self) -> bool {
-        self.starts.low.len() < self.kinds.len()
+        self.starts.len() < self.kinds.len()
     }
 
     pub(crate) fn kind(&self, index: usize) -> Option<Kind> {
@@ -132,22 +105,48 @@ impl Chunks {
 
     /// The bytes of a chunk as it is now.
     pub(crate) fn text(&self, index: usize) -> &[u8] {
-        match self.text_of.get(index) {
-            None | Some(0) => self.text_in_file(index),
-            Some(text) => {
-                let start = self.texts.get(text - 1).unwrap_or(self.written.len());
-                let end = self.texts.get(*text).unwrap_or(self.written.len());
-                &self.written[start..end]
-            }
+        match self.splice(index) {
+            None => self.text_in_file(index),
+            Some(splice) if splice.is_whole() => self.written.piece(splice),
+            Some(_) => self.text_put_together(index),
         }
     }
 
     fn text_in_file(&self, index: usize) -> &[u8] {
-        let Some(start) = self.starts.get(index) else {
+        &self.file[self.range_in_file(index)]
+    }
+
+    /// Empty for an inserted chunk.
+    fn range_in_file(&self, index: usize) -> Range<usize> {
+        let end = self.file.len();
+        let start = self.starts.get(index).unwrap_or(end);
+        start..self.starts.get(index + 1).unwrap_or(end)
+    }
+
+    fn splice(&self, index: usize) -> Option<Splice> {
+        let number = self.splice_of.get(index)?.checked_sub(1)?;
+        self.written.splice(number)
+    }
+
+    fn text_put_together(&self, index: usize) -> &[u8] {
+        let group = index / TOGETHER;
+        let parts = |upto: usize| {
+            (group * TOGETHER..upto).filter_map(|index| {
+                let splice = self.splice(index).filter(|splice| !splice.is_whole())?;
+                Some(self.written.parts(splice, self.text_in_file(index)))
+            })
+        };
+        let Some(together) = self.together.get(group) else {
             return &[];
         };
-        let end = self.starts.get(index + 1).unwrap_or(self.file.len());
-        &self.file[start..end]
+        let together = together.get_or_init(|| {
+            let upto = self.kinds.len().min((group + 1) * TOGETHER);
+            parts(upto).flatten().collect::<Vec<_>>().concat().into()
+        });
+        let size = |parts: [&[u8]; 3]| parts.iter().map(|part| part.len()).sum::<usize>();
+        let start = parts(index).map(size).sum();
+        let end = parts(index + 1).map(size).sum();
+        &together[start..end]
     }
 
     pub(crate) fn first(&self) -> Option<usize> {
@@ -174,43 +173,55 @@ impl Chunks {
     /// The whole file as it is now, in as few slices as that needs.
     pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let mut at = self.first();
+        // Bytes of the file that follow, and what stands behind those.
+        let mut rest = 0..0;
+        let mut piece: Option<&[u8]> = None;
         std::iter::from_fn(move || {
-            let first = at?;
-            let mut last = first;
-            at = self.next(first);
-            if !self.has_own_text(first) {
-                while let Some(index) = at
-                    && index == last + 1
-                    && !self.has_own_text(index)
-                {
-                    last = index;
-                    at = self.next(index);
-                }
-                let start = self.starts.get(first)?;
-                let end = self.starts.get(last + 1).unwrap_or(self.file.len());
-                return Some(&self.file[start..end]);
+            if let Some(piece) = piece.take() {
+                return Some(piece);
             }
-            Some(self.text(first))
+            while let Some(index) = at {
+                let range = self.range_in_file(index);
+                let splice = self.splice(index);
+                let (before, behind) = splice.map_or((range.len(), 0), Splice::kept);
+                if rest.is_empty() {
+                    rest = range.start..range.start;
+                }
+                if rest.end != range.start {
+                    // Something was inserted above, or an inserted chunk has no place in the file.
+                    return Some(&self.file[std::mem::take(&mut rest)]);
+                }
+                at = self.next(index);
+                rest.end += before;
+                let Some(splice) = splice else { continue };
+                let kept = std::mem::replace(&mut rest, range.end - behind..range.end);
+                piece = Some(self.written.piece(splice));
+                return Some(&self.file[kept]);
+            }
+            (!rest.is_empty()).then(|| &self.file[std::mem::take(&mut rest)])
         })
-    }
-
-    fn has_own_text(&self, index: usize) -> bool {
-        self.text_of.get(index).is_some_and(|text| *text != 0)
+        .filter(|slice| !slice.is_empty())
     }
 }
 
 /// Changing them.
 impl Chunks {
-    /// Gives a chunk other bytes: these pieces, joined.
-    pub(crate) fn set_text(&mut self, index: usize, pieces: &[&[u8]]) {
-        if self.text_of.len() < self.kinds.len() {
-            self.text_of.resize(self.kinds.len(), 0);
+    /// Gives a chunk other bytes.
+    pub(crate) fn set_text(&mut self, index: usize, text: &[u8]) {
+        if self.splice_of.is_empty() {
+            // Untouched zeros cost no memory.
+            self.splice_of = vec![0; self.kinds.len()];
         }
-        self.texts.push(self.written.len());
-        self.text_of[index] = self.texts.low.len();
-        pieces
-            .iter()
-            .for_each(|piece| self.written.extend_from_slice(piece));
+        if self.splice_of.len() < self.kinds.len() {
+            self.splice_of.resize(self.kinds.len(), 0);
+        }
+        let groups = self.kinds.len().div_ceil(TOGETHER);
+        if self.together.len() < groups {
+            self.together.resize_with(groups, OnceLock::new);
+        }
+        let range = self.range_in_file(index);
+        self.splice_of[index] = self.written.add(&self.file[range], text) + 1;
+        self.together[index / TOGETHER] = OnceLock::new();
     }
 
     pub(crate) fn set_kind(&mut self, index: usize, kind: Kind) {
@@ -221,7 +232,7 @@ impl Chunks {
     pub(crate) fn insert(&mut self, above: Option<usize>, text: &[u8]) -> usize {
         let index = self.kinds.len();
         self.kinds.push(Kind::Entry);
-        self.set_text(index, &[text]);
+        self.set_text(index, text);
         if let Some(above) = above {
             let next = self.next(above);
             if self.next_of.len() < self.kinds.len() {
@@ -234,30 +245,5 @@ impl Chunks {
             self.last = Some(index);
         }
         index
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(target_pointer_width = "64")]
-    #[test]
-    fn numbers_beyond_four_bytes_are_kept() {
-        let numbers: [usize; 7] = [
-            0,
-            7,
-            7,
-            0xffff_ffff,
-            0x1_0000_0000,
-            0x1_0000_0001,
-            0x4_0000_0000,
-        ];
-        let mut rising = Rising::default();
-        numbers.iter().for_each(|number| rising.push(*number));
-        for (index, number) in numbers.iter().enumerate() {
-            assert_eq!(rising.get(index), Some(*number), "{index}");
-        }
-        assert_eq!(rising.get(numbers.len()), None);
     }
 }

@@ -40,6 +40,8 @@ pub struct Document {
     pub(crate) lines_shifted: bool,
     /// The line of each chunk after such a shift, counted once for all that ask.
     pub(crate) lines: OnceLock<Box<[usize]>>,
+    /// Room for what an edit would make of an entry, before it stands.
+    pub(crate) draft: Vec<u8>,
 }
 
 impl Document {
@@ -64,6 +66,7 @@ impl Document {
             names: OnceLock::new(),
             lines_shifted: false,
             lines: OnceLock::new(),
+            draft: Vec::new(),
         }
     }
 

@@ -7,6 +7,7 @@
 //! continuation line behind it would come to belong to it: it is placed behind a complete entry,
 //! with all its continuation lines, or at the end of the file.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use memchr::{memchr, memrchr};
@@ -14,9 +15,12 @@ use memchr::{memchr, memrchr};
 use crate::grammar::chunks::Kind;
 use crate::grammar::dialect::{fold, pieces, read};
 use crate::grammar::document::{Document, judge};
-use crate::grammar::entry::{Destination, Entry, EntryId, name_of, plain_pipe};
+use crate::grammar::entry::{EntryId, name_of, name_read, plain_pipe};
 use crate::grammar::error::EditError;
-use crate::grammar::reading::newlines;
+use crate::grammar::reading::{DestinationKind, PieceKind, newlines};
+
+/// A destination, and where it stands.
+type Placed = (Range<usize>, DestinationKind);
 
 impl Document {
     /// Replaces destination `n` (from 0) of an entry; every other byte stays.
@@ -30,40 +34,32 @@ impl Document {
         if n == 0 && self.set_plain_pipe(id, text) {
             return Ok(());
         }
-        let entry = Entry {
-            id,
-            line: 0,
-            raw: self.raw(id).ok_or(EditError::NoSuchEntry)?,
-            dialect: self.dialect,
-        };
-        let before = entry.destinations();
-        let range = before.get(n).ok_or(EditError::NoSuchDestination)?.range();
-        let raw = entry.raw();
+        let raw = self.raw(id).ok_or(EditError::NoSuchEntry)?;
+        let before = read(raw, self.dialect);
+        let (range, _) = before
+            .destinations
+            .get(n)
+            .ok_or(EditError::NoSuchDestination)?;
         let edited = [&raw[..range.start], text, &raw[range.end..]].concat();
-        let read_back = Entry {
-            raw: &edited,
-            ..entry.clone()
+        let after = read(&edited, self.dialect);
+        let same_kind = |new: &Placed, old: &Placed| {
+            edited[new.0.clone()] == raw[old.0.clone()] && new.1 == old.1
         };
-        let same_kind =
-            |a: &Destination<'_>, b: &Destination<'_>| a.text() == b.text() && a.kind() == b.kind();
-        let after = read_back.destinations();
+        let mut pairs = (0..).zip(after.destinations.iter().zip(&before.destinations));
         let stands = memchr(b'\n', text).is_none()
-            && self.check_one_entry(&edited).is_ok()
-            && self.fits(id.0, &edited)
+            && !after.skipped
+            && self.is_one_line(&edited)
+            && self.is_apart(b"", &edited, self.chunks.next(id.0))
             // Sendmail takes part of an odd line's right side into the name.
-            && read_back.name() == entry.name()
-            && after.len() == before.len()
-            && after
-                .iter()
-                .zip(&before)
-                .enumerate()
-                .all(|(index, (new, old))| {
-                    if index == n {
-                        new.text() == text
-                    } else {
-                        same_kind(new, old)
-                    }
-                });
+            && name_read(&edited, &after) == name_read(raw, &before)
+            && after.destinations.len() == before.destinations.len()
+            && pairs.all(|(index, (new, old))| {
+                if index == n {
+                    &edited[new.0.clone()] == text
+                } else {
+                    same_kind(new, old)
+                }
+            });
         if !stands {
             return Err(EditError::NotOneDestination);
         }
@@ -184,23 +180,27 @@ impl Document {
         if self.chunks.kind(id.0) != Some(Kind::Entry) {
             return false;
         }
+        let mut draft = std::mem::take(&mut self.draft);
+        draft.clear();
         let raw = self.text(id.0);
-        let Some(range) = plain_pipe(raw, self.dialect) else {
-            return false;
-        };
-        let edited = [&raw[..range.start], text, &raw[range.end..]].concat();
-        let end = range.start + text.len();
-        let stands = plain_pipe(&edited, self.dialect) == Some(range.start..end);
+        let stands = plain_pipe(raw, self.dialect).is_some_and(|range| {
+            draft.extend_from_slice(&raw[..range.start]);
+            draft.extend_from_slice(text);
+            let end = draft.len();
+            draft.extend_from_slice(&raw[range.end..]);
+            plain_pipe(&draft, self.dialect) == Some(range.start..end)
+        });
         if stands {
-            self.chunks.set_text(id.0, &[&edited]);
+            self.chunks.set_text(id.0, &draft);
         }
+        self.draft = draft;
         stands
     }
 
     fn set_text(&mut self, index: usize, bytes: &[u8]) {
         self.lines_shifted |= newlines(self.text(index)) != newlines(bytes);
         self.lines = OnceLock::new();
-        self.chunks.set_text(index, &[bytes]);
+        self.chunks.set_text(index, bytes);
     }
 
     /// A chunk that is or was an entry.
@@ -287,6 +287,13 @@ impl Document {
             Some(at) if self.chunks.file()[..at].ends_with(b"\r") => b"\r\n",
             _ => b"\n",
         }
+    }
+
+    /// Whether these bytes are one logical line.
+    fn is_one_line(&self, raw: &[u8]) -> bool {
+        let mut kinds = (0, PieceKind::Between);
+        pieces(raw, self.dialect, |piece| kinds = (kinds.0 + 1, piece.kind));
+        kinds == (1, PieceKind::Logical)
     }
 
     fn check_one_entry(&self, raw: &[u8]) -> Result<(), EditError> {

@@ -11,7 +11,7 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::grammar::dialect::{Dialect, is_plain, read};
-use crate::grammar::reading::{DestinationKind, is_plain_name, is_plain_text};
+use crate::grammar::reading::{DestinationKind, Reading, is_plain_name};
 
 /// The handle of an entry. It stays good through all edits of its document, and means nothing in
 /// another one. Of entries of the file as it was parsed, the first in the file is the least.
@@ -115,7 +115,8 @@ pub(crate) fn plain_pipe(raw: &[u8], dialect: Dialect) -> Option<Range<usize>> {
     let start = raw.len() - text.len();
     let text = text.trim_ascii_end();
     let command = text.strip_prefix(b"\"|")?.strip_suffix(b"\"")?;
-    let is_it = !command.is_empty() && is_plain_text(command) && is_plain(raw, dialect);
+    // That its bytes are plain is a part of the line's being so.
+    let is_it = !command.is_empty() && is_plain(raw, dialect);
     is_it.then(|| start..start + text.len())
 }
 
@@ -132,6 +133,14 @@ pub(crate) fn name_of(raw: &[u8], dialect: Dialect) -> Vec<u8> {
     match memchr(b':', raw).map(|colon| &raw[..colon]) {
         Some(name) if is_plain_name(name) => name.to_ascii_lowercase(),
         _ => read(raw, dialect).name,
+    }
+}
+
+/// As [`name_of`], of an entry that was read already.
+pub(crate) fn name_read(raw: &[u8], reading: &Reading) -> Vec<u8> {
+    match memchr(b':', raw).map(|colon| &raw[..colon]) {
+        Some(name) if is_plain_name(name) => name.to_ascii_lowercase(),
+        _ => reading.name.clone(),
     }
 }
 

@@ -14,6 +14,7 @@ mod names;
 mod neighbours;
 pub(crate) mod reading;
 mod spliced;
+mod written;
 
 mod exim;
 mod opensmtpd;

@@ -9,22 +9,26 @@
 use memchr::memrchr;
 
 use crate::grammar::chunks::Kind;
-use crate::grammar::dialect::pieces;
-use crate::grammar::document::{Document, judge};
-use crate::grammar::reading::line_end;
+use crate::grammar::dialect::{is_plain, pieces, read};
+use crate::grammar::document::Document;
+use crate::grammar::reading::{PieceKind, line_end};
 
 impl Document {
     /// Whether `entry` between what stands above (`above` being its text, with its newline) and
     /// what stands from the chunk `next` on is read as one entry, and they as before.
     pub(super) fn stays_apart(&self, above: &[u8], entry: &[u8], next: Option<usize>) -> bool {
+        self.is_apart(above, entry, next)
+            && (is_plain(entry, self.dialect) || !read(entry, self.dialect).skipped)
+    }
+
+    /// Whether `entry` would be a logical line by itself there, whatever it says.
+    pub(super) fn is_apart(&self, above: &[u8], entry: &[u8], next: Option<usize>) -> bool {
         let below = self.first_line(next);
         let joined = [above, entry, below].concat();
         let (start, end) = (above.len(), above.len() + entry.len());
         let mut found = false;
         pieces(&joined, self.dialect, |piece| {
-            if piece.span == (start..end) {
-                found = judge(&joined, &piece, self.dialect, &mut Vec::new()) == Kind::Entry;
-            }
+            found |= piece.span == (start..end) && piece.kind == PieceKind::Logical;
         });
         found
     }

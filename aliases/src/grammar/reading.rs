@@ -90,8 +90,15 @@ pub(crate) fn newlines(bytes: &[u8]) -> usize {
 
 /// Whether these bytes before a colon are a name as they stand, in every dialect.
 pub(crate) fn is_plain_name(name: &[u8]) -> bool {
-    let is_plain =
-        |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'_' | b'+' | b'.');
+    let is_plain = |byte: u8| {
+        byte.is_ascii_lowercase()
+            | byte.is_ascii_uppercase()
+            | byte.is_ascii_digit()
+            | (byte == b'-')
+            | (byte == b'_')
+            | (byte == b'+')
+            | (byte == b'.')
+    };
     !name.is_empty() && all(name, is_plain)
 }
 
@@ -109,9 +116,17 @@ pub(crate) fn is_plain_text(text: &[u8]) -> bool {
     })
 }
 
-/// Looks at every byte, whatever the first ones say: many in one step, which is what makes a file
+/// Looks at every byte, whatever the first ones say: sixteen in one step, which is what makes a file
 /// of a million lines quick.
 #[inline]
 fn all(bytes: &[u8], is_good: impl Fn(u8) -> bool) -> bool {
-    bytes.iter().fold(true, |all, byte| all & is_good(*byte))
+    let (blocks, rest) = bytes.as_chunks::<16>();
+    let good = |block: &[u8; 16]| block.iter().fold(true, |all, byte| all & is_good(*byte));
+    let ends_well = match bytes.last_chunk::<16>() {
+        _ if rest.is_empty() => true,
+        // Some of it for the second time.
+        Some(last) => good(last),
+        None => rest.iter().all(|byte| is_good(*byte)),
+    };
+    ends_well & blocks.iter().fold(true, |all, block| all & good(block))
 }
