@@ -14,6 +14,9 @@ mod identity;
 /// What cannot be served is left and named.
 mod left;
 
+/// What Postfix would deliver again is named.
+mod repeated;
+
 use crate::stage::{LISTS, Stage};
 
 /// A site whose parity was written by hand: every list on the current tree, a.

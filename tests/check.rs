@@ -213,7 +213,11 @@ fn cases() -> Vec<Case> {
 }
 
 /// Kinds that this stage cannot have: who proves them instead.
-const ELSEWHERE: [(Kind, &str); 3] = [
+const ELSEWHERE: [(Kind, &str); 4] = [
+    (
+        Kind::Repeated,
+        "check_warns_of_entries_that_are_turned_already",
+    ),
     (
         Kind::Untried,
         "an_ordinary_user_is_told_what_only_root_can_try",

@@ -15,6 +15,7 @@ use super::found::{Found, Means, Place};
 use super::leads::Leads;
 use super::pipe::Trees;
 use super::record::{Records, trimmed};
+use super::repeated::{self, Beside};
 use super::wanted::verb_for;
 use super::why::Why;
 use super::{disk, include, stays};
@@ -62,11 +63,23 @@ pub(super) fn turning(trees: &Trees<'_>, found: &Found, place: Place) -> Turning
         _ if found.is_double(place) => Why::Double,
         Err(why) => why,
         Ok((verb, list)) => match can_be_ours(trees, command, verb, &list) {
-            Ok(()) => return Turning::Turn { n, verb, list },
+            Ok(()) => match program_behind(trees, found, place, n) {
+                Some(name) => Why::Behind(name),
+                None => return Turning::Turn { n, verb, list },
+            },
             Err(why) => why,
         },
     };
     Turning::Left { list, why }
+}
+
+/// The name in an entry by which Postfix would run a second program.
+fn program_behind(trees: &Trees<'_>, found: &Found, place: Place, n: usize) -> Option<String> {
+    let beside = repeated::beside(trees.site, found, place, n);
+    beside.into_iter().find_map(|beside| match beside {
+        Beside::Program(name) => Some(name),
+        Beside::Name(_) | Beside::File(_) => None,
+    })
 }
 
 /// What one command of an entry is for: the list where that can be told, and what it would be
@@ -138,11 +151,14 @@ pub(super) fn adopt(trees: &Trees<'_>, lists: Option<&BTreeSet<ListName>>, edits
                 Ok(command) => {
                     edits.push(Change::pipe(place, n, &command));
                     edits.turned.insert(list);
+                    for beside in repeated::beside(trees.site, found, place, n) {
+                        edits.note(place, &beside.told(&found.folded(place), verb));
+                    }
                 }
                 Err(why) => edits.leave(place, &why),
             },
             Turning::Left { list, why } if list.as_ref().map_or(lists.is_none(), asked) => {
-                edits.leave_of(list, place, &why.told(trees));
+                edits.leave_of(list, place, &why.told(trees, found, place));
             }
             _ => {}
         }

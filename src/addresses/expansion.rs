@@ -55,8 +55,13 @@ pub(super) fn find<'n>(found: &Found, local: &'n str) -> Option<(&'n str, Option
 
 /// Every entry that mail for `local`, in lower case, passes through, in the MTA's order.
 pub(super) fn expand(found: &Found, local: &str) -> Vec<Step> {
+    expand_behind(found, local, None)
+}
+
+/// As [`expand`], where the alias `first` led to `local`: it is not followed again.
+pub(super) fn expand_behind(found: &Found, local: &str, first: Option<&str>) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeSet<String> = first.map(str::to_owned).into_iter().collect();
     let mut waiting = vec![(0, local.to_owned())];
     while let Some((depth, local)) = waiting.pop() {
         let Some((name, extension)) = find(found, &local) else {

@@ -32,6 +32,7 @@ mod pipe;
 mod plan;
 mod postmap;
 mod record;
+mod repeated;
 mod reserved;
 pub mod rights;
 mod sentinel;

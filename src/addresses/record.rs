@@ -232,7 +232,12 @@ fn mode(readable: u32) -> u32 {
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<fs::File> {
     let file = options
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)?;
+        .open(path)
+        .map_err(|error| match error.raw_os_error() {
+            // The kernel's words, "Too many levels of symbolic links", say nothing of one link.
+            Some(libc::ELOOP) => io::Error::other("a symbolic link, and must be a plain file"),
+            _ => error,
+        })?;
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::Error::other("not a plain file")),

@@ -5,9 +5,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::found::{Found, Means, Place};
 use super::leads::Odd;
 use super::pipe::{Trees, Unwritable};
+use super::repeated;
 use super::typed::typed;
+use crate::config::Mta;
 
 /// Why an entry that pipes into a tree is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub(super) enum Why {
     Shell,
     /// A second program stands beside it.
     SecondProgram,
+    /// A name beside it leads to a second program, and Postfix reads it.
+    Behind(String),
     /// The name stands more than once.
     Double,
     /// It is for no list of ours.
@@ -62,6 +67,11 @@ impl fmt::Display for Why {
                 "it runs a second program, which Postfix would run again whenever mm-deliver \
                  asks it to try again",
             ),
+            Why::Behind(name) => write!(
+                f,
+                "it also goes to {name:?}, which leads to a second program: Postfix would run that \
+                 again whenever mm-deliver asks it to try again"
+            ),
             Why::Double => f.write_str("the name stands more than once"),
             Why::Odd(_, odd) => odd.fmt(f),
             Why::Third(root) => write!(f, "it pipes into {root:?}, which is no tree of this site"),
@@ -75,23 +85,46 @@ impl fmt::Display for Why {
 }
 
 impl Why {
-    /// What the admin may do about it; `None` if there is nothing to be done.
-    pub(super) fn advice(&self, trees: &Trees<'_>) -> Option<String> {
+    /// What the admin may do about it in its entry; `None` if there is nothing to be done.
+    fn advice(&self, trees: &Trees<'_>, found: &Found, place: Place) -> Option<String> {
+        let name = &found.folded(place);
         let again = typed(trees.site, "adopt");
         Some(match self {
             Why::Shell => {
                 format!("write the program and its words alone, then {again}")
             }
+            // For Postfix an alias of its own would be the same recipient, tried again with it.
+            Why::SecondProgram if trees.site.config.mta == Mta::Postfix => format!(
+                "take the other program out, into an alias of its own, and let both be recipients: \
+                 {} in virtual_alias_maps; then {again}",
+                repeated::line(name, "ALIAS")
+            ),
             Why::SecondProgram => format!(
                 "give the other program an alias of its own, name that alias here, then {again}"
             ),
-            Why::Double => format!("leave one of them, then {again}"),
-            Why::Odd(tree, Odd::Words) => format!(
-                "write it as `mm-aliases unadopt` would, or teach tree {tree}'s profile that form \
-                 ([[direct]])"
+            Why::Behind(other) => format!(
+                "take it out, and let both be recipients: {} in virtual_alias_maps; then {again}",
+                repeated::line(name, other)
             ),
-            Why::Odd(tree, Odd::Foreign(_)) => {
-                format!("it stays on tree {tree}, which site.toml has for one `domain`")
+            Why::Double => format!("leave one of them, then {again}"),
+            Why::Odd(tree, Odd::Words) => match plain(trees, found, place, tree) {
+                Some(line) => format!("write {line}, then {again}"),
+                None => format!(
+                    "write it as {}, or teach tree {tree}'s profile that form ([[direct]]), then \
+                     {again}",
+                    example(trees, tree)?
+                ),
+            },
+            Why::Odd(tree, Odd::Foreign(list)) => {
+                let domain = list
+                    .as_str()
+                    .split_once('@')
+                    .map_or("", |(_, domain)| domain);
+                format!(
+                    "it stays on tree {tree}; for that domain's lists write a second site.toml, with \
+                     a `state` of its own and domain = {domain:?}, then mm-parity --site THAT init \
+                     and mm-aliases --site THAT adopt"
+                )
             }
             Why::Odd(tree, Odd::Name(..) | Odd::SiteWide(_)) => {
                 format!("it stays on tree {tree}")
@@ -108,11 +141,56 @@ impl Why {
         })
     }
 
-    /// The reason, and what to type.
-    pub(super) fn told(&self, trees: &Trees<'_>) -> String {
-        match self.advice(trees) {
+    /// The reason, and what to type, of the entry at `place`.
+    pub(super) fn told(&self, trees: &Trees<'_>, found: &Found, place: Place) -> String {
+        match self.advice(trees, found, place) {
             Some(advice) => format!("{self}; {advice}"),
             None => self.to_string(),
         }
     }
+}
+
+/// The line in the tree's own form that asks for what an odd command asks for: the form whose
+/// words all stand in it, and most of them.
+fn plain(trees: &Trees<'_>, found: &Found, place: Place, tree: &str) -> Option<String> {
+    let (tree, profile) = trees.all().find(|(one, _)| one.name == tree)?;
+    let mut best: Option<Vec<String>> = None;
+    for means in found.destinations(place) {
+        let Means::Pipe(command) = means else {
+            continue;
+        };
+        let text = String::from_utf8(command).ok()?;
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        for list in words.iter().filter_map(|word| trees.site.list(word).ok()) {
+            for route in profile.routing.routes.iter() {
+                let form = profile.direct_command(tree, route.verb, &list)?;
+                let longest = best.as_ref().map_or(0, Vec::len);
+                if form.len() > longest && stand_in(&form, &words) {
+                    best = Some(form);
+                }
+            }
+        }
+    }
+    let name = found.folded(place);
+    best.map(|form| format!("{}: \"|{}\"", name.escape_debug(), form.join(" ")))
+}
+
+/// The tree's own form of its first address, for a list that is called so.
+fn example(trees: &Trees<'_>, tree: &str) -> Option<String> {
+    let (tree, profile) = trees.all().find(|(one, _)| one.name == tree)?;
+    let route = profile.routing.routes.iter().next()?;
+    let list = trees.site.list("LIST").ok()?;
+    let form = profile.direct_command(tree, route.verb, &list)?;
+    Some(format!("\"|{}\"", form.join(" ")))
+}
+
+/// Whether each word stands in `words`, as often.
+fn stand_in(form: &[String], words: &[&str]) -> bool {
+    let count = |all: &mut dyn Iterator<Item = &str>, word: &str| {
+        all.filter(|one| one.eq_ignore_ascii_case(word)).count()
+    };
+    form.iter().all(|word| {
+        let wanted = count(&mut form.iter().map(String::as_str), word);
+        count(&mut words.iter().copied(), word) >= wanted
+    })
 }

@@ -113,6 +113,8 @@ kinds! {
     Stale "address-stale",
     /// One whose program stands in a file that the entry includes.
     Included "address-included",
+    /// One with another destination, to which the MTA delivers again at each retry.
+    Repeated "address-repeated",
     /// An address of the whole site that leads into a tree that is not current.
     SiteWide "address-site",
     /// The MTA's database has something else than the text, or cannot be asked.

@@ -57,8 +57,10 @@ fn words_that_no_profile_knows() {
         &stage,
         "toylist: \"|{a}/mail/mailman post toylist --fast\"\nx: \"|{a}/mail/mailman archive toylist\"\n",
         &[
-            "line 1: toylist: the words behind the program are none that its profile knows; write",
-            "line 2: x: the words behind the program",
+            "line 1: toylist: the words behind the program are none that its profile knows; write \
+             toylist: \"|{a}/mail/mailman post toylist\", then mm-aliases",
+            "line 2: x: the words behind the program are none that its profile knows; write it as \
+             \"|{a}/mail/mailman post list\", or teach tree a's profile that form ([[direct]]), then",
         ],
     );
     // A move would leave the list's posts behind, and is refused.
@@ -168,8 +170,34 @@ fn sympas_own_addresses_and_lists_of_other_domains() {
             "line 2: listmaster: \"listmaster\" belongs",
             "line 3: bounce+*: \"sympa\" belongs",
             "line 5: other.org-toys: list \"toys@other.org\" is of a domain that is not the tree's; \
-             it stays on tree a, which site.toml has for one `domain`",
+             it stays on tree a; for that domain's lists write a second site.toml, with a `state` of \
+             its own and domain = \"other.org\", then mm-parity --site THAT init and mm-aliases \
+             --site THAT adopt",
         ],
+    );
+    // As it says.
+    let (mine, other) = (stage.read("site.toml"), stage.path("other.toml"));
+    let text = mine
+        .replace("/state\"", "/other-state\"")
+        .replace("lists.example.org", "other.org");
+    stage.write("other.toml", text, 0o644);
+    let run = |program: &str, words: &[&str]| {
+        let mut command = std::process::Command::new(stage.path("bin").join(program));
+        command.arg("--site").arg(&other).args(words);
+        stage.run(command, b"")
+    };
+    stage.make_dir("other-state");
+    stage.write(
+        "other-state/parity.toml",
+        stage.read("state/parity.toml"),
+        0o644,
+    );
+    run("mm-aliases", &["adopt"]).expect(0);
+    let ours = super::ours(&stage, "post", "toys").replace("site.toml", "other.toml");
+    let text = stage.read("aliases");
+    assert!(
+        text.contains(&format!("other.org-toys: {ours}\n")),
+        "{text}"
     );
 }
 
@@ -193,7 +221,18 @@ fn other_options_and_another_server_of_request_tracker() {
             "line 1: one: the words behind the program",
             "line 2: two: the words behind the program",
             "line 3: three: the words behind the program",
-            "line 4: four: the words behind the program",
+            "line 4: four: the words behind the program are none that its profile knows; write it as \
+             \"|{a}/bin/rt-mailgate --queue LIST --action correspond --url http://rt.example.org/\", or",
+        ],
+    );
+    check(
+        &stage,
+        &format!(
+            "five: \"|{gate} General --debug --url http://rt.example.org/ --action comment\"\n"
+        ),
+        &[
+            "line 1: five: the words behind the program are none that its profile knows; write five: \
+             \"|{a}/bin/rt-mailgate --queue General --action comment --url http://rt.example.org/\", then",
         ],
     );
 }

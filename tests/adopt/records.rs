@@ -110,5 +110,12 @@ fn records_that_are_no_plain_file_stop_the_command_and_nothing_waits() {
         .aliases(&["check"])
         .expect(3)
         .says(&["not a plain file"]);
+    // Named as what it is: the kernel speaks of too many links.
+    std::fs::remove_file(&fifo).unwrap();
+    std::os::unix::fs::symlink(stage.path("elsewhere"), &fifo).unwrap();
+    stage
+        .aliases(&["adopt"])
+        .expect(1)
+        .complains(&["adopted.jsonl\": a symbolic link, and must be a plain file"]);
     assert_eq!(stage.snapshot("aliases"), before);
 }

@@ -16,6 +16,8 @@ mod smtp;
 mod mta;
 /// Mail through Postfix while lists move.
 mod postfix;
+/// What Postfix delivers again while mail waits.
+mod repeated;
 
 /// Text and database under each MTA and map type.
 mod maps;

@@ -8,6 +8,7 @@
 
 mod entries;
 mod records;
+mod repeated;
 mod states;
 
 use std::path::PathBuf;
@@ -55,6 +56,7 @@ pub fn findings(site: &Site, parity: &Parity, depth: Depth) -> Result<Vec<Findin
     profiles(&view, &mut findings);
     enumeration(&view, &mut findings);
     entries::look(&view, &mut findings);
+    repeated::look(&view, &mut findings);
     if depth == Depth::Database {
         database(&view, &mut findings);
     }
