@@ -14,6 +14,9 @@ mod identity;
 /// What cannot be served is left and named.
 mod left;
 
+/// What is no mm-deliver, or is not safe, is not written into aliases.
+mod program;
+
 /// What Postfix would deliver again is named.
 mod repeated;
 

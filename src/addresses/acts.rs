@@ -279,6 +279,8 @@ fn denied(site: &Site, parity: &Parity, lists: &BTreeSet<ListName>) -> Vec<right
             denied.extend(rights::denied(site, tree, verb, list));
         }
     }
+    // What is wrong with mm-deliver itself is said of every verb.
+    denied.dedup_by(|one, other| one.to_string() == other.to_string());
     denied
 }
 

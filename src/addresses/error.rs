@@ -84,6 +84,11 @@ impl fmt::Display for AddressError {
                 )
             }
             AddressError::Unknown(lists, _) => write!(f, "no such list: {}", some_of(lists)),
+            AddressError::Denied(reasons) if reasons.iter().any(Denied::is_program) => write!(
+                f,
+                "what site.toml names as mm-deliver would not deliver: {}",
+                some_of(reasons)
+            ),
             AddressError::Denied(reasons) => write!(
                 f,
                 "the delivering users could not run the tree's programs: {}",
@@ -160,6 +165,10 @@ impl AddressError {
                 );
                 hints
             }
+            AddressError::Denied(reasons) if reasons.iter().any(Denied::is_program) => one(
+                "install mm-deliver there, root's and mode 0755 as each directory above it, or \
+                 name it in site.toml ([deliver] program)",
+            ),
             AddressError::Denied(_) => one("`mm-parity check` looks at every program and tree"),
             AddressError::Raced(_) => one("find out what writes it, then type the command again"),
             AddressError::Half(..) => {

@@ -1,23 +1,34 @@
 //! Whether the delivering users could run a tree's program: mm-deliver itself is asked, as
 //! each of them.
 //!
-//! **Invariants.** Asks with `--explain`, which runs nothing. The one place where this is
-//! asked: moves and adoptions use it alike.
+//! What site.toml names as mm-deliver is judged first: any other program that ends with 0 would
+//! eat all mail.
+//!
+//! **Invariants.** Asks with `--explain`, which runs nothing, and only a program that nobody but
+//! the trusted can change. The one place where this is asked: moves and adoptions use it alike.
 
 use std::fmt;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::accounts::{self, Account};
 use crate::list::{ListName, Verb};
+use crate::ownership::{Fault, Unsafe};
 use crate::site::Site;
 use crate::tree::Tree;
 
 /// Why a user could not deliver.
 #[derive(Debug)]
 pub enum Denied {
+    /// Somebody else could change what is to be mm-deliver.
+    Untrusted(Unsafe),
+    /// It would run as another user than the MTA's: a list manager trusts whom it runs as.
+    SetId(PathBuf),
+    /// It ended with 0, and did not answer as mm-deliver does.
+    Stranger(PathBuf, String),
     /// There is no such user.
     NoUser(Account, io::Error),
     /// The program cannot be run as this user.
@@ -29,6 +40,12 @@ pub enum Denied {
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Denied::Untrusted(fault) => fault.fmt(f),
+            Denied::SetId(program) => write!(f, "{program:?}: it is set-user-id or set-group-id"),
+            Denied::Stranger(program, said) => write!(
+                f,
+                "{program:?} is not mm-deliver: to --explain it says {said:?}"
+            ),
             Denied::NoUser(user, error) => write!(f, "user {:?}: {error}", user.to_string()),
             Denied::Run(program, user, error) => {
                 write!(f, "cannot run {program:?} as user {user:?}: {error}")
@@ -40,11 +57,24 @@ impl fmt::Display for Denied {
 
 impl std::error::Error for Denied {}
 
+impl Denied {
+    /// Whether it is the program of `[deliver]` itself that is at fault, whatever the tree's.
+    pub fn is_program(&self) -> bool {
+        matches!(
+            self,
+            Denied::Untrusted(_) | Denied::SetId(_) | Denied::Stranger(..)
+        )
+    }
+}
+
 /// Asks whether each of `[deliver] users` could run what `tree` has for `verb`; every reason
 /// why not.
 ///
 /// Only root can become them: anybody else asks as himself.
 pub fn denied(site: &Site, tree: &Tree, verb: Verb, list: &ListName) -> Vec<Denied> {
+    if let Some(fault) = at_fault(site) {
+        return vec![fault];
+    }
     if accounts::runner() != 0 {
         return ask(site, tree, verb, list, None)
             .err()
@@ -55,6 +85,25 @@ pub fn denied(site: &Site, tree: &Tree, verb: Verb, list: &ListName) -> Vec<Deni
     users
         .filter_map(|user| ask(site, tree, verb, list, Some(user)).err())
         .collect()
+}
+
+/// Who could change mm-deliver, or what the kernel would make of it.
+fn at_fault(site: &Site) -> Option<Denied> {
+    const SET_ID: u32 = 0o6000;
+    let program = &site.config.program;
+    match site.trusted().check(program, None) {
+        // That it is not there, its user is told in the words of who tried to run it.
+        Err(fault) if matches!(fault.fault, Fault::Stat(_)) => None,
+        Err(fault) => Some(Denied::Untrusted(fault)),
+        Ok(checked) if checked.file.mode() & SET_ID != 0 => Some(Denied::SetId(program.clone())),
+        Ok(_) => None,
+    }
+}
+
+/// Whether the first line is mm-deliver's own, about this tree.
+fn is_ours(line: &str, tree: &Tree) -> bool {
+    let mut words = line.split_whitespace();
+    words.next() == Some("tree") && words.next() == Some(tree.name.as_str())
 }
 
 fn ask(
@@ -89,10 +138,18 @@ fn ask(
     let done = command
         .output()
         .map_err(|error| Denied::Run(program.clone(), name.clone(), error))?;
+    let text = match done.status.success() {
+        true => String::from_utf8_lossy(&done.stdout),
+        false => String::from_utf8_lossy(&done.stderr),
+    };
+    let first = text.lines().next();
     if done.status.success() {
-        return Ok(());
+        let first = first.unwrap_or_default();
+        return match is_ours(first, tree) {
+            true => Ok(()),
+            false => Err(Denied::Stranger(program.clone(), first.to_owned())),
+        };
     }
-    let text = String::from_utf8_lossy(&done.stderr);
-    let first = text.lines().next().unwrap_or("it said nothing");
+    let first = first.unwrap_or("it said nothing");
     Err(Denied::Says(name, crate::syslog::printable(first)))
 }
