@@ -13,7 +13,7 @@ use super::pipe::Trees;
 use super::reserved::{Holder, Reserved};
 use super::wanted::{self, Wanted};
 use super::why::Why;
-use crate::list::ListName;
+use crate::list::{ListName, Verb};
 use crate::parity::Parity;
 
 /// How a wanted address stands, from best to worst.
@@ -197,34 +197,47 @@ pub(super) fn stale(
 ) -> Vec<Stale> {
     // Where a profile cannot be read, what a tree in use has not cannot be told.
     let all_told = trees.broken().next().is_none();
-    let judge = |place: Place| {
-        let (verb, list) = ours(trees, found, place)?;
-        let gone =
-            exist.is_some_and(|all| !all.contains(&list)) && !parity.on_future.contains(&list);
-        let name = found.folded(place);
-        let unknown = || {
-            !trees
-                .in_use(parity)
-                .any(|(_, profile)| profile.routing.argv(verb).is_some())
+    let is_gone = |list: &ListName| {
+        exist.is_some_and(|all| !all.contains(list)) && !parity.on_future.contains(list)
+    };
+    let is_unused = |verb: Verb, list: &ListName, place: Place| {
+        let mut in_use = trees.in_use(parity);
+        let is_known = in_use.any(|(_, profile)| profile.routing.argv(verb).is_some());
+        !is_known || wanted::is_out_of_use(trees, parity, list, &found.folded(place))
+    };
+    let mut stale = Vec::new();
+    // A list's entries mostly stand together: its name is judged once.
+    let mut last: Option<(&[u8], ListName, bool)> = None;
+    for place in found.all() {
+        let pipe = found.plain_pipe(place);
+        let written = pipe.and_then(|command| trees.as_written(command));
+        let (verb, list, gone) = match (&last, written) {
+            (Some((name, list, gone)), Some((verb, its))) if *name == its => (verb, list, *gone),
+            _ => {
+                let Some((verb, list)) = ours(trees, found, place) else {
+                    continue;
+                };
+                let gone = is_gone(&list);
+                let name = written.map_or(&b""[..], |(_, name)| name);
+                let (_, list, _) = last.insert((name, list, gone));
+                (verb, &*list, gone)
+            }
         };
         let why = if gone {
             StaleWhy::Gone
-        } else if all_told && (unknown() || wanted::is_out_of_use(trees, parity, &list, &name)) {
+        } else if all_told && is_unused(verb, list, place) {
             StaleWhy::Unused
         } else {
-            return None;
+            continue;
         };
-        Some(Stale { place, list, why })
-    };
-    found.all().filter_map(judge).collect()
+        let list = list.clone();
+        stale.push(Stale { place, list, why });
+    }
+    stale
 }
 
 /// The verb and the list of an entry of ours: of its first destination that leads to us.
-pub(super) fn ours(
-    trees: &Trees<'_>,
-    found: &Found,
-    place: Place,
-) -> Option<(crate::list::Verb, ListName)> {
+pub(super) fn ours(trees: &Trees<'_>, found: &Found, place: Place) -> Option<(Verb, ListName)> {
     let us = |command: &[u8]| match trees.leads(command) {
         Leads::Us(verb, list) => Some((verb, list)),
         _ => None,

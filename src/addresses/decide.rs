@@ -3,6 +3,7 @@
 //! **Invariants.** Writes nothing. Each act touches entries of ours, entries that pipe straight
 //! into a tree, and nothing else.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,7 @@ use super::sentinel;
 use super::stays;
 use super::sync;
 use super::wanted;
+use super::well::Well;
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::profiles::ProbeError;
@@ -117,22 +119,52 @@ impl<'a> View<'a> {
     }
 
     /// The lists that should have addresses: those that exist, or are known to the parity.
-    fn living(&self) -> BTreeSet<ListName> {
+    fn living(&self) -> Cow<'_, BTreeSet<ListName>> {
         match self.enumerated() {
-            Ok(enumerated) => enumerated.union(&self.parity.on_future).cloned().collect(),
-            Err(_) => self.known().clone(),
+            Ok(enumerated) if self.parity.on_future.is_subset(enumerated) => {
+                Cow::Borrowed(enumerated)
+            }
+            Ok(enumerated) => {
+                Cow::Owned(enumerated.union(&self.parity.on_future).cloned().collect())
+            }
+            Err(_) => Cow::Borrowed(self.known()),
         }
     }
 
     /// How each address of `lists` stands.
     pub(super) fn rows(&self, lists: &BTreeSet<ListName>) -> Vec<Row> {
-        let wanted = wanted::wanted(&self.trees, self.parity, &self.living(), lists);
+        let wanted = wanted::wanted(&self.trees, self.parity, &self.living(), lists, &|_, _| {
+            None
+        });
         compare::compare(&self.trees, self.found, &self.reserved, wanted)
     }
 
-    /// How each address of every list that exists stands.
-    pub(super) fn all_rows(&self) -> Vec<Row> {
-        self.rows(&self.living())
+    /// As [`rows`](Self::rows), without the lists of `lists` of which each address stands as we
+    /// would write it, if they are not `asked` for: of them there is nothing to say.
+    pub(super) fn rows_but_well(
+        &self,
+        lists: &BTreeSet<ListName>,
+        asked: impl Fn(&ListName) -> bool,
+    ) -> Vec<Row> {
+        let well = Well::of(&self.trees, self.parity, self.found);
+        let (living, mut name) = (self.living(), String::new());
+        let rest = lists
+            .iter()
+            .filter(|list| asked(list) || !well.is_well(list, &mut name));
+        let rest: BTreeSet<ListName> = rest.cloned().collect();
+        let before = |list: &ListName, name: &str| {
+            let is_left_out = |other: &ListName| lists.contains(other) && !rest.contains(other);
+            well.holder(name)
+                .filter(|other| other < list && is_left_out(other))
+        };
+        let wanted = wanted::wanted(&self.trees, self.parity, &living, &rest, &before);
+        compare::compare(&self.trees, self.found, &self.reserved, wanted)
+    }
+
+    /// How the addresses stand of those lists that exist and are not well throughout, and of
+    /// those that are `asked` for.
+    pub(super) fn all_rows(&self, asked: impl Fn(&ListName) -> bool) -> Vec<Row> {
+        self.rows_but_well(&self.living(), asked)
     }
 
     /// Entries of ours that should not be there.
@@ -225,7 +257,9 @@ pub(super) fn decide<'f>(
         Intent::Sync { remove, claim } => decide_sync(view, *remove, claim, &mut edits)?,
         Intent::Move(lists) => {
             adopt::adopt(&view.trees, Some(lists), &mut edits);
-            let rows = view.rows(lists);
+            let left: BTreeSet<ListName> =
+                edits.left_of.iter().map(|(list, _)| list.clone()).collect();
+            let rows = view.rows_but_well(lists, |list| left.contains(list));
             stays::check(view, &rows, &mut edits)?;
             sync::add_missing(&view.trees, &rows, &BTreeSet::new(), &mut edits);
         }
@@ -261,7 +295,8 @@ fn decide_sync(
     if let Err(error) = view.enumerated() {
         return Err(AddressError::CannotEnumerate(error.to_string()));
     }
-    let mut rows = view.all_rows();
+    // Of a claimed name it is said who has it, and if it is the list that wants it.
+    let mut rows = view.all_rows(|_| !claim.is_empty());
     let mut stale = view.stale();
     sync::idle_claims(&rows, claim, edits);
     if remove {

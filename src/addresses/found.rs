@@ -120,6 +120,13 @@ impl Found {
         self.named(name.as_bytes()).collect()
     }
 
+    /// The entry of this name, which is in lower case, if it stands once.
+    pub(super) fn only(&self, name: &str) -> Option<Place> {
+        let mut places = self.named(name.as_bytes());
+        let first = places.next()?;
+        places.next().is_none().then_some(first)
+    }
+
     /// Whether the name of an entry stands more than once.
     pub(super) fn is_double(&self, place: Place) -> bool {
         let name = self.entry(place).map(|entry| entry.name());

@@ -44,6 +44,7 @@ mod trace;
 mod typed;
 mod virtual_map;
 mod wanted;
+mod well;
 mod why;
 
 pub use acts::main;

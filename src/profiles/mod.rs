@@ -39,12 +39,20 @@ pub struct Profile {
     pub about: String,
     /// What a delivery needs.
     pub routing: Routing,
-    addresses: Vec<(Verb, String)>,
+    addresses: Vec<Address>,
     lists: Lists,
     release: Probe,
     data_version: Option<DataVersion>,
     direct: Vec<(Verb, Words)>,
     site: SiteWide,
+}
+
+/// One address that a list has: what stands before and behind its local part.
+#[derive(Debug)]
+struct Address {
+    verb: Verb,
+    before: String,
+    after: String,
 }
 
 /// Why a probe has no answer.
@@ -124,6 +132,26 @@ enum ReadAs {
     Decimal,
 }
 
+impl Address {
+    /// That of this list, in `name`.
+    fn of<'n>(&self, list: &ListName, name: &'n mut String) -> &'n str {
+        name.clear();
+        name.push_str(&self.before);
+        name.push_str(list.local_part());
+        name.push_str(&self.after);
+        name
+    }
+
+    fn is(&self, list: &ListName, name: &str) -> bool {
+        // Most are of another length, and need no look at their bytes.
+        let local = list.local_part();
+        name.len() == self.before.len() + local.len() + self.after.len()
+            && name.starts_with(self.before.as_str())
+            && name.ends_with(self.after.as_str())
+            && name[self.before.len()..].starts_with(local)
+    }
+}
+
 impl Profile {
     /// The profile of `tree`: the admin's own one, else the shipped one.
     ///
@@ -163,10 +191,34 @@ impl Profile {
 
     /// The addresses of a list, as local parts without its domain, each with its verb.
     pub fn addresses(&self, list: &ListName) -> Vec<(String, Verb)> {
-        self.addresses
-            .iter()
-            .map(|(verb, template)| (template.replace("{list}", list.local_part()), *verb))
+        let mut name = String::new();
+        let addresses = self.addresses.iter();
+        addresses
+            .map(|address| (address.of(list, &mut name).to_owned(), address.verb))
             .collect()
+    }
+
+    /// Whether `is_it` says so of every address of a list and its verb. The names are put into
+    /// `name`, one after the other: a file of a million entries asks for no memory here.
+    pub fn every_address(
+        &self,
+        list: &ListName,
+        name: &mut String,
+        is_it: impl Fn(&str, Verb) -> bool,
+    ) -> bool {
+        let mut addresses = self.addresses.iter();
+        addresses.all(|address| is_it(address.of(list, name), address.verb))
+    }
+
+    /// The verbs that `name` has as an address of `list`.
+    pub fn verbs_of<'p>(
+        &'p self,
+        list: &'p ListName,
+        name: &'p str,
+    ) -> impl Iterator<Item = Verb> + 'p {
+        let its = self.addresses.iter();
+        its.filter(|address| address.is(list, name))
+            .map(|address| address.verb)
     }
 
     /// Every list whose data are there, by looking at directories.
@@ -181,7 +233,8 @@ impl Profile {
         };
         let directory = PathBuf::from(tree.expand(directory, None));
         let read = |error| ProbeError::Read(directory.clone(), error);
-        let mut lists = BTreeSet::new();
+        // They come in no order; a set is made of all at once in less time than one by one.
+        let mut lists = Vec::new();
         for entry in fs::read_dir(&directory).map_err(read)? {
             let entry = entry.map_err(read)?;
             let Some(list) = entry
@@ -193,7 +246,7 @@ impl Profile {
             };
             for file in holds {
                 if is_there(&entry.path().join(file))? {
-                    lists.insert(list.within(tree.domain.as_deref()));
+                    lists.push(list.within(tree.domain.as_deref()));
                     break;
                 }
             }
@@ -201,7 +254,7 @@ impl Profile {
         if lists.is_empty() {
             return Err(ProbeError::NoLists(directory));
         }
-        Ok(lists)
+        Ok(lists.into_iter().collect())
     }
 
     /// The release that is installed in `tree`.

@@ -11,7 +11,7 @@ use regex::bytes::Regex;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{DataVersion, Lists, Probe, Profile, ReadAs, SiteWide, Words};
+use super::{Address, DataVersion, Lists, Probe, Profile, ReadAs, SiteWide, Words};
 use crate::list::Verb;
 use crate::profile::{BadProfile, Case, Routing};
 
@@ -133,29 +133,32 @@ impl Profile {
 }
 
 /// The addresses of a list, each with its verb.
-fn addresses(
-    verbs: &BTreeMap<Spanned<String>, RawVerb>,
-) -> Result<Vec<(Verb, String)>, BadProfile> {
+fn addresses(verbs: &BTreeMap<Spanned<String>, RawVerb>) -> Result<Vec<Address>, BadProfile> {
     let mut addresses = Vec::new();
     for (word, row) in verbs {
         let verb = verb(word)?;
         for template in &row.addresses {
-            if template.get_ref().matches("{list}").count() != 1 {
+            let parts: Vec<&str> = template.get_ref().split("{list}").collect();
+            let &[before, after] = parts.as_slice() else {
                 return Err(bad(template, "an address has {list} once"));
-            }
+            };
             // It becomes an alias's name: a blank or a colon in it would end the name.
-            let rest = template.get_ref().replacen("{list}", "", 1);
-            if let Some(byte) = rest.bytes().find(|&b| !is_address_byte(b)) {
+            let mut rest = before.bytes().chain(after.bytes());
+            if let Some(byte) = rest.find(|&b| !is_address_byte(b)) {
                 let what = format!(
                     "an address has {{list}} and a-z 0-9 . _ + = - only, not \"{}\"",
                     byte.escape_ascii()
                 );
                 return Err(bad(template, &what));
             }
-            addresses.push((verb, template.get_ref().clone()));
+            addresses.push(Address {
+                verb,
+                before: before.to_owned(),
+                after: after.to_owned(),
+            });
         }
     }
-    addresses.sort_by_key(|&(verb, _)| verb);
+    addresses.sort_by_key(|address| address.verb);
     Ok(addresses)
 }
 

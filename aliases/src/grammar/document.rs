@@ -16,7 +16,7 @@ use memchr::memrchr;
 use crate::contents::Contents as _;
 use crate::grammar::chunks::{Chunks, Kind};
 use crate::grammar::dialect::{Dialect, Winner, effect, fold, is_plain, pieces, read};
-use crate::grammar::entry::{Entry, EntryId, name_of, with_name};
+use crate::grammar::entry::{Entry, EntryId, is_named, name_of, with_name};
 use crate::grammar::error::{Effect, Problem, ProblemKind};
 use crate::grammar::names::Names;
 use crate::grammar::reading::{Piece, PieceKind, newlines};
@@ -143,7 +143,8 @@ impl Document {
     pub fn named(&self, name: &[u8]) -> Vec<EntryId> {
         let name = fold(name, self.dialect);
         let names = self.names.get_or_init(|| self.index());
-        let has_it = |index: &usize| self.stands(*index) && self.name(EntryId(*index)) == name;
+        let has_it =
+            |index: &usize| self.stands(*index) && is_named(self.text(*index), &name, self.dialect);
         let mut entries: Vec<EntryId> = names
             .candidates(&name)
             .filter(has_it)

@@ -144,6 +144,20 @@ pub(crate) fn name_read(raw: &[u8], reading: &Reading) -> Vec<u8> {
     }
 }
 
+/// Whether this is the name of an entry, as [`name_of`] would give it.
+pub(crate) fn is_named(raw: &[u8], name: &[u8], dialect: Dialect) -> bool {
+    match memchr(b':', raw).map(|colon| &raw[..colon]) {
+        Some(its) if is_plain_name(its) => {
+            its.len() == name.len()
+                && its
+                    .iter()
+                    .zip(name)
+                    .all(|(its, byte)| its.to_ascii_lowercase() == *byte)
+        }
+        _ => read(raw, dialect).name == name,
+    }
+}
+
 /// The destinations of a right side as the MTA stores it.
 pub(crate) fn right_side(value: &[u8], dialect: Dialect) -> Vec<DestinationKind> {
     let destinations = read(&[b"x: ", value].concat(), dialect).destinations;

@@ -28,7 +28,7 @@ struct Group {
 /// What is not well with each wanted address, with entries of ours that should not be there,
 /// and with the list manager's own addresses.
 pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
-    let rows = view.all_rows();
+    let rows = view.all_rows(|_| false);
     let mut groups: BTreeMap<Group, Vec<Spot>> = BTreeMap::new();
     let last = sync::last_entries(&view.trees, view.found, &rows);
     for row in &rows {
@@ -252,7 +252,8 @@ fn site_wide(view: &View<'_>, groups: &mut BTreeMap<Group, Vec<Spot>>) {
     let Some(current) = site.config.tree(&view.parity.roles.current) else {
         return;
     };
-    for place in view.found.all() {
+    let is_more = |&place: &Place| view.found.plain_pipe(place).is_none();
+    for place in view.found.all().filter(is_more) {
         for means in view.found.destinations(place) {
             let Means::File(file) = means else { continue };
             let file = String::from_utf8_lossy(&file).into_owned();

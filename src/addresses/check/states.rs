@@ -27,7 +27,7 @@ pub fn states(
     let view = View::new(site, parity, &found)?;
     let mut states: BTreeMap<ListName, &'static str> =
         lists.iter().map(|list| (list.clone(), "ok")).collect();
-    let rows = view.rows(lists);
+    let rows = view.rows_but_well(lists, |_| false);
     let stale = view.stale();
     let words = rows.iter().map(|row| (&row.wanted.list, row.state.word()));
     for (list, word) in words.chain(stale.iter().map(|stale| (&stale.list, "stale"))) {
