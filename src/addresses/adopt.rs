@@ -238,7 +238,7 @@ impl<'r> Memory<'r> {
         for record in &records.all {
             if let (Some(before), Some(written)) = (&record.before, &record.written) {
                 let key = (record.file(), trimmed(&written.0));
-                newest.insert(key, before.0.as_slice());
+                newest.insert(key, before.0.as_ref());
             }
         }
         Memory { newest }

@@ -240,8 +240,11 @@ pub(super) fn decide<'f>(
     }
     match intent {
         Intent::Adopt(lists) => {
-            view.check_lists(lists.as_ref())?;
             adopt::adopt(&view.trees, lists.as_ref(), &mut edits);
+            // A list that has an entry to turn is known: the file is looked through once.
+            if !lists.iter().all(|lists| lists.is_subset(&edits.turned)) {
+                view.check_lists(lists.as_ref())?;
+            }
         }
         Intent::Unadopt(lists) => {
             view.check_lists(lists.as_ref())?;
@@ -332,7 +335,7 @@ fn revert(found: &Found, records: &Records, edits: &mut Edits<'_>) {
     back.sort_unstable();
     for (n, file) in back {
         let record = &records.all[n];
-        let (Some(before), None, "commit") = (&record.before, &record.written, record.by.as_str())
+        let (Some(before), None, "commit") = (&record.before, &record.written, record.by.as_ref())
         else {
             continue;
         };
@@ -351,7 +354,7 @@ fn revert(found: &Found, records: &Records, edits: &mut Edits<'_>) {
         edits.push(Change::PutBack {
             file,
             name,
-            raw: before.0.clone(),
+            raw: before.0.to_vec(),
             followed,
         });
     }

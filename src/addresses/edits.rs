@@ -13,6 +13,7 @@ use aliases::{Document, EntryId};
 use super::error::AddressError;
 use super::found::{Found, Place};
 use super::record::{Record, Text};
+use crate::clock::Timestamp;
 use crate::list::ListName;
 
 /// One change.
@@ -78,11 +79,32 @@ pub(super) struct Rewrite {
     pub(super) path: PathBuf,
     pub(super) before: Arc<Vec<u8>>,
     pub(super) after: Document,
-    /// The names whose entries change, as the MTA looks them up.
-    pub(super) names: BTreeSet<String>,
-    pub(super) records: Vec<Record>,
-    /// One sentence a change.
-    pub(super) lines: Vec<String>,
+    /// What was made, in few bytes each: a whole site's are millions. What there is to say and
+    /// to record of them is put together when it is asked for.
+    made: Vec<Made>,
+    by: String,
+    generation: u64,
+    when: String,
+}
+
+/// A change that was made.
+#[derive(Debug)]
+struct Made {
+    what: What,
+    /// The entry that there was before; `None`: there was none.
+    place: Option<Place>,
+    /// The entry that there is now; `None`: it was removed.
+    id: Option<EntryId>,
+}
+
+/// What a change did.
+#[derive(Debug)]
+enum What {
+    Turned,
+    PutBack,
+    Removed,
+    /// Under this name.
+    Added(Box<str>),
 }
 
 impl<'f> Edits<'f> {
@@ -136,24 +158,22 @@ impl<'f> Edits<'f> {
             let mut making = Making {
                 found: self.found,
                 last_added: HashMap::new(),
-                made: Vec::new(),
                 rewrite: Rewrite {
                     file,
                     path: found.path.clone(),
                     before: found.original.shared(),
                     after: found.document.clone(),
-                    names: BTreeSet::new(),
-                    records: Vec::new(),
-                    lines: Vec::new(),
+                    made: Vec::new(),
+                    by: by.to_owned(),
+                    generation,
+                    when: Timestamp::now().to_string(),
                 },
-                by,
-                generation,
             };
             for change in changes {
                 making.make(change)?;
             }
             let rewrite = making.finish();
-            if !rewrite.records.is_empty() {
+            if !rewrite.made.is_empty() {
                 rewrites.push(rewrite);
             }
         }
@@ -181,13 +201,68 @@ fn sentence(found: &Found, place: Place, what: &dyn fmt::Display) -> String {
     )
 }
 
-/// A change that was made; its bytes are read once all are.
-struct Made {
-    record: Record,
-    /// `None`: it was removed.
-    id: Option<EntryId>,
-    /// `/etc/aliases, line 12: turned to`
-    says: String,
+impl Rewrite {
+    /// How many entries change.
+    pub(super) fn changed(&self) -> usize {
+        self.made.len()
+    }
+
+    /// The names whose entries change, as the MTA looks them up; `found` is what was rewritten,
+    /// here and below.
+    pub(super) fn names<'r>(&'r self, found: &'r Found) -> impl Iterator<Item = String> + 'r {
+        self.made.iter().map(|made| made.name(found))
+    }
+
+    /// One record a change: the bytes before and after.
+    pub(super) fn records<'r>(&'r self, found: &'r Found) -> impl Iterator<Item = Record<'r>> + 'r {
+        self.made.iter().map(|made| {
+            let name = made.name(found).into_bytes();
+            let by = (self.by.as_str(), self.generation);
+            let mut record = Record::new(by, &self.when, &self.path, name);
+            record.before = made.before(found).map(Text::of);
+            record.written = made.written(&self.after).map(Text::of);
+            if let (What::Removed, Some(place)) = (&made.what, made.place) {
+                let followed = found.name_before(place);
+                record.followed = followed.map(|name| Text(name.into_bytes().into()));
+            }
+            record
+        })
+    }
+
+    /// One sentence a change.
+    pub(super) fn lines<'r>(&'r self, found: &'r Found) -> impl Iterator<Item = String> + 'r {
+        self.made.iter().map(|made| {
+            let what = match made.what {
+                What::Turned => "turned to",
+                What::PutBack => "put back",
+                What::Removed => "removed",
+                What::Added(_) => "added",
+            };
+            let shown = match made.place {
+                Some(place) => found.shown(place),
+                None => self.path.display().to_string(),
+            };
+            let raw = made.written(&self.after).or(made.before(found));
+            format!("{shown}: {what} {}", one_line(raw.unwrap_or_default()))
+        })
+    }
+}
+
+impl Made {
+    fn name(&self, found: &Found) -> String {
+        match (&self.what, self.place) {
+            (What::Added(name), _) => name.to_string(),
+            (_, place) => place.map_or_else(String::new, |place| found.folded(place)),
+        }
+    }
+
+    fn before<'f>(&self, found: &'f Found) -> Option<&'f [u8]> {
+        self.place.map(|place| found.raw(place))
+    }
+
+    fn written<'d>(&self, after: &'d Document) -> Option<&'d [u8]> {
+        self.id.and_then(|id| after.raw(id))
+    }
 }
 
 /// One file in the making.
@@ -195,10 +270,7 @@ struct Making<'f> {
     found: &'f Found,
     /// Behind which entry something was added, and what: the next comes behind that.
     last_added: HashMap<Option<EntryId>, EntryId>,
-    made: Vec<Made>,
     rewrite: Rewrite,
-    by: &'f str,
-    generation: u64,
 }
 
 impl Making<'_> {
@@ -208,17 +280,17 @@ impl Making<'_> {
                 let id = self.found.id(*place);
                 let done = self.rewrite.after.set_destination(id, *n, text.as_bytes());
                 self.check(done)?;
-                self.changed(*place, "turned to");
+                self.changed(*place, What::Turned);
             }
             Change::Replace { place, raw } => {
                 let done = self.rewrite.after.replace_raw(self.found.id(*place), raw);
                 self.check(done)?;
-                self.changed(*place, "put back");
+                self.changed(*place, What::PutBack);
             }
             Change::Remove { place } => {
                 let done = self.rewrite.after.remove(self.found.id(*place));
                 self.check(done)?;
-                self.removed(*place);
+                self.made(What::Removed, Some(*place), None);
             }
             Change::Add {
                 name,
@@ -262,73 +334,25 @@ impl Making<'_> {
         self.last_added.get(&asked).copied().or(asked)
     }
 
-    fn changed(&mut self, place: Place, what: &str) {
-        let mut record = self.record(&self.found.folded(place));
-        record.before = Some(Text(self.found.raw(place).to_vec()));
-        let says = format!("{}: {what}", self.found.shown(place));
-        self.made.push(Made {
-            record,
-            id: Some(self.found.id(place)),
-            says,
-        });
-    }
-
-    fn removed(&mut self, place: Place) {
-        let mut record = self.record(&self.found.folded(place));
-        record.before = Some(Text(self.found.raw(place).to_vec()));
-        record.followed = self
-            .found
-            .name_before(place)
-            .map(|name| Text(name.into_bytes()));
-        let says = format!("{}: removed", self.found.shown(place));
-        self.made.push(Made {
-            record,
-            id: None,
-            says,
-        });
+    fn changed(&mut self, place: Place, what: What) {
+        self.made(what, Some(place), Some(self.found.id(place)));
     }
 
     fn added(&mut self, after: Option<Place>, id: EntryId, name: &str) {
         let after = after.map(|place| self.found.id(place));
         self.last_added.insert(after, id);
-        let says = format!("{}: added", self.rewrite.path.display());
-        self.made.push(Made {
-            record: self.record(name),
-            id: Some(id),
-            says,
-        });
+        self.made(What::Added(name.into()), None, Some(id));
     }
 
-    fn record(&self, name: &str) -> Record {
-        Record::new(
-            self.by,
-            self.generation,
-            &self.rewrite.path,
-            name.as_bytes(),
-        )
+    fn made(&mut self, what: What, place: Option<Place>, id: Option<EntryId>) {
+        self.rewrite.made.push(Made { what, place, id });
     }
 
-    /// Reads what came out: each entry's bytes.
+    /// What came out, without what is as it was.
     fn finish(mut self) -> Rewrite {
-        for Made {
-            mut record,
-            id,
-            says,
-        } in self.made
-        {
-            let written = id.and_then(|id| self.rewrite.after.raw(id));
-            let before = record.before.as_ref().map(|text| text.0.as_slice());
-            if written == before {
-                continue;
-            }
-            let shown = one_line(written.or(before).unwrap_or_default());
-            self.rewrite.lines.push(format!("{says} {shown}"));
-            self.rewrite
-                .names
-                .insert(String::from_utf8_lossy(record.name()).into_owned());
-            record.written = written.map(|raw| Text(raw.to_vec()));
-            self.rewrite.records.push(record);
-        }
+        let (found, after) = (self.found, &self.rewrite.after);
+        let is_other = |made: &Made| made.written(after) != made.before(found);
+        self.rewrite.made.retain(is_other);
         self.rewrite
     }
 }

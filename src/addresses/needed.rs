@@ -18,12 +18,12 @@ use crate::clock::Timestamp;
 pub(super) const QUEUED: i64 = 5 * 86_400;
 
 /// For each record whether it is needed, with the alias files as they were found at `now`.
-pub(super) fn needed(all: &[Record], found: &Found, now: Timestamp) -> Vec<bool> {
+pub(super) fn needed(all: &[Record<'_>], found: &Found, now: Timestamp) -> Vec<bool> {
     let mut newest = HashMap::new();
     for (n, record) in all.iter().enumerate() {
         newest.insert((record.file(), record.name()), n);
     }
-    let is_removal = |n: usize, record: &Record| {
+    let is_removal = |n: usize, record: &Record<'_>| {
         let last = newest.get(&(record.file(), record.name())) == Some(&n);
         last && record.written.is_none() && record.by == "commit"
     };
@@ -65,12 +65,12 @@ pub(super) fn needed(all: &[Record], found: &Found, now: Timestamp) -> Vec<bool>
     needed
 }
 
-fn text(text: &Option<super::record::Text>) -> Option<&[u8]> {
-    text.as_ref().map(|text| text.0.as_slice())
+fn text<'t>(text: &'t Option<super::record::Text<'_>>) -> Option<&'t [u8]> {
+    text.as_ref().map(|text| text.0.as_ref())
 }
 
 /// Whether these bytes are an entry's now.
-fn stands(found: &Found, record: &Record, written: &[u8]) -> bool {
+fn stands(found: &Found, record: &Record<'_>, written: &[u8]) -> bool {
     let name = String::from_utf8_lossy(record.name());
     found.places(&name).iter().any(|&place| {
         found.path(place) == Path::new(record.file()) && trimmed(found.raw(place)) == written
@@ -78,13 +78,13 @@ fn stands(found: &Found, record: &Record, written: &[u8]) -> bool {
 }
 
 /// Whether mail may still be queued for what stood there before.
-fn is_young(record: &Record, now: Timestamp) -> bool {
+fn is_young(record: &Record<'_>, now: Timestamp) -> bool {
     let since = now.0 - QUEUED;
     record.before.is_some() && Timestamp::parse(&record.when).is_none_or(|when| when.0 >= since)
 }
 
 /// Whether its file is none of those that were read: nobody can say what stands there.
-fn is_afar(found: &Found, record: &Record) -> bool {
+fn is_afar(found: &Found, record: &Record<'_>) -> bool {
     let path = Path::new(record.file());
     !found.files.iter().any(|file| file.path == path)
 }
@@ -96,11 +96,17 @@ mod tests {
 
     const LATER: Timestamp = Timestamp(4_000_000_000);
 
-    fn record(found: &Found, by: &str, before: Option<&str>, written: Option<&str>) -> Record {
-        let text = |text: &str| Text(text.as_bytes().to_vec());
-        let mut record = Record::new(by, 1, &found.files[0].path, b"toy");
-        record.before = before.map(text);
-        record.written = written.map(text);
+    fn record<'r>(
+        found: &'r Found,
+        by: &'r str,
+        before: Option<&'r str>,
+        written: Option<&'r str>,
+    ) -> Record<'r> {
+        let now = Timestamp::now().to_string();
+        let mut record = Record::new((by, 1), "", &found.files[0].path, &b"toy"[..]);
+        record.when = now.into();
+        record.before = before.map(|text| Text::of(text.as_bytes()));
+        record.written = written.map(|text| Text::of(text.as_bytes()));
         record
     }
 
@@ -153,7 +159,7 @@ mod tests {
             }
         }
         let mut afar = row("adopt", old, other);
-        afar.when = "1998-06-01T00:00:00Z".to_owned();
+        afar.when = "1998-06-01T00:00:00Z".into();
         assert_eq!(needed(&[afar], &Found::of_text("x: y\n"), LATER), [true]);
     }
 }

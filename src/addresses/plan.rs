@@ -63,6 +63,8 @@ struct Work {
 #[must_use]
 pub struct Applied<'s> {
     site: &'s Site,
+    /// What stood before.
+    found: Found,
     done: Vec<Rewrite>,
     notes: Vec<String>,
 }
@@ -122,12 +124,14 @@ impl<'s> Plan<'s> {
 
     /// What changes, one sentence a change, and what else there is to say of it.
     pub fn lines(&self) -> Vec<String> {
-        self.changes().chain(self.notes()).cloned().collect()
+        let notes = self.notes().iter().cloned();
+        self.changes().chain(notes).collect()
     }
 
     /// What changes, one sentence a change.
-    pub(super) fn changes(&self) -> impl Iterator<Item = &String> {
-        self.work.rewrites.iter().flat_map(|rewrite| &rewrite.lines)
+    pub(super) fn changes(&self) -> impl Iterator<Item = String> {
+        let rewrites = self.work.rewrites.iter();
+        rewrites.flat_map(|rewrite| rewrite.lines(&self.work.found))
     }
 
     /// What else there is to say of it.
@@ -152,11 +156,7 @@ impl<'s> Plan<'s> {
 
     /// How many entries change.
     pub(super) fn changed(&self) -> usize {
-        self.work
-            .rewrites
-            .iter()
-            .map(|rewrite| rewrite.records.len())
-            .sum()
+        self.work.rewrites.iter().map(Rewrite::changed).sum()
     }
 
     /// What the MTA's database has otherwise than the text: one sentence each.
@@ -185,10 +185,10 @@ impl<'s> Plan<'s> {
                 }
                 Err(error) => return Err(error),
                 Ok(notes) => {
-                    let done = self.work.rewrites;
                     return Ok(Applied {
                         site: self.site,
-                        done,
+                        found: self.work.found,
+                        done: self.work.rewrites,
                         notes,
                     });
                 }
@@ -206,19 +206,19 @@ impl<'s> Plan<'s> {
         let mut notes = Vec::new();
         if !self.is_empty() {
             notes.extend(self.compact_records(writer));
-            let all = work
-                .rewrites
-                .iter()
-                .flat_map(|rewrite| rewrite.records.iter());
-            let records: Vec<_> = all.cloned().collect();
-            record::append(&record::path(self.site), &records, work.found.readable())?;
+            let rewrites = work.rewrites.iter();
+            let records = rewrites.flat_map(|rewrite| rewrite.records(&work.found));
+            record::append(&record::path(self.site), records, work.found.readable())?;
         }
         for (n, rewrite) in work.rewrites.iter().enumerate() {
             let original = &work.found.files[rewrite.file].original;
             let names = self.names_in(rewrite);
             match disk::publish(self.site, original, &rewrite.path, &rewrite.after, &names) {
                 Ok(more) => notes.extend(more),
-                Err(error) => return Err(back(self.site, &work.rewrites[..n], error)),
+                Err(error) => {
+                    let done = &work.rewrites[..n];
+                    return Err(back(self.site, &work.found, done, error));
+                }
             }
         }
         // A file that needs no change may still have a database that a kill left behind.
@@ -288,11 +288,11 @@ impl<'s> Plan<'s> {
     fn names_in(&self, rewrite: &Rewrite) -> BTreeSet<String> {
         let file = &self.work.found.files[rewrite.file];
         let here = |name: &&String| file.document.lookup(name.as_bytes()).is_some();
-        rewrite
-            .names
-            .iter()
-            .chain(self.work.verify.iter().filter(here))
-            .cloned()
+        // Where there is no database nobody asks for them.
+        let changed = rewrite.names(&self.work.found);
+        changed
+            .filter(|_| disk::has_database(self.site))
+            .chain(self.work.verify.iter().filter(here).cloned())
             .collect()
     }
 }
@@ -336,11 +336,11 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
 }
 
 /// One file could not be published: those before it go back.
-fn back(site: &Site, done: &[Rewrite], error: AddressError) -> AddressError {
+fn back(site: &Site, was: &Found, done: &[Rewrite], error: AddressError) -> AddressError {
     if done.is_empty() {
         return error;
     }
-    match put_back(site, done) {
+    match put_back(site, was, done) {
         Ok(()) => error,
         Err(worse) => {
             let paths = done.iter().map(|rewrite| rewrite.path.clone()).collect();
@@ -350,11 +350,11 @@ fn back(site: &Site, done: &[Rewrite], error: AddressError) -> AddressError {
 }
 
 /// Puts the bytes before each rewrite back, or entry by entry where somebody edited the file
-/// since.
-fn put_back(site: &Site, rewrites: &[Rewrite]) -> Result<(), AddressError> {
+/// since; `was` is what they rewrote.
+fn put_back(site: &Site, was: &Found, rewrites: &[Rewrite]) -> Result<(), AddressError> {
     for _ in 0..ATTEMPTS {
         let found = Found::read(site)?;
-        match put_back_in(site, &found, rewrites) {
+        match put_back_in(site, &found, was, rewrites) {
             Err(AddressError::Raced(_)) => {}
             done => return done,
         }
@@ -366,7 +366,12 @@ fn put_back(site: &Site, rewrites: &[Rewrite]) -> Result<(), AddressError> {
     ))
 }
 
-fn put_back_in(site: &Site, found: &Found, rewrites: &[Rewrite]) -> Result<(), AddressError> {
+fn put_back_in(
+    site: &Site,
+    found: &Found,
+    was: &Found,
+    rewrites: &[Rewrite],
+) -> Result<(), AddressError> {
     for rewrite in rewrites {
         let file = &found.files[rewrite.file];
         let now = file.original.bytes();
@@ -379,17 +384,17 @@ fn put_back_in(site: &Site, found: &Found, rewrites: &[Rewrite]) -> Result<(), A
                 &file.original,
                 &rewrite.path,
                 &found.parsed(&rewrite.before),
-                &rewrite.names,
+                &rewrite.names(was).collect(),
             )?;
             continue;
         }
-        for undone in undo_entries(found, rewrite)?.rewrite("take-back", 0)? {
+        for undone in undo_entries(found, was, rewrite)?.rewrite("take-back", 0)? {
             disk::publish(
                 site,
                 &file.original,
                 &undone.path,
                 &undone.after,
-                &undone.names,
+                &undone.names(found).collect(),
             )?;
         }
     }
@@ -397,12 +402,16 @@ fn put_back_in(site: &Site, found: &Found, rewrites: &[Rewrite]) -> Result<(), A
 }
 
 /// The rewrite of single entries, turned round.
-fn undo_entries<'f>(found: &'f Found, rewrite: &Rewrite) -> Result<Edits<'f>, AddressError> {
+fn undo_entries<'f>(
+    found: &'f Found,
+    was: &Found,
+    rewrite: &Rewrite,
+) -> Result<Edits<'f>, AddressError> {
     let mut edits = Edits::new(found);
     let mut edited = Vec::new();
-    for record in &rewrite.records {
+    for record in rewrite.records(was) {
         let name = String::from_utf8_lossy(record.name()).into_owned();
-        let written = record.written.as_ref().map(|text| text.0.as_slice());
+        let written = record.written.as_ref().map(|text| text.0.as_ref());
         let mut places = found
             .places(&name)
             .into_iter()
@@ -412,7 +421,7 @@ fn undo_entries<'f>(found: &'f Found, rewrite: &Rewrite) -> Result<Edits<'f>, Ad
             (Some(place), Some(before), _) => {
                 edits.push(Change::Replace {
                     place,
-                    raw: before.0.clone(),
+                    raw: before.0.to_vec(),
                 });
             }
             (Some(place), None, _) => edits.push(Change::Remove { place }),
@@ -421,7 +430,7 @@ fn undo_entries<'f>(found: &'f Found, rewrite: &Rewrite) -> Result<Edits<'f>, Ad
                 edits.push(Change::PutBack {
                     file: rewrite.file,
                     name,
-                    raw: before.0.clone(),
+                    raw: before.0.to_vec(),
                     followed: followed.map(|name| String::from_utf8_lossy(&name.0).into_owned()),
                 });
             }
@@ -449,7 +458,7 @@ impl Applied<'_> {
         if self.done.is_empty() {
             return Ok(());
         }
-        put_back(self.site, &self.done)
+        put_back(self.site, &self.found, &self.done)
     }
 }
 

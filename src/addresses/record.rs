@@ -19,14 +19,15 @@
 //! the store. Only a plain file is opened. A damaged line in the middle is an error: without it
 //! an entry's own bytes would be lost silently.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::error::AddressError;
 use crate::site::Site;
@@ -34,8 +35,8 @@ use crate::store::Writer;
 
 /// Bytes of somebody's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written", into = "Written")]
-pub(super) struct Text(pub(super) Vec<u8>);
+#[serde(from = "Written")]
+pub(super) struct Text<'t>(#[serde(serialize_with = "written")] pub(super) Cow<'t, [u8]>);
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
@@ -44,10 +45,10 @@ enum Written {
     Other { latin1: String },
 }
 
-impl From<Written> for Text {
-    fn from(written: Written) -> Text {
+impl From<Written> for Text<'_> {
+    fn from(written: Written) -> Self {
         match written {
-            Written::Utf8(text) => Text(text.into_bytes()),
+            Written::Utf8(text) => Text(text.into_bytes().into()),
             // A character above U+00FF was never written; it becomes one that matches nothing.
             Written::Other { latin1 } => Text(
                 latin1
@@ -59,49 +60,60 @@ impl From<Written> for Text {
     }
 }
 
-impl From<Text> for Written {
-    fn from(text: Text) -> Written {
-        match String::from_utf8(text.0) {
-            Ok(text) => Written::Utf8(text),
-            Err(other) => Written::Other {
-                latin1: other.as_bytes().iter().map(|&b| char::from(b)).collect(),
-            },
+/// As [`Written`], without a copy of what is UTF-8.
+fn written<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serializer.serialize_str(text),
+        Err(_) => {
+            let latin1 = bytes.iter().map(|&b| char::from(b)).collect();
+            Written::Other { latin1 }.serialize(serializer)
         }
+    }
+}
+
+impl<'t> Text<'t> {
+    pub(super) fn of(bytes: &'t [u8]) -> Text<'t> {
+        Text(Cow::Borrowed(bytes))
     }
 }
 
 /// One entry that was written or removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct Record<'r> {
     /// Of the line's format: 1.
     pub(super) format: u32,
     /// When, as RFC 3339 in UTC.
-    pub(super) when: String,
+    pub(super) when: Cow<'r, str>,
     /// The generation of parity.toml that it was written for.
     pub(super) generation: u64,
     /// What wrote it: `adopt`.
-    pub(super) by: String,
-    file: Text,
-    name: Text,
+    pub(super) by: Cow<'r, str>,
+    file: Text<'r>,
+    name: Text<'r>,
     /// The entry's bytes before; `None`: there was none.
-    pub(super) before: Option<Text>,
+    pub(super) before: Option<Text<'r>>,
     /// The entry's bytes now; `None`: it was removed.
-    pub(super) written: Option<Text>,
+    pub(super) written: Option<Text<'r>>,
     /// The name of the entry after which a removed one stood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) followed: Option<Text>,
+    pub(super) followed: Option<Text<'r>>,
 }
 
-impl Record {
-    /// A record of this moment; `by` wrote it for `generation`.
-    pub(super) fn new(by: &str, generation: u64, file: &Path, name: &[u8]) -> Record {
+impl<'r> Record<'r> {
+    /// A record that `by` wrote for `generation`, at `when`.
+    pub(super) fn new(
+        (by, generation): (&'r str, u64),
+        when: &'r str,
+        file: &'r Path,
+        name: impl Into<Cow<'r, [u8]>>,
+    ) -> Record<'r> {
         Record {
             format: 1,
-            when: crate::clock::Timestamp::now().to_string(),
+            when: when.into(),
             generation,
-            by: by.to_owned(),
-            file: Text(file.as_os_str().as_bytes().to_vec()),
-            name: Text(name.to_vec()),
+            by: by.into(),
+            file: Text::of(file.as_os_str().as_bytes()),
+            name: Text(name.into()),
             before: None,
             written: None,
             followed: None,
@@ -130,7 +142,7 @@ pub(super) fn trimmed(raw: &[u8]) -> &[u8] {
 #[derive(Debug, Default)]
 pub(super) struct Records {
     /// Oldest first.
-    pub(super) all: Vec<Record>,
+    pub(super) all: Vec<Record<'static>>,
     /// Whether half a last line was passed over.
     pub(super) torn: bool,
 }
@@ -156,7 +168,7 @@ pub(super) fn read(path: &Path) -> Result<Records, AddressError> {
     let bad = |line: usize, what: String| AddressError::Record(path.to_owned(), line + 1, what);
     let mut all = Vec::new();
     for (number, line) in whole.split_inclusive(|&b| b == b'\n').enumerate() {
-        let record: Record =
+        let record: Record<'static> =
             serde_json::from_slice(line).map_err(|error| bad(number, error.to_string()))?;
         if record.format != 1 {
             return Err(bad(number, format!("format {} is not 1", record.format)));
@@ -169,18 +181,22 @@ pub(super) fn read(path: &Path) -> Result<Records, AddressError> {
     })
 }
 
-/// Appends `records` and waits until they are on disk. Half a last line is cut off first.
+/// Appends `records` and waits until they are on disk. Half a last line is cut off first. They
+/// are written as they come: those of a whole site are several times its alias files.
 ///
 /// `readable`: the permission bits that every alias file has. The records hold their bytes, and
 /// nobody reads here what he may not read there.
 ///
 /// # Errors
 /// It cannot be written; nothing that stood there is lost.
-pub(super) fn append(path: &Path, records: &[Record], readable: u32) -> Result<(), AddressError> {
+pub(super) fn append<'r>(
+    path: &Path,
+    records: impl IntoIterator<Item = Record<'r>>,
+    readable: u32,
+) -> Result<(), AddressError> {
     let failed = |error| AddressError::Io("write", path.to_owned(), error);
-    let text = lines(records).map_err(failed)?;
     let is_new = !path.exists();
-    append_bytes(path, &text, readable).map_err(failed)?;
+    append_lines(path, records, readable).map_err(failed)?;
     if is_new && let Some(directory) = path.parent() {
         fs::File::open(directory)
             .and_then(|held| held.sync_all())
@@ -201,7 +217,7 @@ pub(super) fn compact(
     keep: &[bool],
     readable: u32,
 ) -> Result<bool, AddressError> {
-    let kept: Vec<&Record> = records
+    let kept: Vec<&Record<'_>> = records
         .all
         .iter()
         .zip(keep)
@@ -210,18 +226,18 @@ pub(super) fn compact(
     if kept.len() * 2 > records.all.len() || records.all.is_empty() {
         return Ok(false);
     }
-    let text = lines(kept).map_err(|error| AddressError::Io("write", path.to_owned(), error))?;
+    let mut text = Vec::new();
+    for record in kept {
+        let done = line(&mut text, record);
+        done.map_err(|error| AddressError::Io("write", path.to_owned(), error))?;
+    }
     writer.replace_beside(path, &text, mode(readable))?;
     Ok(true)
 }
 
-fn lines<'r>(records: impl IntoIterator<Item = &'r Record>) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    for record in records {
-        serde_json::to_writer(&mut text, record)?;
-        text.push(b'\n');
-    }
-    Ok(text)
+fn line(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, record)?;
+    out.write_all(b"\n")
 }
 
 fn mode(readable: u32) -> u32 {
@@ -244,7 +260,11 @@ fn open(options: &mut OpenOptions, path: &Path) -> io::Result<fs::File> {
     }
 }
 
-fn append_bytes(path: &Path, text: &[u8], readable: u32) -> io::Result<()> {
+fn append_lines<'r>(
+    path: &Path,
+    records: impl IntoIterator<Item = Record<'r>>,
+    readable: u32,
+) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let mut file = open(options.mode(0o600), path)?;
@@ -252,7 +272,17 @@ fn append_bytes(path: &Path, text: &[u8], readable: u32) -> io::Result<()> {
     let whole = whole_length(&mut file)?;
     file.set_len(whole)?;
     file.seek(io::SeekFrom::Start(whole))?;
-    file.write_all(text)?;
+    let mut out = BufWriter::with_capacity(256 * 1024, &file);
+    let mut records = records.into_iter();
+    let done = records
+        .try_for_each(|record| line(&mut out, &record))
+        .and_then(|()| out.flush());
+    drop(out.into_parts());
+    if done.is_err() {
+        // A full disk gets back what it gave; what cannot be cut off matches nothing.
+        let _ = file.set_len(whole);
+    }
+    done?;
     file.sync_all()
 }
 
@@ -289,10 +319,12 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
 
-    fn record(before: &[u8]) -> Record {
-        let mut record = Record::new("adopt", 7, Path::new("/etc/aliases"), b"toylist");
-        record.before = Some(Text(before.to_vec()));
-        record.written = Some(Text(b"toylist: x\n".to_vec()));
+    fn record(before: &[u8]) -> Record<'_> {
+        let file = Path::new("/etc/aliases");
+        let when = "2026-11-22T10:02:11Z";
+        let mut record = Record::new(("adopt", 7), when, file, &b"toylist"[..]);
+        record.before = Some(Text::of(before));
+        record.written = Some(Text::of(b"toylist: x\n"));
         record
     }
 
@@ -307,7 +339,7 @@ mod tests {
         ] {
             let text = serde_json::to_string(&record(bytes)).unwrap();
             assert_eq!(
-                serde_json::from_str::<Record>(&text).unwrap(),
+                serde_json::from_str::<Record<'_>>(&text).unwrap(),
                 record(bytes),
                 "{text}"
             );
@@ -317,13 +349,13 @@ mod tests {
     #[test]
     fn half_a_last_line_is_passed_over_and_cut_by_the_next_append() {
         let path = std::env::temp_dir().join(format!("mm-adopted-{}", std::process::id()));
-        append(&path, &[record(b"a"), record(b"b")], 0o644).unwrap();
+        append(&path, [record(b"a"), record(b"b")], 0o644).unwrap();
         let whole = fs::read(&path).unwrap();
         for cut in [1, 20, whole.len() / 2 - 1] {
             fs::write(&path, &whole[..whole.len() - cut]).unwrap();
             let records = read(&path).unwrap();
             assert!(records.torn && records.all.len() == 1, "{cut}");
-            append(&path, &[record(b"c")], 0o644).unwrap();
+            append(&path, [record(b"c")], 0o644).unwrap();
             let records = read(&path).unwrap();
             assert!(!records.torn && records.all[1] == record(b"c"), "{cut}");
         }
@@ -360,7 +392,7 @@ mod tests {
         )
         .unwrap();
         assert!(matches!(read(&path), Err(AddressError::Io("read", ..))));
-        let error = append(&path, &[record(b"a")], 0o644).unwrap_err();
+        let error = append(&path, [record(b"a")], 0o644).unwrap_err();
         assert!(error.to_string().contains("not a plain file"), "{error}");
         fs::remove_file(&path).unwrap();
     }

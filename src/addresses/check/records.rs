@@ -65,7 +65,7 @@ fn former(view: &View<'_>, records: &Records, path: &Path, findings: &mut Vec<Fi
 }
 
 /// Programs that the entry ran before, and that are not there.
-fn missing(view: &View<'_>, record: &Record) -> Vec<String> {
+fn missing(view: &View<'_>, record: &Record<'_>) -> Vec<String> {
     let Some(before) = &record.before else {
         return Vec::new();
     };
