@@ -33,6 +33,8 @@ pub struct Config {
     pub mta: Mta,
     /// The directory of smrsh, where the MTA runs programs through that.
     pub smrsh: Option<PathBuf>,
+    /// The map that leads the lists' addresses in their domains to the aliases, if it is kept.
+    pub virtual_map: Option<PathBuf>,
     /// mm-deliver as it is written into aliases.
     pub program: PathBuf,
     /// Who the MTA runs mm-deliver as.
@@ -108,6 +110,8 @@ struct RawAliases {
     files: Spanned<Vec<Spanned<String>>>,
     mta: Mta,
     smrsh: Option<Spanned<String>>,
+    #[serde(rename = "virtual")]
+    virtual_map: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -192,9 +196,10 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
         owner: Account::new(&raw.owner),
         group: raw.group.as_deref().map(Account::new),
         trees,
-        alias_files,
         mta: raw.aliases.mta,
         smrsh: raw.aliases.smrsh.as_ref().map(absolute).transpose()?,
+        virtual_map: virtual_map(raw.aliases.virtual_map.as_ref(), &alias_files)?,
+        alias_files,
         program: program(&raw.deliver.program)?,
         users: raw
             .deliver
@@ -219,6 +224,19 @@ fn alias_files(named: &[Spanned<String>]) -> Result<Vec<PathBuf>, Wrong> {
         files.push(path);
     }
     Ok(files)
+}
+
+/// A file of its own: it is rewritten whole.
+fn virtual_map(
+    named: Option<&Spanned<String>>,
+    alias_files: &[PathBuf],
+) -> Result<Option<PathBuf>, Wrong> {
+    let Some(text) = named else { return Ok(None) };
+    let path = absolute(text)?;
+    match alias_files.contains(&path) {
+        true => Err((text.span().start, format!("{path:?} is an alias file"))),
+        false => Ok(Some(path)),
+    }
 }
 
 fn cook_tree(
@@ -431,6 +449,12 @@ users = ["nobody", "38"]
                 "[\"/etc/aliases\", \"/etc//aliases\"]",
                 "17:26",
                 "is named twice",
+            ),
+            (
+                "mta = \"postfix\"",
+                "mta = \"postfix\"\nvirtual = \"/etc/aliases\"",
+                "19:11",
+                "is an alias file",
             ),
             ("[\"nobody\", \"38\"]", "[]", "22:9", "no user"),
             ("Lists.example.org", "a/b", "11:10", "is not a domain"),

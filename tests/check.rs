@@ -213,7 +213,11 @@ fn cases() -> Vec<Case> {
 }
 
 /// Kinds that this stage cannot have: who proves them instead.
-const ELSEWHERE: [(Kind, &str); 4] = [
+const ELSEWHERE: [(Kind, &str); 5] = [
+    (
+        Kind::Virtual,
+        "check_compares_the_map_that_site_toml_names_and_sync_mends_it",
+    ),
     (
         Kind::Repeated,
         "check_warns_of_entries_that_are_turned_already",

@@ -131,3 +131,146 @@ fn lists_that_cannot_be_told_and_sites_without_a_domain_write_nothing() {
         .complains(&["no tree in use has a domain", "hint: set `domain`"]);
     assert!(!path.exists());
 }
+
+/// As [`stage`], and site.toml names the file of the map.
+fn kept() -> Stage {
+    let stage = stage();
+    let more = format!(
+        "[aliases]\nvirtual = \"{}\"\n",
+        stage.path("virtual-lists").display()
+    );
+    let site = stage.read("site.toml").replace("[aliases]\n", &more);
+    stage.write("site.toml", site, 0o644);
+    stage
+}
+
+#[test]
+fn check_compares_the_map_that_site_toml_names_and_sync_mends_it() {
+    let stage = kept();
+    let bounces = "user unknown in virtual alias table";
+    let check = |told: &[&str], status: i32| {
+        stage.aliases(&["check"]).expect(status).says(told);
+    };
+    check(
+        &[
+            "CRITICAL: virtual: the lists' addresses in their domains are not there",
+            bounces,
+        ],
+        2,
+    );
+    stage
+        .aliases(&["sync"])
+        .expect(0)
+        .says(&["virtual-lists\": 30 addresses written"]);
+    check(&[], 0);
+    assert_eq!(
+        stage.read("virtual-lists"),
+        stage.aliases(&["virtual"]).expect(0).stdout
+    );
+    stage
+        .aliases(&["sync"])
+        .expect(0)
+        .says(&["nothing to change"]);
+
+    // A list is born: its addresses come with its entries, in one sync.
+    stage.add_list("newlist");
+    stage
+        .aliases(&["sync"])
+        .expect(0)
+        .says(&["virtual-lists\": 40 addresses written"]);
+    check(&[], 0);
+    let whole = stage.read("virtual-lists");
+
+    // A line that is lost, and one that leads elsewhere.
+    let lost = "toylist@lists.example.org\ttoylist\n";
+    let turned = "newlist@lists.example.org\tnewlist\n";
+    let text = whole
+        .replace(lost, "")
+        .replace(turned, "newlist@lists.example.org\tcarl\n");
+    let line = text
+        .lines()
+        .position(|line| line.ends_with("\tcarl"))
+        .unwrap()
+        + 1;
+    stage.write("virtual-lists", text, 0o644);
+    check(
+        &[
+            "CRITICAL: virtual: 2 addresses missing in the lists' domains",
+            bounces,
+            "virtual-lists: toylist@lists.example.org",
+            "mend: mm-aliases --site",
+            "WARNING: virtual: 1 address of a domain that no list has any more",
+            &format!("virtual-lists:{line}: newlist@lists.example.org"),
+        ],
+        2,
+    );
+    stage.aliases(&["diff"]).expect(1).says(&[
+        "\"toylist@lists.example.org\" is missing",
+        &format!("line {line}: \"newlist@lists.example.org\" is stale"),
+    ]);
+    stage.aliases(&["sync"]).expect(0);
+    assert_eq!(stage.read("virtual-lists"), whole);
+    stage.aliases(&["diff"]).expect(0);
+}
+
+#[test]
+fn a_map_that_is_somebody_elses_or_useless_is_told_and_left() {
+    let stage = kept();
+    stage.write("virtual-lists", "# mine\n", 0o644);
+    stage
+        .aliases(&["sync"])
+        .expect(1)
+        .complains(&["was not made by mm-aliases"]);
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&["WARNING: virtual: it was not made by mm-aliases"]);
+    // With new entries written: something was done, and something after it failed.
+    stage.add_list("newlist");
+    stage
+        .aliases(&["sync"])
+        .expect(3)
+        .complains(&["something was changed, and then"]);
+    assert!(stage.read("aliases").contains("newlist-owner:"));
+    assert_eq!(stage.read("virtual-lists"), "# mine\n");
+    // adopt is whole without it.
+    let text = stage.read("aliases") + &stage.direct_block("a", "born");
+    stage.add_list("born");
+    stage.write("aliases", text, 0o644);
+    stage
+        .aliases(&["adopt"])
+        .expect(0)
+        .says(&["stays as it was", "was not made by"]);
+    let site = stage
+        .read("site.toml")
+        .replace("domain = \"Lists.example.org\"\n", "");
+    stage.write("site.toml", site, 0o644);
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&["`virtual` is set, and no tree in use has a domain"]);
+}
+
+#[test]
+fn adopt_and_an_upgrade_keep_the_map_too() {
+    let stage = kept();
+    stage.aliases(&["unadopt"]).expect(0);
+    std::fs::remove_file(stage.path("virtual-lists")).unwrap();
+    stage
+        .aliases(&["adopt"])
+        .expect(0)
+        .says(&["30 addresses written"]);
+    let text = stage.read("aliases");
+    let kept: String = text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("toylist-join:"))
+        .collect();
+    stage.write("aliases", kept, 0o644);
+    std::fs::remove_file(stage.path("virtual-lists")).unwrap();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    assert!(
+        stage
+            .read("virtual-lists")
+            .contains("toylist-join@lists.example.org\t")
+    );
+}

@@ -187,3 +187,23 @@ fn a_sender_may_be_named_or_empty() {
     );
     assert!(ran[0].stdin.starts_with(b"From MAILER-DAEMON "));
 }
+
+#[test]
+fn what_is_assumed_of_a_domain_that_is_none_of_this_site_is_said() {
+    let stage = stage(&[]);
+    let told = "assumed: the MTA takes \"gmail.example\" as its own";
+    let foreign = ["trace", "toylist@Gmail.example"];
+    stage.aliases(&foreign).expect(0).says(&[told]);
+    let json = [&foreign[..], &["--format", "json"]].concat();
+    stage
+        .aliases(&json)
+        .expect(0)
+        .says(&["\"assumed\"", "as its own"]);
+    let site = stage.read("site.toml");
+    let site = site.replace("[trees.b]\n", "[trees.b]\ndomain = \"lists.example\"\n");
+    stage.write("site.toml", site, 0o644);
+    for known in ["toylist", "toylist@Lists.Example"] {
+        let done = stage.aliases(&["trace", known]).expect(0);
+        assert!(!done.stdout.contains("assumed"), "{done:#?}");
+    }
+}

@@ -298,7 +298,9 @@ fn diff(site: &Site) -> Result<Said, Failure> {
     out.extend(plan.left().iter().map(|line| format!("left: {line}\n")));
     let database = plan.database()?;
     out.extend(database.iter().map(|line| format!("database: {line}\n")));
-    let same = plan.is_empty() && database.is_empty();
+    let virtual_map = virtual_map::diff(site, &parity)?;
+    out += &virtual_map;
+    let same = plan.is_empty() && database.is_empty() && virtual_map.is_empty();
     Ok(Said {
         out,
         status: u8::from(!same),
@@ -325,7 +327,7 @@ fn trace(site: &Site, address: &OsStr, format: cli::Format) -> Result<Said, Fail
     let parity = store::load(site)?.parity;
     let trees = Trees::open(site);
     let found = Found::read(site)?;
-    let traced = trace::trace(&found, &address.to_string_lossy());
+    let traced = trace::trace(&trees, &found, &address.to_string_lossy());
     let out = match format {
         cli::Format::Text => {
             let lines = traced.lines(&trees, &parity, &found);

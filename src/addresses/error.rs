@@ -30,6 +30,8 @@ pub enum AddressError {
     NoSentinel(PathBuf),
     /// Neither a tree nor a list has a domain: the path of site.toml.
     NoDomain(PathBuf),
+    /// No map that Postfix looks up is made of this text.
+    NoMap(PathBuf),
     /// No list of these names is known.
     Unknown(Vec<ListName>, Vec<ListName>),
     /// The delivering users could not run what would be written.
@@ -83,6 +85,7 @@ impl fmt::Display for AddressError {
                     "no tree in use has a domain in {path:?}, and no list is named with one"
                 )
             }
+            AddressError::NoMap(path) => write!(f, "virtual_alias_maps has no map of {path:?}"),
             AddressError::Unknown(lists, _) => write!(f, "no such list: {}", some_of(lists)),
             AddressError::Denied(reasons) if reasons.iter().any(Denied::is_program) => write!(
                 f,

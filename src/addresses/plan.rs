@@ -26,6 +26,7 @@ use super::found::{AliasFile, Found};
 use super::needed::needed;
 use super::record::{self, Records};
 use super::typed::typed;
+use super::virtual_map;
 use crate::clock::Timestamp;
 use crate::list::ListName;
 use crate::parity::Parity;
@@ -184,7 +185,9 @@ impl<'s> Plan<'s> {
                     self.work = work(self.site, &self.parity, &self.intent)?;
                 }
                 Err(error) => return Err(error),
-                Ok(notes) => {
+                Ok(mut notes) => {
+                    let what = (&self.intent, !self.is_empty());
+                    notes.extend(virtual_map::keep(self.site, &self.parity, what, writer)?);
                     return Ok(Applied {
                         site: self.site,
                         found: self.work.found,

@@ -103,6 +103,19 @@ impl Postmap {
         done
     }
 
+    /// What Postfix has otherwise than `map`, which is what the text at `path` has.
+    ///
+    /// # Errors
+    /// `NoMap`; the tools cannot be asked.
+    pub(super) fn wrong(&self, path: &Path, map: &Map) -> Result<Option<String>, AddressError> {
+        let types = self.types(path)?;
+        if types.is_empty() && !self.directories.is_empty() {
+            return Err(AddressError::NoMap(path.to_owned()));
+        }
+        let mut wrong = types.iter().map(|built| self.verify(built, path, map));
+        Ok(wrong.find_map(Result::err).map(|error| error.to_string()))
+    }
+
     fn publish_made(&self, path: &Path, map: &Map, types: &[Built]) -> Result<Done, AddressError> {
         let original = disk::read(path)?;
         let before = original.bytes().to_vec();

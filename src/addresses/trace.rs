@@ -12,7 +12,7 @@ use super::expansion::{self, End, Step};
 use super::found::Found;
 use super::leads::Leads;
 use super::pipe::Trees;
-use super::{disk, include};
+use super::{disk, include, known};
 use crate::list::{ListName, Verb};
 use crate::parity::{Parity, Role};
 use crate::tree::Tree;
@@ -22,12 +22,18 @@ use crate::tree::Tree;
 pub(super) struct Traced {
     /// The local part that was looked up, lower case.
     local: String,
+    /// A domain that was cut off, and is none that this site knows.
+    foreign: Option<String>,
     steps: Vec<Step>,
     near: Vec<String>,
 }
 
 /// Follows `address`; its domain is the MTA's matter and is cut.
-pub(super) fn trace(found: &Found, address: &str) -> Traced {
+pub(super) fn trace(trees: &Trees<'_>, found: &Found, address: &str) -> Traced {
+    let foreign = address
+        .split_once('@')
+        .map(|(_, domain)| domain.to_ascii_lowercase())
+        .filter(|domain| !is_known(trees, found, domain));
     let local = address
         .split('@')
         .next()
@@ -38,7 +44,30 @@ pub(super) fn trace(found: &Found, address: &str) -> Traced {
         [] => expansion::near(found, &local),
         _ => Vec::new(),
     };
-    Traced { local, steps, near }
+    Traced {
+        local,
+        foreign,
+        steps,
+        near,
+    }
+}
+
+/// Whether a tree has the domain, or a list that an entry is for.
+fn is_known(trees: &Trees<'_>, found: &Found, domain: &str) -> bool {
+    let mut of_trees = trees.site.config.trees.iter();
+    let behind = format!("@{domain}");
+    of_trees.any(|tree| tree.domain.as_deref() == Some(domain))
+        || known::in_aliases(trees, found)
+            .iter()
+            .any(|list| list.as_str().ends_with(&behind))
+}
+
+/// What is assumed of a domain that nothing here says to be this site's.
+fn assumed(domain: &str) -> String {
+    format!(
+        "assumed: the MTA takes {domain:?} as its own, and looks the local part up in the alias \
+         files; site.toml has no such domain, and whether the MTA does is not looked at"
+    )
 }
 
 impl Traced {
@@ -49,14 +78,16 @@ impl Traced {
 
     /// For people.
     pub(super) fn lines(&self, trees: &Trees<'_>, parity: &Parity, found: &Found) -> Vec<String> {
+        let assumed = self.foreign.as_deref().map(assumed);
         if !self.is_known() {
             let mut lines = vec![format!("no such alias: {:?}", self.local)];
+            lines.extend(assumed);
             if !self.near.is_empty() {
                 lines.push(format!("near it: {}", self.near.join(", ")));
             }
             return lines;
         }
-        let mut lines = Vec::new();
+        let mut lines = Vec::from_iter(assumed);
         for step in &self.steps {
             let indent = "  ".repeat(step.depth);
             let extension = match &step.extension {
@@ -105,7 +136,13 @@ impl Traced {
                 "destinations": ends,
             }));
         }
-        json!({ "format": 1, "address": self.local, "near": self.near, "steps": steps })
+        json!({
+            "format": 1,
+            "address": self.local,
+            "assumed": self.foreign.as_deref().map(assumed),
+            "near": self.near,
+            "steps": steps,
+        })
     }
 }
 

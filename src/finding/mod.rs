@@ -117,6 +117,8 @@ kinds! {
     Repeated "address-repeated",
     /// An address of the whole site that leads into a tree that is not current.
     SiteWide "address-site",
+    /// The map of lists of domains has something else than the aliases.
+    Virtual "virtual",
     /// The MTA's database has something else than the text, or cannot be asked.
     Database "database",
     /// The record of what was adopted is damaged.

@@ -12,6 +12,8 @@ mod rig;
 /// A client of a few lines, for the bytes that ready-made ones would mend.
 mod smtp;
 
+/// The map of lists of domains, as Postfix looks it up.
+mod domains;
 /// Mail through each of the four MTAs.
 mod mta;
 /// Mail through Postfix while lists move.

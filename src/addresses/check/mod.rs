@@ -10,6 +10,7 @@ mod entries;
 mod records;
 mod repeated;
 mod states;
+mod virtual_map;
 
 use std::path::PathBuf;
 
@@ -57,6 +58,7 @@ pub fn findings(site: &Site, parity: &Parity, depth: Depth) -> Result<Vec<Findin
     enumeration(&view, &mut findings);
     entries::look(&view, &mut findings);
     repeated::look(&view, &mut findings);
+    virtual_map::look(&view, depth, &mut findings);
     if depth == Depth::Database {
         database(&view, &mut findings);
     }
