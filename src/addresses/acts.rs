@@ -24,7 +24,6 @@ use super::typed::{on_site, typed};
 use super::{lint, rights, show, trace, virtual_map};
 use crate::finding::Report;
 use crate::list::{BadName, ListName};
-use crate::parity::Parity;
 use crate::site::Site;
 use crate::store::{self, Writer};
 
@@ -194,7 +193,7 @@ fn change(site: &Site, intent: Intent, dry: cli::Dry) -> Result<Said, Failure> {
     let writer = Writer::take(site, &format!("mm-aliases {}", intent.word()))?;
     let plan = Plan::new(site, writer.parity(), intent.clone())?;
     if matches!(intent, Intent::Adopt(_)) && !plan.is_empty() {
-        let denied = denied(site, writer.parity(), plan.turned());
+        let denied = rights::denied_of(site, writer.parity(), plan.turned());
         if !denied.is_empty() {
             return Err(AddressError::Denied(denied).into());
         }
@@ -260,28 +259,6 @@ fn way_back(site: &Site, intent: &Intent) -> String {
         Intent::Unadopt(_) => format!("the way back: {}\n", typed(site, "adopt")),
         _ => "adopted.jsonl has the bytes of each entry, before and after\n".to_owned(),
     }
-}
-
-/// Whether the delivering users could run what each tree that serves one of `lists` has.
-fn denied(site: &Site, parity: &Parity, lists: &BTreeSet<ListName>) -> Vec<rights::Denied> {
-    let trees = Trees::open(site);
-    let mut denied = Vec::new();
-    for (tree, profile) in trees.all() {
-        let is_its = |list: &&ListName| {
-            trees
-                .of(parity, list)
-                .is_some_and(|(its, _)| its.name == tree.name)
-        };
-        let Some(list) = lists.iter().find(is_its) else {
-            continue;
-        };
-        for (verb, _) in profile.programs(tree) {
-            denied.extend(rights::denied(site, tree, verb, list));
-        }
-    }
-    // What is wrong with mm-deliver itself is said of every verb.
-    denied.dedup_by(|one, other| one.to_string() == other.to_string());
-    denied
 }
 
 fn diff(site: &Site) -> Result<Said, Failure> {

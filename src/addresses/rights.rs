@@ -7,6 +7,7 @@
 //! **Invariants.** Asks with `--explain`, which runs nothing, and only a program that nobody but
 //! the trusted can change. The one place where this is asked: moves and adoptions use it alike.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -14,9 +15,11 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::pipe::Trees;
 use crate::accounts::{self, Account};
 use crate::list::{ListName, Verb};
 use crate::ownership::{Fault, Unsafe};
+use crate::parity::Parity;
 use crate::site::Site;
 use crate::tree::Tree;
 
@@ -85,6 +88,28 @@ pub fn denied(site: &Site, tree: &Tree, verb: Verb, list: &ListName) -> Vec<Deni
     users
         .filter_map(|user| ask(site, tree, verb, list, Some(user)).err())
         .collect()
+}
+
+/// Whether the delivering users could run what each tree that serves one of `lists` has.
+pub(super) fn denied_of(site: &Site, parity: &Parity, lists: &BTreeSet<ListName>) -> Vec<Denied> {
+    let trees = Trees::open(site);
+    let mut all = Vec::new();
+    for (tree, profile) in trees.all() {
+        let is_its = |list: &&ListName| {
+            trees
+                .of(parity, list)
+                .is_some_and(|(its, _)| its.name == tree.name)
+        };
+        let Some(list) = lists.iter().find(is_its) else {
+            continue;
+        };
+        for (verb, _) in profile.programs(tree) {
+            all.extend(denied(site, tree, verb, list));
+        }
+    }
+    // What is wrong with mm-deliver itself is said of every verb.
+    all.dedup_by(|one, other| one.to_string() == other.to_string());
+    all
 }
 
 /// Who could change mm-deliver, or what the kernel would make of it.
