@@ -33,9 +33,9 @@ enum Told {
     Nothing,
     /// The mail waits, and why.
     Deferred(String),
-    /// `:fail:` and its like, the first word alone.
+    /// `:defer:` or `:blackhole:`, which leave nothing else.
     Verdict(&'static str),
-    /// Commands with their bar, files and addresses, sorted.
+    /// Commands with their bar, files, addresses and `:fail:`, sorted.
     Generated(Vec<String>),
 }
 
@@ -158,7 +158,11 @@ fn told(said: &[u8], address: &[u8]) -> Told {
             }
         };
         match of_router {
-            " forced address failure" => return Told::Verdict(":fail:"),
+            " forced address failure" => {
+                generated.push(":fail:".to_owned());
+                generated.sort();
+                return Told::Generated(generated);
+            }
             declined if declined.starts_with(" declined for ") => return Told::Nothing,
             deferred if deferred.starts_with(": defer for ") => {
                 let why = lines.next().unwrap_or_default().trim_ascii();
@@ -213,11 +217,12 @@ fn ours(document: &Document, file: &[u8], name: &[u8], domain: &str) -> (Told, V
                 continue;
             }
             DestinationKind::Verdict(verdict) => {
-                let verdicts = [":fail:", ":defer:", ":blackhole:"];
-                let found = verdicts
-                    .into_iter()
-                    .find(|word| verdict.starts_with(word.as_bytes()));
-                return (Told::Verdict(found.unwrap()), Vec::new());
+                let alone = [":defer:", ":blackhole:"];
+                let mut alone = alone.into_iter();
+                match alone.find(|word| verdict.starts_with(word.as_bytes())) {
+                    Some(word) => return (Told::Verdict(word), Vec::new()),
+                    None => b":fail:".to_vec(),
+                }
             }
             DestinationKind::File(text) | DestinationKind::Address(text) => text.clone(),
         };

@@ -39,10 +39,14 @@ pub(super) fn destinations(value: &Spliced) -> Result<Destinations, (Trouble, us
             return Ok(found);
         }
         let item = item(text, at);
-        if let Some(verdict) = verdict(&text[item.inner.start..]) {
-            // Nothing else counts then, and all that follows is its text.
+        if let Some((verdict, is_alone)) = verdict(&text[item.inner.start..]) {
+            if is_alone {
+                found.clear();
+            }
+            // All that follows is its text.
             let range = value.raw_range(trimmed(text, item.outer.start..text.len()));
-            return Ok(vec![(range, DestinationKind::Verdict(verdict))]);
+            found.push((range, DestinationKind::Verdict(verdict)));
+            return Ok(found);
         }
         let read = destination(&text[item.inner.clone()], item.quoted);
         let trouble = |trouble| (trouble, value.raw_at(item.outer.start));
@@ -100,13 +104,18 @@ fn item(text: &[u8], start: usize) -> Item {
     }
 }
 
-/// `:fail: text` and its like, for which the rest of the list is text.
-fn verdict(rest: &[u8]) -> Option<Vec<u8>> {
-    let words: [&[u8]; 3] = [b":defer:", b":blackhole:", b":fail:"];
-    let word = words.into_iter().find(|word| rest.starts_with(word))?;
+/// `:fail: text` and its like, for which the rest of the list is text; and whether nothing that
+/// stands before it counts. What stands before `:fail:` gets the mail, and the mail bounces as well.
+fn verdict(rest: &[u8]) -> Option<(Vec<u8>, bool)> {
+    let words: [(&[u8], bool); 3] = [
+        (b":defer:", true),
+        (b":blackhole:", true),
+        (b":fail:", false),
+    ];
+    let (word, is_alone) = words.into_iter().find(|(word, _)| rest.starts_with(word))?;
     let text = rest[word.len()..].trim_ascii();
     let blank: &[u8] = if text.is_empty() { b"" } else { b" " };
-    Some([word, blank, text].concat())
+    Some(([word, blank, text].concat(), is_alone))
 }
 
 /// What one thing is; none if Exim passes over it.
