@@ -15,6 +15,21 @@ pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+/// The bytes without the white space around them that stands between words.
+pub(super) fn trimmed(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_space(*first)
+    {
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes
+        && is_space(*last)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
 /// A line that is empty, white space only, or whose first other byte is `#`.
 pub(super) fn is_trivia(line: &[u8]) -> bool {
     match line.iter().find(|byte| !is_blank(**byte)) {

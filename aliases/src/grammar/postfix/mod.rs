@@ -138,12 +138,20 @@ pub(crate) fn fold(name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Lower case, and the few letters where folding goes further than that.
+/// Full case folding, by way of the upper case, which is where letters such as `ß`, `ς` and `ﬁ` meet
+/// the others of their kind.
+///
+/// Source: Unicode's CaseFolding.txt; each letter below U+20000 was put to Postfix 3.7.
 fn fold_char(letter: char) -> Vec<char> {
     match letter {
-        'ß' | 'ẞ' => vec!['s', 's'],
-        'ς' => vec!['σ'],
-        _ => letter.to_lowercase().collect(),
+        // Its upper case is that of `i`, which it is not.
+        'ı' => vec![letter],
+        // CHEROKEE. Its small letters came later, and are folded to the others.
+        '\u{13a0}'..='\u{13ff}' | '\u{ab70}'..='\u{abbf}' => letter.to_uppercase().collect(),
+        _ => {
+            let upper = letter.to_lowercase().flat_map(char::to_uppercase);
+            upper.flat_map(char::to_lowercase).collect()
+        }
     }
 }
 
@@ -157,10 +165,8 @@ pub(crate) fn is_plain(raw: &[u8]) -> bool {
     if !is_plain_name(name) {
         return false;
     }
-    let value = rest[1..]
-        .strip_suffix(b"\n")
-        .unwrap_or(&rest[1..])
-        .trim_ascii();
+    // Not a form feed, which is a word to this MTA.
+    let value = lines::trimmed(&rest[1..]);
     match value {
         [b'"', quoted @ .., b'"'] => is_plain_text(quoted),
         [first, ..] => (first.is_ascii_alphanumeric() || *first == b'|') && is_plain_text(value),
