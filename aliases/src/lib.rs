@@ -46,7 +46,7 @@ pub use grammar::error::{EditError, Effect, Problem, ProblemKind};
 pub use grammar::reading::DestinationKind;
 pub use mta::error::{Cause, MtaError, PublishError};
 pub use mta::exim::Exim;
-pub use mta::expected::Expected;
+pub use mta::expected::{Astray, Expected};
 pub use mta::opensmtpd::OpenSmtpd;
 pub use mta::postfix::Postfix;
 pub use mta::sendmail::Sendmail;

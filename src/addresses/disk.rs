@@ -9,8 +9,8 @@ use std::path::Path;
 
 pub(super) use aliases::Original;
 use aliases::{
-    Cause, Dialect, Document, Exim, Expected, FileError, MapState, MapTrouble, Method, OpenSmtpd,
-    Postfix, PublishError, Published, Sendmail, Stands,
+    Astray, Cause, Dialect, Document, Exim, Expected, FileError, MapState, MapTrouble, Method,
+    MtaError, OpenSmtpd, Postfix, PublishError, Published, Sendmail, Stands,
 };
 
 use super::error::{AddressError, some_of};
@@ -70,7 +70,7 @@ pub(super) fn publish(
     let published = mta(site)?.publish(original, text, &expected);
     published
         .map(|done| notes(path, &done))
-        .map_err(|error| unpublished(path, &error))
+        .map_err(|error| unpublished(path, text, &error))
 }
 
 /// Replaces what was read by `text`, and nothing else.
@@ -96,7 +96,7 @@ pub(super) fn rebuild(
     let rebuilt = mta(site)?.rebuild(&file.original, &expected);
     rebuilt
         .map(|done| notes(&file.path, &done))
-        .map_err(|error| unpublished(&file.path, &error))
+        .map_err(|error| unpublished(&file.path, &file.document, &error))
 }
 
 /// Removes what a killed run left beside this file and its database.
@@ -216,15 +216,42 @@ fn notes(path: &Path, done: &Published) -> Vec<String> {
     notes
 }
 
-fn unpublished(path: &Path, error: &PublishError) -> AddressError {
+fn unpublished(path: &Path, text: &Document, error: &PublishError) -> AddressError {
     match error {
         error if error.is_editor_faster() => AddressError::Raced(path.to_owned()),
         PublishError::Refused(Cause::File(error)) => said(path, error),
         PublishError::Refused(_) | PublishError::PutBack(_) => {
-            AddressError::Database(error.to_string())
+            AddressError::Database(format!("{error}{}", where_astray(path, text, error)))
         }
         _ => AddressError::Half(vec![path.to_owned()], error.to_string()),
     }
+}
+
+/// Where the entries stand that the MTA reads otherwise than they were meant, and what to do about it.
+fn where_astray(path: &Path, text: &Document, error: &PublishError) -> String {
+    let (PublishError::Refused(Cause::Mta(MtaError::Wrong { names, .. }))
+    | PublishError::PutBack(Cause::Mta(MtaError::Wrong { names, .. }))) = error
+    else {
+        return String::new();
+    };
+    let place = |astray: &Astray| {
+        let entry = text.entry(text.lookup(&astray.expected.name)?)?;
+        Some(format!(
+            "{}:{}:{}",
+            path.display(),
+            entry.line(),
+            entry.column()
+        ))
+    };
+    let places: Vec<String> = names.iter().filter_map(place).collect();
+    if places.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; the MTA reads these otherwise than mm-aliases does: {}: write each on one line, a pipe in \
+         double quotes and nothing behind it, remove other entries of that name, and run this again",
+        some_of(&places)
+    )
 }
 
 fn said(path: &Path, error: &FileError) -> AddressError {
@@ -259,6 +286,8 @@ fn hint(error: &FileError) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use aliases::DestinationKind;
+
     use super::*;
 
     #[test]
@@ -277,5 +306,28 @@ mod tests {
         assert_eq!(told.len(), 1);
         assert!(told[0].starts_with("the MTA's own tool warns of 7 lines that it skips"));
         assert!(told[0].ends_with("line 5: need name:value pair and 2 more"));
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_told_with_its_line_and_what_to_do() {
+        let text = Document::parse(&b"# c\na: \"|/p x\" y\n"[..], Dialect::Postfix);
+        let names = vec![Astray {
+            expected: Expected {
+                name: b"a".to_vec(),
+                destinations: Some(vec![DestinationKind::Pipe(b"/p x".to_vec())]),
+            },
+            found: Some(vec![
+                DestinationKind::Pipe(b"/p x".to_vec()),
+                DestinationKind::Address(b"\x0c".to_vec()),
+            ]),
+        }];
+        let map = "/etc/aliases.db".into();
+        let error = PublishError::Refused(Cause::Mta(MtaError::Wrong { map, names }));
+        let told = unpublished(Path::new("/etc/aliases"), &text, &error).to_string();
+        let expected = "names do not lead where they should: \"a\" leads to \"|/p x\", \"\\x0c\", and \
+                        should lead to \"|/p x\"; nothing has changed; the MTA reads these otherwise \
+                        than mm-aliases does: /etc/aliases:2:1: write each on one line";
+        assert!(told.contains(expected), "{told}");
+        assert!(!told.contains('\n'), "{told}");
     }
 }

@@ -10,6 +10,10 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::disk::error::FileError;
+use crate::mta::expected::Astray;
+
+/// How many names that lead elsewhere are told.
+const MOST_ASTRAY: usize = 3;
 
 /// Why the MTA's database could not be asked or built.
 #[derive(Debug)]
@@ -88,8 +92,8 @@ pub enum MtaError {
     Wrong {
         /// The map's file.
         map: PathBuf,
-        /// The names.
-        names: Vec<Vec<u8>>,
+        /// The names, each with what it leads to.
+        names: Vec<Astray>,
     },
 }
 
@@ -151,16 +155,22 @@ impl fmt::Display for MtaError {
                 doing,
                 source,
             } => write!(f, "cannot {doing}: {path:?}: {source}"),
-            Self::Wrong { map, names } => {
-                let (count, first) = (names.len(), names.first().map_or(&b""[..], Vec::as_slice));
-                let first = first.escape_ascii();
-                write!(
-                    f,
-                    "{map:?}: {count} names do not lead where they should, first \"{first}\""
-                )
-            }
+            Self::Wrong { map, names } => write!(
+                f,
+                "{map:?}: names do not lead where they should: {}",
+                few(names)
+            ),
         }
     }
+}
+
+fn few(names: &[Astray]) -> String {
+    let shown = names.iter().take(MOST_ASTRAY).map(Astray::to_string);
+    let mut shown: Vec<String> = shown.collect();
+    if names.len() > MOST_ASTRAY {
+        shown.push(format!("and {} more", names.len() - MOST_ASTRAY));
+    }
+    shown.join("; ")
 }
 
 fn listed(paths: &[PathBuf]) -> String {

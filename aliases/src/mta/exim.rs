@@ -22,7 +22,7 @@ use crate::grammar::document::Document;
 use crate::grammar::entry::right_side;
 use crate::grammar::reading::DestinationKind;
 use crate::mta::error::MtaError;
-use crate::mta::expected::Expected;
+use crate::mta::expected::{Astray, Expected};
 use crate::mta::maps::{Map, Maps};
 use crate::mta::tools::{Tools, printable};
 
@@ -139,7 +139,7 @@ impl Maps for Exim {
         map: &Map,
         text: &Path,
         expected: &[Expected],
-    ) -> Result<Vec<Vec<u8>>, MtaError> {
+    ) -> Result<Vec<Astray>, MtaError> {
         if let Some(pipe) = expected.iter().find(|expected| has_pipe(expected))
             && !can_pipe(&self.routers()?, &map.kind)
         {
@@ -150,14 +150,11 @@ impl Maps for Exim {
         }
         let names: Vec<&[u8]> = expected.iter().map(|it| it.name.as_slice()).collect();
         let answers = self.ask(text, &names)?;
-        let is_wrong = |(expected, answer): &(&Expected, Option<Vec<u8>>)| {
-            let found = answer
-                .as_deref()
-                .map(|value| right_side(value, Dialect::Exim));
-            found != expected.destinations
+        let astray = |(expected, answer): (&Expected, Option<Vec<u8>>)| {
+            let answer = answer.as_deref();
+            expected.astray(answer.map(|value| right_side(value, Dialect::Exim)))
         };
-        let wrong = expected.iter().zip(answers).filter(is_wrong);
-        Ok(wrong.map(|(expected, _)| expected.name.clone()).collect())
+        Ok(expected.iter().zip(answers).filter_map(astray).collect())
     }
 
     /// Those that change, and of the others so many that Exim reads no more than it should.

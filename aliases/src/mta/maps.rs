@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::file::Original;
 use crate::mta::error::MtaError;
-use crate::mta::expected::Expected;
+use crate::mta::expected::{Astray, Expected};
 
 /// What one MTA makes of one aliases file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,12 +74,8 @@ pub(crate) trait Maps {
     ///
     /// # Errors
     /// `Tool` if the map cannot be read.
-    fn wrong(
-        &self,
-        map: &Map,
-        text: &Path,
-        expected: &[Expected],
-    ) -> Result<Vec<Vec<u8>>, MtaError>;
+    fn wrong(&self, map: &Map, text: &Path, expected: &[Expected])
+    -> Result<Vec<Astray>, MtaError>;
 
     /// Which of the expected names are asked for, where asking is dear: all, if it is not.
     fn choose<'e>(&self, original: &Original, expected: &'e [Expected]) -> Cow<'e, [Expected]> {

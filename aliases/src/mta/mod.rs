@@ -240,7 +240,8 @@ fn trouble(
         asked => asked?,
     };
     if !wrong.is_empty() {
-        return Ok(Some(MapTrouble::Wrong(wrong)));
+        let names = wrong.into_iter().map(|astray| astray.expected.name);
+        return Ok(Some(MapTrouble::Wrong(names.collect())));
     }
     if beside::is_untold(map) {
         return Ok(Some(MapTrouble::Untold));

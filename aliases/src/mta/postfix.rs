@@ -16,7 +16,7 @@ use crate::disk::file::Original;
 use crate::grammar::dialect::Dialect;
 use crate::grammar::entry::right_side;
 use crate::mta::error::MtaError;
-use crate::mta::expected::Expected;
+use crate::mta::expected::{Astray, Expected};
 use crate::mta::maps::{Image, Map, Maps};
 use crate::mta::tools::{Tools, printable, renamed};
 
@@ -138,7 +138,7 @@ impl Maps for Postfix {
         map: &Map,
         text: &Path,
         expected: &[Expected],
-    ) -> Result<Vec<Vec<u8>>, MtaError> {
+    ) -> Result<Vec<Astray>, MtaError> {
         let map = query(map, text);
         if expected.is_empty() {
             // The tool opens a map at the first key: any key tells whether it can.
@@ -150,14 +150,11 @@ impl Maps for Postfix {
             .map(|expected| expected.name.as_slice())
             .collect();
         let answers = self.ask(&map, &names)?;
-        let is_wrong = |(expected, answer): &(&Expected, Option<Vec<u8>>)| {
-            let found = answer
-                .as_deref()
-                .map(|value| right_side(value, Dialect::Postfix));
-            found != expected.destinations
+        let astray = |(expected, answer): (&Expected, Option<Vec<u8>>)| {
+            let answer = answer.as_deref();
+            expected.astray(answer.map(|value| right_side(value, Dialect::Postfix)))
         };
-        let wrong = expected.iter().zip(answers).filter(is_wrong);
-        Ok(wrong.map(|(expected, _)| expected.name.clone()).collect())
+        Ok(expected.iter().zip(answers).filter_map(astray).collect())
     }
 }
 

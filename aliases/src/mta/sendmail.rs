@@ -18,7 +18,7 @@ use crate::disk::file::Original;
 use crate::grammar::dialect::Dialect;
 use crate::grammar::entry::right_side;
 use crate::mta::error::MtaError;
-use crate::mta::expected::Expected;
+use crate::mta::expected::{Astray, Expected};
 use crate::mta::maps::{Image, Map, Maps};
 use crate::mta::tools::{Tools, printable, renamed};
 
@@ -168,7 +168,7 @@ impl Maps for Sendmail {
         map: &Map,
         text: &Path,
         expected: &[Expected],
-    ) -> Result<Vec<Vec<u8>>, MtaError> {
+    ) -> Result<Vec<Astray>, MtaError> {
         let listing = self.list(map, text)?;
         Ok(not_as_listed(&listing, expected, Dialect::Sendmail))
     }
@@ -179,7 +179,7 @@ pub(crate) fn not_as_listed(
     listing: &[u8],
     expected: &[Expected],
     dialect: Dialect,
-) -> Vec<Vec<u8>> {
+) -> Vec<Astray> {
     let mut found: HashMap<&[u8], Option<&[u8]>> = expected
         .iter()
         .map(|expected| (expected.name.as_slice(), None))
@@ -191,12 +191,11 @@ pub(crate) fn not_as_listed(
             *value = Some(&line[tab + 1..]);
         }
     }
-    let is_wrong = |expected: &&Expected| {
+    let astray = |expected: &Expected| {
         let value = found.get(expected.name.as_slice()).copied().flatten();
-        value.map(|value| right_side(value, dialect)) != expected.destinations
+        expected.astray(value.map(|value| right_side(value, dialect)))
     };
-    let wrong = expected.iter().filter(is_wrong);
-    wrong.map(|expected| expected.name.clone()).collect()
+    expected.iter().filter_map(astray).collect()
 }
 
 /// How many names the builder says to have written: `PATH: 5 aliases, longest 38 bytes, ...`, where a

@@ -26,7 +26,7 @@ use self::configuration::{Table, quoted, tables};
 use crate::disk::file::Original;
 use crate::grammar::dialect::Dialect;
 use crate::mta::error::MtaError;
-use crate::mta::expected::Expected;
+use crate::mta::expected::{Astray, Expected};
 use crate::mta::maps::{Image, Map, Maps};
 use crate::mta::sendmail::not_as_listed;
 use crate::mta::tools::{Tools, printable, renamed};
@@ -201,7 +201,7 @@ impl Maps for OpenSmtpd {
         map: &Map,
         text: &Path,
         expected: &[Expected],
-    ) -> Result<Vec<Vec<u8>>, MtaError> {
+    ) -> Result<Vec<Astray>, MtaError> {
         if map.image.is_none() {
             return Ok(Vec::new());
         }
