@@ -3,9 +3,14 @@
 //! Order of events: postalias builds the maps of a whole batch of files; then each map is listed
 //! (`postalias -s`) and asked for each name that we see (`postalias -q`). The lines that postalias
 //! warns of are those that we say it skips; its names are our names; the value of each, read by
-//! itself, has our destinations. Of some values local(8) itself says what it would do.
+//! itself, has our destinations. That last step is our own reading of what postalias wrote, so of a
+//! sample of the generated names, and of the recorded cases, local(8) itself tells the destinations,
+//! where its log can show them ([`bv`]).
 //!
-//! **Invariants**: nothing is delivered; no map of the machine's own is touched but `sampled`.
+//! **Invariants**: nothing is delivered but the report that goes with each answer.
+
+/// What local(8) would do with a right side.
+mod bv;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,12 +20,15 @@ use std::time::Duration;
 
 use aliases::{DestinationKind, Dialect, Document, Effect, ProblemKind};
 
+use crate::differential::generator::Files;
 use crate::differential::{Bounds, search};
 use crate::rig::Machine;
 
 const DIRECTORY: &str = "/tmp/differential";
 /// How many files one process builds.
 const BATCH: usize = 250;
+/// Of how many generated files local(8) is given the names that it can tell of.
+const SAMPLE: usize = 1500;
 
 /// Builds the maps 0 to N-1 at once, then lists each and asks it for names, two at a time.
 const ASK: &str = r#"
@@ -232,4 +240,36 @@ fn differential_postfix_reads_generated_files_as_we_do() {
     });
     println!("| Postfix, postalias: {}", outcome.summary());
     outcome.expect_none();
+}
+
+#[test]
+fn differential_postfix_local_sends_generated_names_where_we_say() {
+    let machine = Machine::new(&[]);
+    let files: Vec<Vec<u8>> = Files::new(1998).take(SAMPLE).collect();
+    let told = bv::ask(&machine, &files);
+    assert!(told > SAMPLE / 10, "hardly anything was asked: {told}");
+    println!(
+        "| Postfix, sendmail -bv: {told} names of {} files in a sample",
+        files.len()
+    );
+}
+
+#[test]
+fn differential_postfix_reads_the_recorded_cases_as_they_were_recorded() {
+    let machine = Machine::new(&[]);
+    let cases = include_str!("../../aliases/tests/grammar/postfix.cases");
+    let cases = crate::differential::cases::texts(cases);
+    assert!(cases.len() > 130, "the case file is cut: {}", cases.len());
+    let postfix = Postfix::new(&machine);
+    let told = postfix.ask(&cases);
+    let different = cases.iter().zip(&told);
+    let different: Vec<String> = different
+        .filter_map(|(file, told)| differs(file, told))
+        .collect();
+    assert!(different.is_empty(), "{}", different.join("\n"));
+    let told = bv::ask(&machine, &cases);
+    let count = cases.len();
+    println!(
+        "| Postfix, postalias and sendmail -bv ({told} names): {count} files in the recorded cases"
+    );
 }
