@@ -53,6 +53,12 @@ fn add_line(stage: &Stage, line: &str) {
     stage.write("aliases", text, 0o644);
 }
 
+/// The site of another MTA.
+fn of_mta(stage: &Stage, mta: &str) {
+    let mta = format!("mta = {mta:?}");
+    swap(stage, "site.toml", "mta = \"none\"", &mta);
+}
+
 /// Every kind but those of [`ELSEWHERE`].
 fn cases() -> Vec<Case> {
     use Kind::*;
@@ -139,6 +145,25 @@ fn cases() -> Vec<Case> {
         }),
         case(Aliases, "UNKNOWN", "", |s| {
             fs::remove_file(s.path("aliases")).unwrap();
+        }),
+        // Exim and OpenSMTPD know no comment behind a destination, and Exim takes the first line.
+        case(Undeliverable, "CRITICAL", "toylist:", |s| {
+            of_mta(s, "exim");
+            swap(s, "aliases", " post toylist\"", " post toylist\" # toys");
+        }),
+        case(Undeliverable, "CRITICAL", "toylist:", |s| {
+            of_mta(s, "opensmtpd");
+            swap(
+                s,
+                "aliases",
+                " post toylist\"",
+                " post toylist\", u1 (toys)",
+            );
+        }),
+        case(Undeliverable, "CRITICAL", "toylist-join:", |s| {
+            of_mta(s, "exim");
+            let text = format!("toylist-join: alice bob\n{}", s.read("aliases"));
+            s.write("aliases", text, 0o644);
         }),
         // Behind the last entry of the list.
         case(Missing, "CRITICAL", "toylist-unsubscribe:", |s| {
@@ -381,6 +406,33 @@ fn what_is_said_to_mend_a_finding_does() {
         mended >= 12,
         "only {mended} findings had a command that mends"
     );
+}
+
+#[test]
+fn a_line_by_which_the_mta_delivers_nothing_is_told_with_the_line_as_it_should_stand() {
+    let stage = sound();
+    of_mta(&stage, "exim");
+    swap(
+        &stage,
+        "aliases",
+        " post toylist\"",
+        " post toylist\" # toys",
+    );
+    let told =
+        |stage: &Stage| json(&stage.aliases(&["check", "--no-database", "--format", "json"]));
+    let report = told(&stage);
+    let row = &report["findings"][0];
+    assert_eq!(row["kind"], "address-undeliverable", "{report:#}");
+    assert_eq!(row["effect"], "mail to it is deferred");
+    let mend = row["mend"].as_str().unwrap();
+    let (_, line) = mend.split_once("let the line be ").unwrap();
+    let (line, _) = line.split_once(", or what was meant").unwrap();
+    without(&stage, "toylist");
+    add_line(&stage, line);
+    assert_eq!(told(&stage)["findings"].as_array().unwrap().len(), 0);
+    // Where the entry that counts is sound, the other is a double and no more.
+    add_line(&stage, "toylist: alice bob");
+    assert_eq!(told(&stage)["findings"][0]["kind"], "address-double");
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use aliases::Problem;
+
 use super::adopt::{Turning, turning};
 use super::found::{Found, Means, Place};
 use super::leads::Leads;
@@ -29,6 +31,8 @@ pub(super) enum State {
     Missing(Option<Holder>),
     /// It pipes straight into a tree; `Some` if it cannot be turned to us.
     Direct(Option<Why>),
+    /// The MTA takes the entry that counts, and delivers no mail by it.
+    Undeliverable(Problem),
 }
 
 /// What an entry that is somebody else's leads to.
@@ -76,6 +80,7 @@ impl State {
             State::Double(_) => "double",
             State::Missing(_) => "missing",
             State::Direct(_) => "direct",
+            State::Undeliverable(_) => "undeliverable",
         }
     }
 }
@@ -134,13 +139,24 @@ pub(super) fn compare(
                     place: Some(place),
                 }
             }
-            ref places => Row {
-                wanted,
-                state: State::Double(places.to_vec()),
-                place: places.last().copied(),
-            },
+            ref places => double(found, places, wanted),
         })
         .collect()
+}
+
+/// How a wanted address of several entries stands.
+fn double(found: &Found, places: &[Place], wanted: Wanted) -> Row {
+    let winner = found.winner(places);
+    let hindrance = winner.and_then(|place| found.hindrance(place));
+    let (state, place) = match hindrance {
+        Some(problem) => (State::Undeliverable(problem), winner),
+        None => (State::Double(places.to_vec()), places.last().copied()),
+    };
+    Row {
+        wanted,
+        state,
+        place,
+    }
 }
 
 /// How the only entry of a wanted address stands; `siblings` are the list's addresses.
@@ -151,6 +167,9 @@ fn judge(
     wanted: &Wanted,
     siblings: &BTreeSet<String>,
 ) -> State {
+    if let Some(problem) = found.hindrance(place) {
+        return State::Undeliverable(problem);
+    }
     let mut taken = Taken::Override;
     for means in found.destinations(place) {
         match means {

@@ -13,6 +13,7 @@ use super::edits::{Change, Edits};
 use super::error::AddressError;
 use super::expansion::distance;
 use super::found::Found;
+use super::hindered;
 use super::known;
 use super::pipe::Trees;
 use super::record::Records;
@@ -245,6 +246,7 @@ pub(super) fn decide<'f>(
             if !lists.iter().all(|lists| lists.is_subset(&edits.turned)) {
                 view.check_lists(lists.as_ref())?;
             }
+            hindered::leave(view, lists.as_ref(), &mut edits);
         }
         Intent::Unadopt(lists) => {
             view.check_lists(lists.as_ref())?;
@@ -260,6 +262,7 @@ pub(super) fn decide<'f>(
         Intent::Sync { remove, claim } => decide_sync(view, *remove, claim, &mut edits)?,
         Intent::Move(lists) => {
             adopt::adopt(&view.trees, Some(lists), &mut edits);
+            hindered::leave(view, Some(lists), &mut edits);
             let left: BTreeSet<ListName> =
                 edits.left_of.iter().map(|(list, _)| list.clone()).collect();
             let rows = view.rows_but_well(lists, |list| left.contains(list));
@@ -316,7 +319,7 @@ fn decide_sync(
         sync::hand_on(&view.trees, &mut rows, &mut Vec::new(), claim, edits);
     }
     sync::add_missing(&view.trees, &rows, claim, edits);
-    sync::report(view.trees.site, &rows, &stale, edits);
+    sync::report(&view.trees, &rows, &stale, edits);
     Ok(())
 }
 

@@ -114,6 +114,7 @@ fn run_step(
             End::Mailbox(name) => format!("the mailbox of {name:?}: not delivered here"),
             End::Outside(address) => format!("the address {address:?}: not sent"),
             End::File(path) => format!("the file {path:?}: not written"),
+            End::Verdict(words) => format!("what the MTA does itself, not done here: {words:?}"),
             End::Include(path) => {
                 format!("what stands in {path:?}, which the MTA reads: not followed here")
             }

@@ -42,6 +42,8 @@ pub(super) enum End {
     File(String),
     /// Destinations in a file, which the MTA reads.
     Include(String),
+    /// What the MTA does itself, in its own words.
+    Verdict(String),
 }
 
 /// The name of an alias, and what was cut off to find it.
@@ -98,6 +100,7 @@ fn end(found: &Found, means: Means, seen: &BTreeSet<String>, next: &mut Vec<Stri
         Means::Pipe(command) => End::Pipe(command),
         Means::File(path) => End::File(text(&path)),
         Means::Include(path) => End::Include(text(&path)),
+        Means::Verdict(words) => End::Verdict(text(&words)),
         Means::Address(address) => {
             let address = text(&address);
             let local = address.to_ascii_lowercase();

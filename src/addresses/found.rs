@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aliases::{DestinationKind, Dialect, Document, Entry, EntryId};
+use aliases::{DestinationKind, Dialect, Document, Effect, Entry, EntryId, Problem};
 
 use super::disk::{self, Original};
 use super::error::AddressError;
@@ -32,6 +32,8 @@ pub(super) enum Means {
     File(Vec<u8>),
     /// Reads destinations from this file.
     Include(Vec<u8>),
+    /// Does this itself, in its own words (`:fail: gone`).
+    Verdict(Vec<u8>),
 }
 
 /// One alias file as it was read.
@@ -125,6 +127,38 @@ impl Found {
         let mut places = self.named(name.as_bytes());
         let first = places.next()?;
         places.next().is_none().then_some(first)
+    }
+
+    /// Of all entries of one name, in order, the one that mail goes by: the first file counts.
+    pub(super) fn winner(&self, places: &[Place]) -> Option<Place> {
+        let &first = places.first()?;
+        if places.len() == 1 {
+            return Some(first);
+        }
+        let name = self.entry(first)?.name();
+        let entry = self.files[first.file].document.lookup(&name)?;
+        Some(Place { entry, ..first })
+    }
+
+    /// Why the MTA, which takes the entry, delivers no mail by it; none if it does.
+    pub(super) fn hindrance(&self, place: Place) -> Option<Problem> {
+        // It costs nothing to ask most entries.
+        let odd = self
+            .entry(place)
+            .filter(|entry| entry.plain_pipe().is_none())?;
+        let mut problems = odd.problems().into_iter();
+        problems.find(|problem| hinders(problem.effect()))
+    }
+
+    /// The entries by which the MTA delivers no mail, in order.
+    pub(super) fn hindered(&self) -> impl Iterator<Item = Place> + '_ {
+        let hindered = |file: &AliasFile| {
+            let mut problems = file.document.problems().iter();
+            problems.any(|problem| hinders(problem.effect()))
+        };
+        let any = self.files.iter().any(hindered);
+        let places = any.then(|| self.all()).into_iter().flatten();
+        places.filter(|&place| self.hindrance(place).is_some())
     }
 
     /// Whether the name of an entry stands more than once.
@@ -229,6 +263,18 @@ pub(super) fn means_of(raw: &[u8], dialect: Dialect) -> Vec<Means> {
     entry.map_or_else(Vec::new, |entry| means(&entry))
 }
 
+/// Whether no mail goes the way that an entry says.
+fn hinders(effect: Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Deferred
+            | Effect::Bounced
+            | Effect::NoAlias
+            | Effect::Unreachable
+            | Effect::FileRefused
+    )
+}
+
 /// Whether a name in lower case stands in `text`, in any case.
 fn mentions(text: &[u8], name: &str) -> bool {
     let name = name.as_bytes();
@@ -253,10 +299,8 @@ fn means(entry: &Entry<'_>) -> Vec<Means> {
         .iter()
         .map(|destination| match destination.kind() {
             DestinationKind::Pipe(command) => Means::Pipe(command.clone()),
-            // What the MTA says itself is nobody's to turn either.
-            DestinationKind::Address(text) | DestinationKind::Verdict(text) => {
-                Means::Address(text.clone())
-            }
+            DestinationKind::Address(text) => Means::Address(text.clone()),
+            DestinationKind::Verdict(text) => Means::Verdict(text.clone()),
             DestinationKind::File(path) => Means::File(path.clone()),
             DestinationKind::Include(path) => Means::Include(path.clone()),
         })

@@ -22,6 +22,7 @@ mod edits;
 mod error;
 mod expansion;
 mod found;
+mod hindered;
 mod include;
 mod input;
 mod known;

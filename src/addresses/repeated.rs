@@ -45,7 +45,7 @@ fn judge(found: &Found, first: &str, means: Means) -> Option<Beside> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match means {
         // Programs of the entry itself are counted where it is turned.
-        Means::Pipe(_) | Means::Include(_) => None,
+        Means::Pipe(_) | Means::Include(_) | Means::Verdict(_) => None,
         Means::File(path) => is_kept(&text(&path)).then(|| Beside::File(text(&path))),
         Means::Address(address) => {
             let name = text(&address);
@@ -76,7 +76,7 @@ fn named(found: &Found, first: &str, local: &str, name: String) -> Option<Beside
         End::Mailbox(_) | End::Loop(_) => true,
         End::File(path) => is_kept(path),
         End::Outside(address) => address.to_ascii_lowercase().ends_with("@localhost"),
-        End::Pipe(_) | End::Alias(_) | End::Include(_) => false,
+        End::Pipe(_) | End::Alias(_) | End::Include(_) | End::Verdict(_) => false,
     };
     ends.any(is_here).then_some(Beside::Name(name))
 }

@@ -12,11 +12,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::compare::{self, Row, Stale, State, Taken};
 use super::edits::{Change, Edits};
 use super::found::{Found, Means, Place};
+use super::hindered;
 use super::leads::Leads;
 use super::pipe::Trees;
 use super::typed::typed;
 use crate::list::ListName;
-use crate::site::Site;
 
 /// Adds what is missing of `rows`; `claimed` names are taken whoever has them.
 pub(super) fn add_missing(
@@ -150,7 +150,8 @@ pub(super) fn remove_stale(stale: &[Stale], edits: &mut Edits<'_>) {
 }
 
 /// Says what stands in the way and is left alone.
-pub(super) fn report(site: &Site, rows: &[Row], stale: &[Stale], edits: &mut Edits<'_>) {
+pub(super) fn report(trees: &Trees<'_>, rows: &[Row], stale: &[Stale], edits: &mut Edits<'_>) {
+    let site = trees.site;
     for row in rows {
         match (&row.state, row.place) {
             (State::Taken(Taken::Otherwise), Some(place)) => edits.leave(
@@ -171,6 +172,12 @@ pub(super) fn report(site: &Site, rows: &[Row], stale: &[Stale], edits: &mut Edi
             ),
             (State::Direct(Some(why)), Some(place)) => {
                 edits.leave(place, &format!("it pipes straight into a tree, and {why}"));
+            }
+            (State::Undeliverable(problem), Some(place)) => {
+                edits.leave(
+                    place,
+                    &hindered::told(trees, edits.found, row, place, problem),
+                );
             }
             (State::Double(places), _) => {
                 let all: Vec<String> = places.iter().map(|&p| edits.found.shown(p)).collect();

@@ -155,6 +155,7 @@ fn said(end: &End) -> String {
         End::Outside(address) => format!("the address {address:?}"),
         End::File(path) => format!("the file {path:?}"),
         End::Include(path) => format!("what stands in the file {path:?}, which the MTA reads"),
+        End::Verdict(words) => format!("what the MTA does itself: {words:?}"),
     }
 }
 
@@ -181,7 +182,19 @@ fn facts(trees: &Trees<'_>, parity: &Parity, end: &End) -> Facts {
                 ]
             }
         },
+        End::Verdict(words) => vec![("why", verdict(words).to_owned())],
         _ => Vec::new(),
+    }
+}
+
+/// What becomes of mail by the MTA's own words: Exim's, or `error:` with the reply of OpenSMTPD.
+fn verdict(words: &str) -> &'static str {
+    match words.split_once(' ').map_or(words, |(word, _)| word) {
+        ":blackhole:" => "the mail is thrown away, and nobody is told",
+        ":defer:" => "the mail waits",
+        word if word.starts_with("error:4") => "the mail is refused for now, with this reply",
+        word if word.starts_with("error:") => "the mail is refused, with this reply",
+        _ => "the mail bounces, with this text",
     }
 }
 

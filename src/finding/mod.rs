@@ -101,6 +101,8 @@ kinds! {
     Enumeration "enumeration",
     /// The alias files cannot be read, or hold nothing.
     Aliases "aliases",
+    /// A wanted address by whose entry the MTA delivers no mail.
+    Undeliverable "address-undeliverable",
     /// A wanted address that nobody has.
     Missing "address-missing",
     /// One that pipes straight into a tree.

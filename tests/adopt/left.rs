@@ -274,3 +274,35 @@ fn a_tree_without_what_its_profile_asks_for() {
         assert!(stage.ran().is_empty());
     }
 }
+
+#[test]
+fn a_line_by_which_the_mta_delivers_nothing() {
+    let stage = super::stage();
+    let site = stage.read("site.toml");
+    let line = "\"|{a}/mail/mailman post toylist\"";
+    let ours = filled(&stage, line);
+    for (mta, behind) in [("exim", " # the toys"), ("opensmtpd", ", u1 (the toys)")] {
+        let site = site.replace("mta = \"none\"", &format!("mta = {mta:?}"));
+        stage.write("site.toml", site, 0o644);
+        stage.write("aliases", format!("\ntoylist: {ours}{behind}\n"), 0o644);
+        let told = format!(
+            "aliases, line 2: toylist: not a destination: mail to it is deferred; let the line be \
+             toylist: {ours} and no more, then mm-aliases"
+        );
+        for words in [
+            &["adopt", "--dry-run"][..],
+            &["adopt", "toylist", "--dry-run"],
+            &["sync", "--dry-run"],
+        ] {
+            let done = stage.aliases(words).expect(0).says(&[&told]);
+            assert_eq!(done.stdout.matches(&told).count(), 1, "{done:#?}");
+        }
+        // A list that no tree has yet is known from this line alone.
+        let other = ours.replace("toylist", "unheard");
+        stage.write("aliases", format!("unheard: {other}{behind}\n"), 0o644);
+        stage
+            .aliases(&["adopt", "--dry-run"])
+            .expect(0)
+            .says(&["aliases, line 1: unheard: not a destination: mail to it is deferred"]);
+    }
+}

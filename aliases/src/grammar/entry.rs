@@ -11,7 +11,9 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::grammar::dialect::{Dialect, is_plain, read};
-use crate::grammar::reading::{DestinationKind, Reading, is_plain_name};
+use crate::grammar::document::judge;
+use crate::grammar::error::Problem;
+use crate::grammar::reading::{DestinationKind, Piece, PieceKind, Reading, is_plain_name};
 
 /// The handle of an entry. It stays good through all edits of its document, and means nothing in
 /// another one. Of entries of the file as it was parsed, the first in the file is the least.
@@ -72,6 +74,19 @@ impl<'a> Entry<'a> {
                 kind,
             })
             .collect()
+    }
+
+    /// What is wrong with it, read by itself: lines as [`line`](Self::line) counts them, and each
+    /// [`span`](Problem::span) in its [`raw`](Self::raw) bytes.
+    pub fn problems(&self) -> Vec<Problem> {
+        let piece = Piece {
+            kind: PieceKind::Logical,
+            span: 0..self.raw.len(),
+            line: self.line,
+        };
+        let mut problems = Vec::new();
+        judge(self.raw, &piece, self.dialect, &mut problems);
+        problems
     }
 
     /// The command, without the bar, of an entry that has this one destination, quoted, on one line

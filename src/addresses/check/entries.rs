@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::undeliverable::Undeliverable;
 use crate::addresses::compare::{Row, Stale, StaleWhy, State, Taken};
 use crate::addresses::decide::View;
 use crate::addresses::found::{Means, Place};
@@ -30,6 +31,7 @@ struct Group {
 pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
     let rows = view.all_rows(|_| false);
     let mut groups: BTreeMap<Group, Vec<Spot>> = BTreeMap::new();
+    let mut undeliverable = Undeliverable::default();
     let last = sync::last_entries(&view.trees, view.found, &rows);
     for row in &rows {
         if row.state == State::Ok && !view.found.may_include(row.place) {
@@ -44,7 +46,9 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
                 None => vec![Spot::file(super::first_file(view.trees.site)).named(name)],
             },
         };
-        if let Some(group) = judge(view, row) {
+        if let (State::Undeliverable(problem), Some(place)) = (&row.state, row.place) {
+            undeliverable.add(view, row, place, problem);
+        } else if let Some(group) = judge(view, row) {
             groups.entry(group).or_default().extend(spots);
         } else if let Some((place, why)) = stays::included(view, row) {
             groups
@@ -61,6 +65,7 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
             .push(spot(view, stale.place, &name));
     }
     site_wide(view, &mut groups);
+    undeliverable.tell(findings);
     for (group, spots) in groups {
         findings.extend(finding(group, spots));
     }
@@ -78,7 +83,7 @@ fn finding(group: Group, spots: Vec<Spot>) -> Option<Finding> {
     Some(Finding::new(kind, what, first, group.effect, group.mend).also(spots))
 }
 
-fn spot(view: &View<'_>, place: Place, name: &str) -> Spot {
+pub(super) fn spot(view: &View<'_>, place: Place, name: &str) -> Spot {
     Spot::line(view.found.path(place), view.found.line(place)).named(name)
 }
 
@@ -137,7 +142,9 @@ fn judge(view: &View<'_>, row: &Row) -> Option<Group> {
             "what is posted to this list goes to another list, or elsewhere in this one",
             Mend::Type(typed(site, &format!("sync --claim {}", row.wanted.name))),
         ),
-        State::Ok | State::Taken(_) | State::Missing(Some(_)) => return None,
+        State::Ok | State::Taken(_) | State::Missing(Some(_)) | State::Undeliverable(_) => {
+            return None;
+        }
     })
 }
 

@@ -10,6 +10,7 @@ mod entries;
 mod records;
 mod repeated;
 mod states;
+mod undeliverable;
 mod virtual_map;
 
 use std::path::PathBuf;

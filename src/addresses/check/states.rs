@@ -11,8 +11,8 @@ use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::Site;
 
-/// One word for the worst entry of each list: `ok`, `stale`, `taken`, `double`, `missing` or
-/// `direct`, from good to bad.
+/// One word for the worst entry of each list: `ok`, `stale`, `taken`, `double`, `missing`,
+/// `direct` or `undeliverable`, from good to bad.
 ///
 /// # Errors
 /// A file or profile cannot be read.
@@ -21,7 +21,15 @@ pub fn states(
     parity: &Parity,
     lists: &BTreeSet<ListName>,
 ) -> Result<BTreeMap<ListName, &'static str>, AddressError> {
-    const WORST_LAST: [&str; 6] = ["ok", "stale", "taken", "double", "missing", "direct"];
+    const WORST_LAST: [&str; 7] = [
+        "ok",
+        "stale",
+        "taken",
+        "double",
+        "missing",
+        "direct",
+        "undeliverable",
+    ];
     let rank = |word: &str| WORST_LAST.iter().position(|&known| known == word);
     let found = Found::read(site)?;
     let view = View::new(site, parity, &found)?;
