@@ -39,6 +39,11 @@ fn show_tells_entries_what_mail_goes_by_and_problems() {
             "column": 1,
             "what": "expected \"name: destination\"",
             "effect": "the mail system skips it",
+        }, {
+            "line": 4,
+            "column": 1,
+            "what": "the name stands more than once",
+            "effect": "mail goes by line 2",
         }],
     });
     assert_eq!(json_of("postfix", file), expected);
@@ -47,6 +52,32 @@ fn show_tells_entries_what_mail_goes_by_and_problems() {
     assert_eq!(of("exim"), json!(["u1"]));
     assert_eq!(of("opensmtpd"), json!(["u2"]));
     assert_eq!(of("opensmtpd-db"), Value::Null);
+}
+
+#[test]
+fn a_name_that_stands_twice_is_a_problem_where_mail_does_not_go_by_it() {
+    let of = |dialect| {
+        let told = json_of(dialect, b"a: u1\nb: u2\nA: u3\n");
+        let rows = told["problems"].as_array().unwrap().clone();
+        assert_eq!(rows.len(), 1, "{told:#}");
+        (rows[0]["line"].clone(), rows[0]["effect"].clone())
+    };
+    for first in ["postfix", "exim"] {
+        assert_eq!(of(first), (json!(3), json!("mail goes by line 1")));
+    }
+    for last in ["sendmail", "opensmtpd"] {
+        assert_eq!(of(last), (json!(1), json!("mail goes by line 3")));
+    }
+    // Where nothing is read, the reason is told.
+    let refused = json!("the mail system refuses the whole file");
+    assert_eq!(of("opensmtpd-db"), (json!(3), refused));
+    let words = ["--dialect", "opensmtpd-db"];
+    show(&Stage::bare(), &words, b"a: u1\nA: u2\n")
+        .expect(0)
+        .says(&[
+            "-:1: a (not read: line 2)\n",
+            "-:2:1: the name stands more than once: the mail system refuses the whole file\n",
+        ]);
 }
 
 #[test]

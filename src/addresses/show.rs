@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use aliases::{Destination, DestinationKind, Document, Entry, EntryId};
+use aliases::{Destination, DestinationKind, Document, Effect, Entry, EntryId, Problem, Winner};
 use serde_json::{Value, json};
 
 use super::cli::{Format, How};
@@ -55,12 +55,54 @@ fn text(file: &Path, document: &Document, out: &mut impl Write) -> io::Result<()
             writeln!(out, "    {}", shown(&seen(&destination)))?;
         }
     }
-    for problem in document.problems() {
-        let (line, column) = (problem.line(), problem.column());
-        let (what, effect) = (problem.kind(), problem.effect());
+    for Row {
+        at: (line, column),
+        what,
+        effect,
+    } in problems(document)
+    {
         writeln!(out, "{file}:{line}:{column}: {what}: {effect}")?;
     }
     Ok(())
+}
+
+/// What is wrong at a place.
+struct Row {
+    /// Line and column in bytes, from 1.
+    at: (usize, usize),
+    what: String,
+    effect: String,
+}
+
+/// What is wrong in the order of the file: lines, and names that stand more than once, each at
+/// the entries that mail does not go by; where they are refused, at all but the first.
+fn problems(document: &Document) -> Vec<Row> {
+    let of_line = |problem: &Problem| Row {
+        at: (problem.line(), problem.column()),
+        what: problem.kind().to_string(),
+        effect: problem.effect().to_string(),
+    };
+    let mut rows: Vec<Row> = document.problems().iter().map(of_line).collect();
+    for double in document.doubles() {
+        let winner = document.lookup(&double.name);
+        let line = winner.and_then(|id| Some(document.entry(id)?.line()));
+        let effect = match (document.dialect().winner(), line) {
+            (Winner::First | Winner::Last, Some(line)) => format!("mail goes by line {line}"),
+            _ => Effect::FileRefused.to_string(),
+        };
+        let others = double.entries.iter().filter(|id| Some(**id) != winner);
+        rows.extend(
+            others
+                .filter_map(|id| document.entry(*id))
+                .map(|entry| Row {
+                    at: (entry.line(), entry.column()),
+                    what: "the name stands more than once".to_owned(),
+                    effect: effect.clone(),
+                }),
+        );
+    }
+    rows.sort_by_key(|row| row.at);
+    rows
 }
 
 /// Why mail does not go by this entry, if it does not.
@@ -100,12 +142,12 @@ fn json(file: &Path, document: &Document, out: &mut impl Write) -> io::Result<()
         write!(out, "{name}:{}", destinations(&entry))
     })?;
     write!(out, r#"}},"problems":["#)?;
-    separated(out, document.problems().iter(), |out, problem| {
+    separated(out, problems(document).into_iter(), |out, problem| {
         let row = json!({
-            "line": problem.line(),
-            "column": problem.column(),
-            "what": problem.kind().to_string(),
-            "effect": problem.effect().to_string(),
+            "line": problem.at.0,
+            "column": problem.at.1,
+            "what": problem.what,
+            "effect": problem.effect,
         });
         write!(out, "{row}")
     })?;
