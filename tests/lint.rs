@@ -70,10 +70,53 @@ fn a_name_that_stands_twice_is_told_with_the_line_of_each_mta() {
         "postfix",
         b"a: u1\nb: u2\nA: u3\n",
         &[
-            "-:3:1: the name \"a\" stands more than once: mail goes by line 1 (Postfix, Exim), \
-             by line 3 (Sendmail, OpenSMTPD); refused by OpenSMTPD (db)",
+            "-:3:1: Postfix, Exim: the name \"a\" stands more than once: mail goes by line 1",
+            "-:3:1: Sendmail, OpenSMTPD: the name \"a\" stands more than once: mail goes by line 3",
+            "-:3:1: OpenSMTPD (db): the name \"a\" stands more than once: the mail system refuses \
+             the whole file",
         ],
     );
+}
+
+#[test]
+fn a_name_stands_twice_only_for_an_mta_that_reads_it_so() {
+    for (home, file, who) in [
+        // The name of the first is another one for each of the others.
+        ("sendmail", "a@localhost: u1\na: u2\n", &["Sendmail"][..]),
+        (
+            "opensmtpd",
+            "\"a\": u1\na: u2\n",
+            &["Postfix, Exim", "Sendmail"],
+        ),
+        ("exim", "a b: u1\na: u2\n", &["Exim", "OpenSMTPD"]),
+        ("postfix", "caf\u{e9}: u1\nCAF\u{c9}: u2\n", &["Postfix"]),
+    ] {
+        let done = lint(home, file.as_bytes()).expect(1);
+        let told: Vec<&str> = done.stdout.lines().collect();
+        let doubles = told.iter().filter(|line| line.contains("more than once"));
+        let whose: Vec<&str> = doubles.filter_map(|line| line.split(": ").nth(0)).collect();
+        let whose: Vec<&str> = whose
+            .iter()
+            .filter_map(|at| at.strip_prefix("-:2:1"))
+            .collect();
+        assert_eq!(whose.len(), who.len(), "{file:?}: {}", done.stdout);
+        for one in who {
+            let start = format!("-:2:1: {one}: the name ");
+            assert!(
+                told.iter().any(|line| line.starts_with(&start)),
+                "{file:?}: {one}: {}",
+                done.stdout
+            );
+        }
+    }
+    // Programs are told whose reading it is, too.
+    let stage = Stage::bare();
+    let words = ["lint", "-", "--dialect", "exim", "--format", "json"];
+    let done = stage.run(stage.command("mm-aliases", &words), b"a: u1\na: u2\n");
+    done.expect(1).says(&[
+        "\"dialects\":[\"postfix\",\"exim\"]",
+        "\"dialects\":[\"opensmtpd-db\"]",
+    ]);
 }
 
 #[test]
@@ -90,7 +133,7 @@ fn what_one_mta_skips_and_another_reads_is_told_with_what_it_reads() {
     check(
         "postfix",
         b"a: u1,\n# c\n u2\n",
-        &["-:1:1: Exim: mail goes to \"u1\", not to \"u1\", \"u2\""],
+        &["-:1:1: Sendmail, Exim: mail goes to \"u1\", not to \"u1\", \"u2\""],
     );
 }
 

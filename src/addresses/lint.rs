@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use aliases::{Dialect, Document, Entry, Winner};
+use aliases::{Dialect, Document, Effect, Entry, Winner};
 use serde_json::{Value, json};
 
 use super::cli::{Format, How};
@@ -94,10 +94,7 @@ struct Finding {
 impl Finding {
     /// Who and what, in words.
     fn said(&self) -> String {
-        match self.who[..] {
-            [] => self.what.clone(),
-            _ => format!("{}: {}", names(&self.who), self.what),
-        }
+        format!("{}: {}", names(&self.who), self.what)
     }
 }
 
@@ -109,15 +106,16 @@ fn findings(file: &[u8], home: Dialect) -> Vec<Finding> {
     let mut told = Told::new();
     let ours = Document::parse(file, home);
     problems(&ours, &mut told);
+    doubles(&ours, &mut told);
     for dialect in Dialect::ALL.into_iter().filter(|other| *other != home) {
         let theirs = Document::parse(file, dialect);
         problems(&theirs, &mut told);
+        doubles(&theirs, &mut told);
         // Who refuses the file reads none of it: where, is told.
         if theirs.refused().is_none() && ours.refused().is_none() {
             differences(file, &ours, &theirs, &mut told);
         }
     }
-    doubles(&ours, &mut told);
     let found = told.into_iter().map(|((line, column, what), who)| Finding {
         line,
         column,
@@ -225,12 +223,13 @@ fn troubled(file: &[u8], document: &Document) -> BTreeSet<usize> {
     lines
 }
 
-/// A name that stands twice, and which of its entries each MTA goes by.
+/// A name that stands twice for an MTA, and which of its entries that MTA goes by. Who refuses the
+/// file for something else goes by none.
 fn doubles(document: &Document, told: &mut Told) {
-    let who = |winner| {
-        let by = Dialect::ALL.iter().filter(|one| one.winner() == winner);
-        names(&by.copied().collect::<Vec<_>>())
-    };
+    let mut problems = document.problems().iter();
+    if problems.any(|problem| problem.effect() == Effect::FileRefused) {
+        return;
+    }
     for double in document.doubles() {
         let entries: Vec<Entry<'_>> = double
             .entries
@@ -240,18 +239,14 @@ fn doubles(document: &Document, told: &mut Told) {
         let [first, .., last] = &entries[..] else {
             continue;
         };
-        let what = format!(
-            "the name {} stands more than once: mail goes by line {} ({}), by line {} ({}); \
-             refused by {}",
-            quoted(&double.name),
-            first.line(),
-            who(Winner::First),
-            last.line(),
-            who(Winner::Last),
-            who(Winner::Refused),
-        );
-        let at = (last.line(), last.column(), what);
-        told.entry(at).or_default();
+        let effect = match document.dialect().winner() {
+            Winner::First => format!("mail goes by line {}", first.line()),
+            Winner::Last => format!("mail goes by line {}", last.line()),
+            Winner::Refused => Effect::FileRefused.to_string(),
+        };
+        let name = quoted(&double.name);
+        let what = format!("the name {name} stands more than once: {effect}");
+        note(told, (last.line(), last.column()), what, document.dialect());
     }
 }
 
