@@ -94,7 +94,7 @@ fn a_name_stands_twice_only_for_an_mta_that_reads_it_so() {
         let done = lint(home, file.as_bytes()).expect(1);
         let told: Vec<&str> = done.stdout.lines().collect();
         let doubles = told.iter().filter(|line| line.contains("more than once"));
-        let whose: Vec<&str> = doubles.filter_map(|line| line.split(": ").nth(0)).collect();
+        let whose: Vec<&str> = doubles.filter_map(|line| line.split(": ").next()).collect();
         let whose: Vec<&str> = whose
             .iter()
             .filter_map(|at| at.strip_prefix("-:2:1"))

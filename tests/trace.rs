@@ -69,6 +69,32 @@ fn trace_follows_plain_aliases_and_ends_in_a_loop() {
 }
 
 #[test]
+fn what_the_mta_does_itself_is_no_mailbox() {
+    let stage = stage(&[]);
+    let site = stage.read("site.toml");
+    for (mta, words, why) in [
+        ("exim", ":fail: gone", "the mail bounces, with this text"),
+        ("exim", ":defer: later", "the mail waits"),
+        ("exim", ":blackhole:", "the mail is thrown away"),
+        ("opensmtpd", "error:550 gone", "the mail is refused, with"),
+        (
+            "opensmtpd",
+            "error:450 later",
+            "the mail is refused for now",
+        ),
+    ] {
+        let mta = format!("mta = {mta:?}");
+        stage.write("site.toml", site.replace("mta = \"none\"", &mta), 0o644);
+        stage.write("aliases", format!("old: {words}\n"), 0o644);
+        let done = stage.aliases(&["trace", "old"]).expect(0).says(&[
+            &format!("what the MTA does itself: {words:?}"),
+            &format!("why      {why}"),
+        ]);
+        assert!(!done.stdout.contains("mailbox"), "{done:#?}");
+    }
+}
+
+#[test]
 fn trace_of_an_unknown_address_says_what_is_near() {
     let stage = stage(&[]);
     stage
