@@ -95,7 +95,8 @@ fn check_edits(file: &[u8], dialect: Dialect) {
     }
     let mut appended = document.clone();
     if appended.insert_after(None, b"new-list", NEW).is_err() {
-        assert!(is_open(file, dialect) && appended.to_bytes() == file);
+        assert!(appended.to_bytes() == file);
+        check_no_room(&document, (file, b""), None);
         return;
     }
     let bytes = appended.to_bytes();
@@ -107,11 +108,39 @@ fn check_edits(file: &[u8], dialect: Dialect) {
     assert_eq!(summary(&appended).len(), summary(&document).len() + 1);
 }
 
-/// Whether the last line takes the next one in, or loses it: a backslash or a NUL does that, to all
-/// but Postfix.
-fn is_open(file: &[u8], dialect: Dialect) -> bool {
-    let line = file.strip_suffix(b"\n").unwrap_or(file);
-    dialect != Dialect::Postfix && (line.ends_with(b"\\") || line.contains(&0))
+/// A refusal to insert was right: a line put between these two parts of the file is not read as
+/// one entry of its own behind the entry `after`, or changes another.
+#[track_caller]
+fn check_no_room(document: &Document, (above, below): (&[u8], &[u8]), after: Option<usize>) {
+    let before = summary(document);
+    let place = after.map_or(before.len(), |after| after + 1);
+    let pipe = aliases::DestinationKind::Pipe(NEW[2..NEW.len() - 1].to_vec());
+    let mut expected = before;
+    expected.insert(place, (b"new-list".to_vec(), vec![pipe]));
+    let missing: &[u8] = match above {
+        [] | [.., b'\n'] => b"",
+        _ => b"\n",
+    };
+    let line = [b"new-list: ", NEW, b"\n"].concat();
+    let file = [above, missing, &line, below].concat();
+    let found = parse(&file, document.dialect());
+    let new = found.entries().nth(place);
+    assert!(
+        summary(&found) != expected
+            || new.is_none_or(|new| new.raw() != line)
+            || told(&found, 0..0) != told(document, 0..0),
+        "refused for nothing: {}",
+        file.escape_ascii()
+    );
+}
+
+/// What is told of the file, but for what is told of these bytes of it.
+fn told(document: &Document, but: std::ops::Range<usize>) -> Vec<aliases::ProblemKind> {
+    let problems = document.problems().iter();
+    problems
+        .filter(|problem| but.is_empty() || problem.span() != but)
+        .map(aliases::Problem::kind)
+        .collect()
 }
 
 #[track_caller]
@@ -141,7 +170,10 @@ fn check_destinations(file: &[u8], document: &Document, id: EntryId) {
 fn check_insertion(file: &[u8], document: &Document, id: EntryId) {
     let mut edited = document.clone();
     let Ok(new) = edited.insert_after(Some(id), b"new-list", NEW) else {
-        assert!(is_open(file, document.dialect()) && edited.to_bytes() == file);
+        assert!(edited.to_bytes() == file);
+        let end = offset(document, id) + document.entry(id).unwrap().raw().len();
+        let place = document.entries().position(|entry| entry.id() == id);
+        check_no_room(document, file.split_at(end), place);
         return;
     };
     let bytes = edited.to_bytes();
@@ -166,9 +198,21 @@ fn check_removal(file: &[u8], document: &Document, id: EntryId) {
     let mut edited = document.clone();
     let start = offset(document, id);
     let Ok(raw) = edited.remove(id) else {
-        // A line that goes on in the next, or hides its end, may follow.
-        let is_odd = file.contains(&0) || file.windows(2).any(|two| two == b"\\\n");
-        assert!(is_odd && document.dialect() != Dialect::Postfix);
+        // Another line would be read otherwise.
+        let end = start + document.entry(id).unwrap().raw().len();
+        let without = parse(&[&file[..start], &file[end..]].concat(), document.dialect());
+        let mut others = summary(document);
+        others.remove(
+            document
+                .entries()
+                .position(|entry| entry.id() == id)
+                .unwrap(),
+        );
+        assert!(
+            summary(&without) != others || told(&without, 0..0) != told(document, start..end),
+            "refused for nothing: {}",
+            file.escape_ascii()
+        );
         assert_eq!(edited.to_bytes(), file);
         return;
     };
@@ -253,6 +297,30 @@ fn an_edit_never_renames_its_entry() {
     let first = document.entries().next().unwrap().id();
     assert!(document.set_destination(first, 0, b"u1").is_err());
     assert_eq!(document.to_bytes(), file);
+}
+
+#[test]
+fn an_edit_is_refused_only_where_another_line_would_be_read_otherwise() {
+    for file in [
+        &b"\na: u1\n\\\na"[..],
+        b"\na: u1\n\0\na",
+        b"\na: u1\n\\\0\na",
+        b"\r\n\"a: ",
+        b"\r\n\"a: u1 ",
+        b"a: u1\n  \nb: u2\n  \n",
+        b"# c\na: u1\n b\n",
+    ] {
+        for dialect in DIALECTS {
+            check_round_trip(file, dialect);
+            check_edits(file, dialect);
+        }
+    }
+    // It would have been refused if only the first line below were looked at.
+    for file in [&b"\na: u1\n\\\na"[..], b"\na: u1\n\0\na"] {
+        let mut document = parse(file, Dialect::Sendmail);
+        let first = document.entries().next().unwrap().id();
+        assert_eq!(document.remove(first).unwrap(), b"a: u1\n");
+    }
 }
 
 /// Pieces that real files are made of, and some that they should not be.

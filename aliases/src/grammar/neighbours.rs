@@ -48,7 +48,9 @@ impl Document {
         let above = self.order().take_while(|above| *above != index);
         let above = above.filter(|above| !self.text(*above).is_empty()).last();
         let above = self.text_above(above);
-        let joined = [above, self.first_line(below)].concat();
+        // All of it: of several lines joined, or of one whose end a NUL hides, the first tells little.
+        let below = below.map_or(&b""[..], |below| self.text(below));
+        let joined = [above, below].concat();
         let mut found = false;
         pieces(&joined, self.dialect, |piece| {
             found |= piece.span.start == above.len();
