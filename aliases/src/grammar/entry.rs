@@ -43,7 +43,7 @@ impl<'a> Entry<'a> {
     /// The column of its name in bytes, counted from 1: not 1 where the dialect knows indented entries.
     pub fn column(&self) -> usize {
         match self.raw.first() {
-            Some(b' ' | b'\t') => read(self.raw, self.dialect).name_at + 1,
+            Some(b' ' | b'\t' | 0x0b | 0x0c | b'\r') => read(self.raw, self.dialect).name_at + 1,
             _ => 1,
         }
     }

@@ -22,6 +22,9 @@ use crate::grammar::reading::{Reading, is_plain_name};
 
 /// What is shorter meets none of the limits of a line or an address.
 const SHORT: usize = 250;
+/// The longest name that an address with the shortest of domains can have: Exim takes 256 bytes
+/// in all. A longer domain leaves less.
+const LONGEST_NAME: usize = 254;
 
 /// Reads one whole logical line.
 pub(crate) fn read(raw: &[u8]) -> Reading {
@@ -32,6 +35,9 @@ pub(crate) fn read(raw: &[u8]) -> Reading {
     };
     let nul = line.nul.map(|at| (ProblemKind::NulJoins, at));
     reading.problems.extend(nul);
+    if reading.name.len() > LONGEST_NAME {
+        reading.problems.push((ProblemKind::NameNotAddressable, 0));
+    }
     match list::destinations(&line.value) {
         Ok(destinations) => reading.destinations = destinations,
         Err((trouble, at)) => {
@@ -94,6 +100,7 @@ pub(crate) fn effect(kind: ProblemKind) -> Effect {
             Effect::Deferred
         }
         ProblemKind::NoDestination => Effect::NoAlias,
+        ProblemKind::NameNotAddressable => Effect::Unreachable,
         _ => Effect::ReadOtherwise,
     }
 }
