@@ -96,6 +96,10 @@ fn cases() -> Vec<Case> {
             let data = format!("[trees.b]\ndata = \"{}\"", s.path("own").display());
             swap(s, "site.toml", "[trees.b]", &data);
         }),
+        case(Name, "WARNING", "", |s| {
+            s.make_dir("var/lists/r&d");
+            s.write("var/lists/r&d/config.pck", "", 0o644);
+        }),
         case(Data, "WARNING", "", |s| {
             s.write("var/lists/toylist/config.pck", "damaged", 0o644);
         }),

@@ -57,6 +57,9 @@ mod states;
 /// mends it; its three forms.
 mod check;
 
+/// Mail that goes past mm-deliver is found, and said before a move or commit.
+mod past;
+
 /// mm-aliases show: what an MTA reads in a file, for people and for programs.
 mod show;
 

@@ -533,7 +533,7 @@ fn an_address_that_stays_is_named_and_holds_no_list_back() {
         "left: ",
         "toylist-owner: it pipes into \"/opt/mm\", which is no tree",
         "toylist-join: it includes ",
-        "Postfix bounces that",
+        "Postfix would bounce that",
     ]);
     stage
         .aliases(&["check"])

@@ -103,7 +103,10 @@ fn a_users_name_or_a_well_known_one_is_never_taken_unasked() {
         );
         assert!(names(&stage).contains(&format!("{name}-owner")));
     }
-    stage.aliases(&["check"]).expect(0);
+    stage
+        .aliases(&["check"])
+        .expect(1)
+        .says(&["held back", "sync --claim alice"]);
     stage
         .aliases(&["sync", "--claim", "info"])
         .expect(0)
@@ -334,12 +337,12 @@ fn a_look_that_fails_hides_no_other_finding() {
 }
 
 #[test]
-fn a_check_that_cannot_be_made_is_unknown() {
+fn a_check_that_cannot_be_made_says_so_as_a_finding() {
     let stage = Stage::bare();
     stage
         .aliases(&["check"])
-        .expect(3)
-        .complains(&["parity.toml"]);
+        .expect(2)
+        .says(&["CRITICAL: parity: ", "parity.toml", " init"]);
     stage.aliases(&["diff"]).expect(2);
     stage.aliases(&["check", "--no-such"]).expect(3);
     stage.aliases(&["sync", "--no-such"]).expect(2);

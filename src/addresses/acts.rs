@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -111,6 +112,7 @@ fn run(cli: &Cli) -> Result<Said, Failure> {
     let status = match &cli.act {
         Act::Show { file, how } => show::show(file, *how, &cli.site, &mut out()).map(|()| 0),
         Act::Lint { files, how } => lint::lint(files, *how, &cli.site, &mut out()).map(u8::from),
+        Act::Check(asked) => return Ok(check(&cli.site, asked)),
         act => return on(&Site::open(&cli.site)?, act),
     };
     Ok(Said {
@@ -130,7 +132,7 @@ fn on(site: &Site, act: &Act) -> Result<Said, Failure> {
             out: virtual_map::shown(site, asked.output.as_deref())?,
             ..Said::default()
         }),
-        Act::Check(asked) => check(site, asked),
+        Act::Check(asked) => Ok(check(&site.path, asked)),
         Act::Trace { address, format } => trace(site, address, *format),
         Act::Deliver(asked) => deliver(site, asked),
         Act::Show { .. } | Act::Lint { .. } => Ok(Said::default()),
@@ -285,19 +287,20 @@ fn diff(site: &Site) -> Result<Said, Failure> {
     })
 }
 
-fn check(site: &Site, asked: &cli::Check) -> Result<Said, Failure> {
-    let parity = store::load(site)?.parity;
+/// What is found is told on a site that cannot be used, too.
+fn check(path: &Path, asked: &cli::Check) -> Said {
     let depth = match asked.no_database {
         true => Depth::Text,
         false => Depth::Database,
     };
-    let found = check::findings(site, &parity, depth)?;
-    let report = Report::new("mm-aliases", &site.path, found, None);
-    Ok(Said {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let found = check::all(&path, &Site::open(&path), depth);
+    let report = Report::new("mm-aliases", &path, found, None);
+    Said {
         out: report.shown(asked.format),
         status: report.status(),
         ..Said::default()
-    })
+    }
 }
 
 fn trace(site: &Site, address: &OsStr, format: cli::Format) -> Result<Said, Failure> {

@@ -191,7 +191,7 @@ fn included(
                 trees.leads(&program.command)
                 && asked(&list)
             {
-                edits.leave(place, &stays::into_a_tree(path, &program));
+                edits.leave(place, &stays::into_a_tree(trees.site, path, &program));
             }
         }
     }

@@ -15,6 +15,7 @@ use super::expansion::distance;
 use super::found::Found;
 use super::hindered;
 use super::known;
+use super::past;
 use super::pipe::Trees;
 use super::record::Records;
 use super::reserved::Reserved;
@@ -120,7 +121,7 @@ impl<'a> View<'a> {
     }
 
     /// The lists that should have addresses: those that exist, or are known to the parity.
-    fn living(&self) -> Cow<'_, BTreeSet<ListName>> {
+    pub(super) fn living(&self) -> Cow<'_, BTreeSet<ListName>> {
         match self.enumerated() {
             Ok(enumerated) if self.parity.on_future.is_subset(enumerated) => {
                 Cow::Borrowed(enumerated)
@@ -263,6 +264,7 @@ pub(super) fn decide<'f>(
         Intent::Move(lists) => {
             adopt::adopt(&view.trees, Some(lists), &mut edits);
             hindered::leave(view, Some(lists), &mut edits);
+            past::leave_odd(view, lists, &mut edits);
             let left: BTreeSet<ListName> =
                 edits.left_of.iter().map(|(list, _)| list.clone()).collect();
             let rows = view.rows_but_well(lists, |list| left.contains(list));
@@ -276,6 +278,7 @@ pub(super) fn decide<'f>(
                 .filter(|one| lists.contains(&one.list))
                 .collect();
             sync::remove_stale(&unused, &mut edits);
+            past::leave_retiring(view, &mut edits);
         }
         Intent::Revert => revert(view.found, records, &mut edits),
     }

@@ -29,6 +29,7 @@ mod known;
 mod leads;
 mod lint;
 mod needed;
+mod past;
 mod pipe;
 mod plan;
 mod postmap;

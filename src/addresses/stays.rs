@@ -15,6 +15,8 @@ use super::found::{Means, Place};
 use super::leads::Leads;
 use super::why::Why;
 use super::{disk, include};
+use crate::config::Mta;
+use crate::site::Site;
 
 /// Refuses a move that the posts of a list would not follow; what stays of its other addresses
 /// is reported.
@@ -106,7 +108,7 @@ fn is_past_us(view: &View<'_>, row: &Row, command: &[u8]) -> bool {
 /// NO PROGRAM FROM AN INCLUDE. Postfix bounces mail to such a pipe ("mail to command is
 /// restricted"; allow_mail_to_commands = alias, forward), with or without a move. So it refuses
 /// none: it is named here and in `check`.
-pub(super) fn included(view: &View<'_>, row: &Row) -> Option<(Place, String)> {
+fn included(view: &View<'_>, row: &Row) -> Option<(Place, String)> {
     let place = row.place?;
     for means in view.found.destinations(place) {
         let Means::Include(path) = &means else {
@@ -116,16 +118,23 @@ pub(super) fn included(view: &View<'_>, row: &Row) -> Option<(Place, String)> {
         let programs = include::programs(path, dialect).unwrap_or_default();
         let mut past = programs.iter();
         if let Some(program) = past.find(|program| is_past_us(view, row, &program.command)) {
-            return Some((place, into_a_tree(path, program)));
+            return Some((place, into_a_tree(view.trees.site, path, program)));
         }
     }
     None
 }
 
 /// What is wrong with a program of a list in a file that is included as `path`.
-pub(super) fn into_a_tree(path: &[u8], program: &include::Program) -> String {
+pub(super) fn into_a_tree(site: &Site, path: &[u8], program: &include::Program) -> String {
+    let does = match site.config.mta {
+        Mta::Postfix => "Postfix bounces that",
+        Mta::Sendmail => "Sendmail may refuse that",
+        Mta::Exim => "Exim may refuse that",
+        Mta::OpenSmtpd => "OpenSMTPD may refuse that",
+        Mta::None => "Postfix would bounce that",
+    };
     format!(
-        "it includes {:?}, and {}, line {}, pipes into a tree: Postfix bounces that",
+        "it includes {:?}, and {}, line {}, pipes to a list: {does}",
         String::from_utf8_lossy(path),
         program.file.to_string_lossy().escape_debug(),
         program.line

@@ -86,7 +86,7 @@ impl fmt::Display for Why {
 
 impl Why {
     /// What the admin may do about it in its entry; `None` if there is nothing to be done.
-    fn advice(&self, trees: &Trees<'_>, found: &Found, place: Place) -> Option<String> {
+    pub(super) fn advice(&self, trees: &Trees<'_>, found: &Found, place: Place) -> Option<String> {
         let name = &found.folded(place);
         let again = typed(trees.site, "adopt");
         Some(match self {

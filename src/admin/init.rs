@@ -169,6 +169,27 @@ pub fn runs(site: &Site, tree: &Tree) -> Result<String, String> {
         .map_err(|error| format!("tree {}: {error}", tree.name))
 }
 
+/// The lists in `tree` whose names are refused, the first few by name; `None` if there are none.
+pub fn refused(site: &Site, tree: &Tree) -> Option<String> {
+    const MOST: usize = 3;
+    let refused = Profile::of(site, tree).ok()?.refused(tree);
+    let first: Vec<String> = refused
+        .iter()
+        .take(MOST)
+        .map(|n| format!("{n:?}"))
+        .collect();
+    let more = match refused.len().saturating_sub(MOST) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let counted = match refused.len() {
+        0 => return None,
+        1 => "1 list has a name that is".to_owned(),
+        n => format!("{n} lists have names that are"),
+    };
+    Some(format!("{counted} refused: {}{more}", first.join(", ")))
+}
+
 fn first(
     current: &Tree,
     release: String,
@@ -209,6 +230,10 @@ fn told(
         lists(there.len()),
         names(there)
     );
+    let its = site.config.tree(&roles.current);
+    if let Some(refused) = its.and_then(|tree| refused(site, tree)) {
+        text += &format!("note: {refused}; their mail goes past mm-deliver, and follows no move\n");
+    }
     match site.config.other_tree(&roles.current) {
         None => text += "there is no future tree yet\n",
         Some(tree) => {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::admin::aliases::{self, AddressError, Known};
 use crate::admin::change::no_state;
 use crate::admin::history::Format;
+use crate::admin::init;
 use crate::admin::moving::unclear_refusal;
 use crate::admin::outcome::{Done, Outcome, Refused, lists, typed};
 use crate::admin::selection::{self, Which};
@@ -156,6 +157,9 @@ impl View<'_> {
         }
         let mut text = columns(&rows);
         text += &self.count();
+        if let Some(refused) = init::refused(self.site, self.current) {
+            text += &format!("note: {refused}\n");
+        }
         for (word, command) in self.ways() {
             text += &format!("{word:<5} {command}\n");
         }

@@ -81,6 +81,8 @@ kinds! {
     NoList "list-gone",
     /// A list that only the future tree has.
     Beyond "list-beyond",
+    /// A list's data stand under a name that is refused.
+    Name "list-name",
     /// The data of a list do not say their version.
     Data "list-data",
     /// The mail of a list is deferred.

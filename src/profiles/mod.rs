@@ -13,9 +13,11 @@ mod read;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use regex::bytes::Regex;
@@ -255,6 +257,29 @@ impl Profile {
             return Err(ProbeError::NoLists(directory));
         }
         Ok(lists.into_iter().collect())
+    }
+
+    /// The directories that hold a list's data under a name that no list of ours can have, in
+    /// their order; none where the lists cannot be told.
+    pub fn refused(&self, tree: &Tree) -> Vec<OsString> {
+        let Lists::Directory { directory, holds } = &self.lists else {
+            return Vec::new();
+        };
+        let directory = PathBuf::from(tree.expand(directory, None));
+        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
+        let is_refused = |name: &OsString| ListName::parse(name.as_bytes()).is_err();
+        let mut refused: Vec<OsString> = entries
+            .map(|entry| entry.file_name())
+            .filter(is_refused)
+            .filter(|name| {
+                let holds = holds.iter();
+                holds
+                    .map(|file| directory.join(name).join(file))
+                    .any(|file| file.exists())
+            })
+            .collect();
+        refused.sort();
+        refused
     }
 
     /// The release that is installed in `tree`.

@@ -118,8 +118,8 @@ fn a_program_in_an_included_file() {
         &stage,
         "toylist: :include:{dir}/members\nfriends: :include:/none, carol\n",
         &[
-            "line 1: toylist: it includes \"{dir}/members\", and {dir}/members, line 3, pipes into a tree",
-            "line 1: toylist: it includes \"{dir}/members\", and {dir}/more, line 2, pipes into a tree",
+            "line 1: toylist: it includes \"{dir}/members\", and {dir}/members, line 3, pipes to a list",
+            "line 1: toylist: it includes \"{dir}/members\", and {dir}/more, line 2, pipes to a list",
         ],
     );
     assert_eq!(stage.snapshot("members"), before);

@@ -2,28 +2,30 @@
 //!
 //! What is the same of many addresses is one finding with many places.
 //!
-//! **Invariants.** Judges; reads no file but those that an entry includes.
+//! **Invariants.** Judges; reads no file.
 
 use std::collections::BTreeMap;
 
+use super::held::held;
 use super::undeliverable::Undeliverable;
+use super::{includes, others};
 use crate::addresses::compare::{Row, Stale, StaleWhy, State, Taken};
 use crate::addresses::decide::View;
 use crate::addresses::found::{Means, Place};
 use crate::addresses::leads::Leads;
 use crate::addresses::typed::{quoted, typed};
-use crate::addresses::{sentinel, stays, sync};
+use crate::addresses::{sentinel, sync};
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 
 /// What addresses that are one finding have in common.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Group {
-    kind: Kind,
-    severity: Severity,
+pub(super) struct Group {
+    pub(super) kind: Kind,
+    pub(super) severity: Severity,
     /// Follows "1 address" or "7 addresses".
-    what: String,
-    effect: String,
-    mend: Mend,
+    pub(super) what: String,
+    pub(super) effect: String,
+    pub(super) mend: Mend,
 }
 
 /// What is not well with each wanted address, with entries of ours that should not be there,
@@ -41,20 +43,22 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
         let spots: Vec<Spot> = match (&row.state, row.place) {
             (State::Double(places), _) => places.iter().map(|&p| spot(view, p, name)).collect(),
             (_, Some(place)) => vec![spot(view, place, name)],
+            (State::Missing(Some(holder)), None) if held(view, *holder, name).is_some() => {
+                held(view, *holder, name).into_iter().collect()
+            }
             (_, None) => match last.get(&row.wanted.list) {
                 Some(&place) => vec![spot(view, place, name)],
                 None => vec![Spot::file(super::first_file(view.trees.site)).named(name)],
             },
         };
+        let includes = row.place.is_some_and(|place| {
+            let look = includes::look(view, place, Some(row), &mut groups);
+            look && matches!(row.state, State::Taken(Taken::Override))
+        });
         if let (State::Undeliverable(problem), Some(place)) = (&row.state, row.place) {
             undeliverable.add(view, row, place, problem);
-        } else if let Some(group) = judge(view, row) {
+        } else if let Some(group) = judge(view, row).filter(|_| !includes) {
             groups.entry(group).or_default().extend(spots);
-        } else if let Some((place, why)) = stays::included(view, row) {
-            groups
-                .entry(included(view, why))
-                .or_default()
-                .push(spot(view, place, name));
         }
     }
     for stale in view.stale() {
@@ -66,6 +70,7 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
     }
     site_wide(view, &mut groups);
     undeliverable.tell(findings);
+    others::look(view, &rows, &mut groups);
     for (group, spots) in groups {
         findings.extend(finding(group, spots));
     }
@@ -142,6 +147,24 @@ fn judge(view: &View<'_>, row: &Row) -> Option<Group> {
             "what is posted to this list goes to another list, or elsewhere in this one",
             Mend::Type(typed(site, &format!("sync --claim {}", row.wanted.name))),
         ),
+        State::Taken(Taken::Override) if is_posting => group(
+            Kind::Taken,
+            Severity::Warning,
+            "taken, to which people post: it leads elsewhere",
+            "what is posted there goes where that line says, and does not reach the list",
+            Mend::Do(format!(
+                "if that is not meant: remove the line, then {}",
+                typed(site, "sync")
+            )),
+        ),
+        State::Missing(Some(holder)) if is_posting => group(
+            Kind::Missing,
+            Severity::Warning,
+            &format!("held back, to which people post: {holder}"),
+            "what is posted there goes to whoever has that name, or bounces, and does not reach \
+             the list",
+            Mend::Type(typed(site, &format!("sync --claim {}", row.wanted.name))),
+        ),
         State::Ok | State::Taken(_) | State::Missing(Some(_)) | State::Undeliverable(_) => {
             return None;
         }
@@ -205,19 +228,6 @@ fn astray(view: &View<'_>, row: &Row) -> Option<String> {
             None => Some(format!("it goes into tree {tree}, where its list is not")),
         }
     })
-}
-
-fn included(view: &View<'_>, why: String) -> Group {
-    Group {
-        kind: Kind::Included,
-        severity: Severity::Warning,
-        what: format!("to be looked at: {why}"),
-        effect: "Postfix bounces what comes to a program in such a file".to_owned(),
-        mend: Mend::Do(format!(
-            "write the program into the alias itself, then {}",
-            typed(view.trees.site, "adopt")
-        )),
-    }
 }
 
 fn judge_stale(view: &View<'_>, stale: &Stale) -> Group {

@@ -1,19 +1,23 @@
 //! What is not well with the alias files: for cron, silent when nothing is.
 //!
 //! What an admin may have meant (an override, a name that a list must not take unasked) is no
-//! trouble here; `diff` and `sync` show it.
+//! trouble here unless it is the address that people post to; `diff` and `sync` show it.
 //!
 //! **Invariants.** Changes nothing. Says what it could not find out, too: a look that fails is a
 //! finding of its own and hides none of the others.
 
 mod entries;
+mod held;
+mod includes;
+mod others;
 mod records;
 mod repeated;
 mod states;
 mod undeliverable;
 mod virtual_map;
 
-use std::path::PathBuf;
+use std::io::ErrorKind::NotFound;
+use std::path::{Path, PathBuf};
 
 pub use states::states;
 
@@ -23,11 +27,15 @@ use super::error::AddressError;
 use super::found::Found;
 use super::pipe::serves;
 use super::record;
-use super::typed::{on_site, typed};
+use super::typed::{on_site, quoted, typed};
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 use crate::parity::Parity;
 use crate::profiles::ProbeError;
-use crate::site::Site;
+use crate::site::{Site, SiteError};
+use crate::store::{self, StoreError};
+
+/// What happens to mail while a site cannot be used.
+const WAITS: &str = "the mail of all lists waits (75)";
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,15 +73,77 @@ pub fn findings(site: &Site, parity: &Parity, depth: Depth) -> Result<Vec<Findin
     }
     match record::read(&record::path(site)) {
         Ok(records) => records::look(&view, &records, &mut findings),
-        Err(error) => findings.push(Finding::new(
-            (Kind::Adopted, Severity::Unknown),
-            format!("what was adopted cannot be told: {error}"),
-            spot(&error, site),
-            "none waits; but sync and moves are refused, and unadopt cannot put back every byte",
-            Mend::Do("repair or remove that line".to_owned()),
-        )),
+        Err(error) => findings.push(unrecorded(site, &error)),
     }
     Ok(findings)
+}
+
+/// Why it cannot be told what was adopted. Past a damaged line everything but what asks for the
+/// records goes on; a file that cannot be opened takes no new records, and stops every writer.
+fn unrecorded(site: &Site, error: &AddressError) -> Finding {
+    let (effect, mend) = match error {
+        AddressError::Record(..) => (
+            "none waits, and lists move; but `adopt` of all lists, `unadopt` and \
+             `commit --revert` are refused",
+            "repair or remove that line".to_owned(),
+        ),
+        _ => {
+            let path = record::path(site);
+            let path = quoted(&path.to_string_lossy());
+            (
+                "none waits; but no alias is written: adopt, unadopt, sync, and moves that need \
+                 a line are refused",
+                format!(
+                    "it must be a plain file that root can read; or do without what it \
+                     remembers: mv {path} {path}.aside"
+                ),
+            )
+        }
+    };
+    Finding::new(
+        (Kind::Adopted, Severity::Unknown),
+        format!("what was adopted cannot be told: {error}"),
+        spot(error, site),
+        effect,
+        Mend::Do(mend),
+    )
+}
+
+/// What [`findings`] says, or why nothing can be said, of a site that could be opened or not;
+/// `path` is that of site.toml.
+pub(super) fn all(path: &Path, site: &Result<Site, SiteError>, depth: Depth) -> Vec<Finding> {
+    let site = match site {
+        Ok(site) => site,
+        Err(error) => {
+            let kind = (Kind::Site, Severity::Critical);
+            let mend = format!("correct it, then {}", on_site(path, "mm-aliases check"));
+            return vec![Finding::new(
+                kind,
+                error.to_string(),
+                Spot::of_site(error, path),
+                WAITS,
+                Mend::Do(mend),
+            )];
+        }
+    };
+    let parity = match store::load(site) {
+        Ok(loaded) => loaded.parity,
+        Err(error) => {
+            let kind = (Kind::Parity, Severity::Critical);
+            let spot = Spot::of_store(&error, path);
+            let mend = match &error {
+                StoreError::Site(SiteError::Read(_, cause)) if cause.kind() == NotFound => {
+                    Mend::Type(on_site(path, "mm-parity init"))
+                }
+                _ => Mend::Do(format!(
+                    "correct it, then {}",
+                    on_site(path, "mm-parity check")
+                )),
+            };
+            return vec![Finding::new(kind, error.to_string(), spot, WAITS, mend)];
+        }
+    };
+    findings(site, &parity, depth).unwrap_or_else(|error| vec![unreadable(&error, site)])
 }
 
 /// Why nothing could be looked at.
@@ -84,10 +154,14 @@ pub fn unreadable(error: &AddressError, site: &Site) -> Finding {
         error.to_string(),
         spot(error, site),
         "whether it goes its way cannot be told; no alias is written meanwhile",
-        Mend::Do(hint.map_or_else(
-            || "mend what is named here".to_owned(),
-            |hint| on_site(&site.path, &hint),
-        )),
+        Mend::Do(match hint {
+            Some(hint) => on_site(&site.path, &hint),
+            None => format!(
+                "put it back, or correct `files` of [aliases] in {:?}; then {}",
+                site.path,
+                typed(site, "check")
+            ),
+        }),
     )
 }
 

@@ -5,8 +5,10 @@
 //! convert every list.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::admin::aliases::{self, Known};
+use crate::admin::init;
 use crate::admin::outcome::typed;
 use crate::clock::Timestamp;
 use crate::finding::{Finding, Kind, Mend, Quoted, Severity, Spot};
@@ -24,6 +26,7 @@ const LONG: i64 = 3;
 /// Returns how many lists are known, where that can be told.
 pub(super) fn look(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) -> Option<usize> {
     paused(site, parity, findings);
+    refused(site, findings);
     // Where the lists cannot be told, the look at the aliases says so.
     let known = aliases::known(site, parity).ok()?;
     if let Ok(there) = &known.enumerated {
@@ -32,6 +35,27 @@ pub(super) fn look(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) ->
     }
     beyond(site, parity, &known, findings);
     Some(known.lists.len())
+}
+
+/// Lists that the list manager has and we do not, since their names are refused.
+fn refused(site: &Site, findings: &mut Vec<Finding>) {
+    let mut told: BTreeSet<&Path> = BTreeSet::new();
+    for tree in &site.config.trees {
+        let Some(some) = init::refused(site, tree).filter(|_| told.insert(&tree.data)) else {
+            continue;
+        };
+        findings.push(Finding::new(
+            (Kind::Name, Severity::Warning),
+            some,
+            Spot::file(&tree.data),
+            "their mail goes past mm-deliver, and follows no move",
+            Mend::Do(
+                "give such a list a name without blanks and shell characters, or move its \
+                 aliases by hand when the site commits"
+                    .to_owned(),
+            ),
+        ));
+    }
 }
 
 fn gone(site: &Site, parity: &Parity, there: &BTreeSet<ListName>, findings: &mut Vec<Finding>) {
