@@ -74,13 +74,17 @@ impl Site {
             root,
             _alone: alone,
         };
-        fs::write(
-            tools.join("configured"),
-            configured.replace("FILE", site.file().to_str().unwrap()),
-        )
-        .unwrap();
+        site.configure(configured);
         fs::write(site.file(), OLD).unwrap();
         site
+    }
+
+    /// What postconf prints, with FILE and ROOT for the aliases file and the directory of it all.
+    fn configure(&self, configured: &str) {
+        let configured = configured
+            .replace("FILE", self.file().to_str().unwrap())
+            .replace("ROOT", self.root.to_str().unwrap());
+        fs::write(self.root.join("tools/configured"), configured).unwrap();
     }
 
     fn with_map(name: &str) -> Self {
@@ -370,6 +374,45 @@ fn maps_are_found_by_their_text_whatever_they_are_called() {
         let site = Site::new("found", configured);
         assert_eq!(site.publish().unwrap().maps, [site.map()], "{configured}");
     }
+}
+
+#[test]
+fn a_map_that_is_reached_by_two_names_is_one_map() {
+    for (map, kept) in [("old", Some(OLD_MAP)), ("missing", None)] {
+        let site = Site::new("twonames", "");
+        site.configure("hash\nhash:FILE\nhash:ROOT/mail/aliases\n");
+        fs::create_dir(site.root.join("mail")).unwrap();
+        for name in ["aliases", "aliases.db"] {
+            let link = site.root.join("mail").join(name);
+            std::os::unix::fs::symlink(Path::new("../etc").join(name), link).unwrap();
+        }
+        if let Some(kept) = kept {
+            fs::write(site.map(), kept).unwrap();
+        }
+        let published = site.publish().unwrap();
+        assert_eq!(published.maps, [site.map()], "{map}");
+        site.expect(NEW, Some(NEW_MAP));
+        let states = site.mta.verify(&site.read(), &expected(NEW)).unwrap();
+        assert_eq!((states.len(), &states[0].trouble), (1, &None), "{map}");
+    }
+}
+
+#[test]
+fn maps_of_two_types_in_one_file_are_refused() {
+    let site = Site::with_map("twotypes");
+    site.configure("hash\nhash:FILE, btree:FILE\n\n");
+    let error = site.publish().unwrap_err();
+    let PublishError::Refused(aliases::Cause::Mta(MtaError::SameFile { file, maps })) = &error
+    else {
+        unreachable!("{error}");
+    };
+    assert_eq!(*file, fs::canonicalize(site.map()).unwrap());
+    let path = site.file();
+    assert_eq!(
+        *maps,
+        ["hash", "btree"].map(|kind| format!("{kind}:{}", path.display()))
+    );
+    site.expect(OLD, Some(OLD_MAP));
 }
 
 #[test]

@@ -365,6 +365,32 @@ fn maps_postfix_several_of_one_file_are_all_new_or_the_file_is_left() {
 }
 
 #[test]
+fn maps_postfix_that_are_one_file_are_one_map() {
+    let machine = POSTFIX.machine();
+    shell(
+        &machine,
+        "mkdir -p /etc/mail; ln -s ../aliases ../aliases.db /etc/mail
+         postconf -e alias_maps=hash:/etc/aliases alias_database=hash:/etc/mail/aliases",
+    );
+    machine.expect("mm-aliases adopt");
+    POSTFIX.expect_listed(&machine, OURS);
+    expect_leads(&machine, OURS);
+    machine.expect("mm-aliases check");
+    expect_no_leftover(&machine);
+
+    println!("| ==== of two types");
+    let before = POSTFIX.standing(&machine);
+    shell(
+        &machine,
+        "postconf -e 'alias_maps=hash:/etc/aliases, btree:/etc/aliases'",
+    );
+    let output = machine.run("mm-aliases unadopt");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("btree:/etc/aliases, and cannot be both"));
+    POSTFIX.expect(&machine, &before, OURS);
+}
+
+#[test]
 fn maps_sendmail_has_every_name_though_a_line_cannot_be_read() {
     let machine = SENDMAIL.machine();
     let path = machine.path(TEXT);

@@ -47,6 +47,13 @@ pub enum MtaError {
         /// What of the MTA's configuration says so.
         where_told: &'static str,
     },
+    /// One file is to be maps of two types.
+    SameFile {
+        /// The file.
+        file: PathBuf,
+        /// The two, as the MTA's configuration names them.
+        maps: [String; 2],
+    },
     /// A map that was built has fewer names than its builder says to have written.
     Short {
         /// The map's file.
@@ -132,6 +139,14 @@ impl fmt::Display for MtaError {
                 "cannot build a database: {path:?}: the MTA also reads it as {}, which cannot be \
                  built here: see {where_told}",
                 others.join(", ")
+            ),
+            Self::SameFile {
+                file,
+                maps: [one, other],
+            } => write!(
+                f,
+                "cannot build a database: {file:?} is the map of {one} and of {other}, and cannot be \
+                 both: name one of them alone in the MTA's configuration"
             ),
             Self::Short { map, found, count } => write!(
                 f,

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::disk::file::Original;
+use crate::mta::beside;
 use crate::mta::error::MtaError;
 use crate::mta::expected::{Astray, Expected};
 
@@ -41,6 +42,14 @@ impl Map {
             .map_or(&self.source, |image| &image.file)
     }
 
+    /// What is in the file: Sendmail's `implicit` builds a hash.
+    fn format(&self) -> &str {
+        match self.kind.as_str() {
+            "implicit" => "hash",
+            kind => kind,
+        }
+    }
+
     /// The image's file for a text at `text`.
     pub(crate) fn image_of(&self, text: &Path) -> PathBuf {
         match &self.image {
@@ -53,6 +62,30 @@ impl Map {
             None => text.to_owned(),
         }
     }
+}
+
+/// Of maps that are one file under several names, the first.
+///
+/// Two of one file would be built under one temporary name, and their exchanges would undo each other.
+///
+/// # Errors
+/// `SameFile` if one file is to be maps of two types.
+pub(crate) fn distinct(found: Vec<Map>) -> Result<Vec<Map>, MtaError> {
+    let mut maps: Vec<Map> = Vec::new();
+    for map in found {
+        let place = beside::place_of(&map);
+        match maps.iter().find(|it| beside::place_of(it) == place) {
+            None => maps.push(map),
+            Some(first) if first.format() == map.format() => {}
+            Some(first) => {
+                return Err(MtaError::SameFile {
+                    file: place.0.join(place.1),
+                    maps: [first, &map].map(|map| format!("{}:{}", map.kind, map.source.display())),
+                });
+            }
+        }
+    }
+    Ok(maps)
 }
 
 /// The steps that every MTA does in its own way.

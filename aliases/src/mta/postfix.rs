@@ -17,7 +17,7 @@ use crate::grammar::dialect::Dialect;
 use crate::grammar::entry::right_side;
 use crate::mta::error::MtaError;
 use crate::mta::expected::{Astray, Expected};
-use crate::mta::maps::{Image, Map, Maps};
+use crate::mta::maps::{Image, Map, Maps, distinct};
 use crate::mta::tools::{Tools, printable, renamed};
 
 /// Where Postfix' tools may be.
@@ -104,15 +104,12 @@ impl Maps for Postfix {
                 others.push(word.to_owned());
                 continue;
             };
-            let map = Map {
+            maps.push(Map {
                 kind: kind.to_owned(),
                 source,
                 image: Some(image),
                 is_held: false,
-            };
-            if !maps.contains(&map) {
-                maps.push(map);
-            }
+            });
         }
         if maps.is_empty() || !others.is_empty() {
             return Err(MtaError::NoMap {
@@ -121,7 +118,7 @@ impl Maps for Postfix {
                 where_told: "alias_maps and alias_database, as postconf prints them",
             });
         }
-        Ok(maps)
+        distinct(maps)
     }
 
     fn build(&self, map: &Map, text: &Path) -> Result<Vec<String>, MtaError> {

@@ -19,7 +19,7 @@ use crate::grammar::dialect::Dialect;
 use crate::grammar::entry::right_side;
 use crate::mta::error::MtaError;
 use crate::mta::expected::{Astray, Expected};
-use crate::mta::maps::{Image, Map, Maps};
+use crate::mta::maps::{Image, Map, Maps, distinct};
 use crate::mta::tools::{Tools, printable, renamed};
 
 /// Where Sendmail's programs may be; `/usr/sbin/sendmail` is anybody's.
@@ -112,7 +112,7 @@ impl Maps for Sendmail {
             }
             let mut file = source.as_os_str().to_owned();
             file.push(".db");
-            let map = Map {
+            maps.push(Map {
                 kind: spec.class.to_owned(),
                 source,
                 image: Some(Image {
@@ -121,10 +121,7 @@ impl Maps for Sendmail {
                     is_owned: true,
                 }),
                 is_held: false,
-            };
-            if !maps.contains(&map) {
-                maps.push(map);
-            }
+            });
         }
         if maps.is_empty() || !others.is_empty() {
             return Err(MtaError::NoMap {
@@ -133,7 +130,7 @@ impl Maps for Sendmail {
                 where_told: "O AliasFile in sendmail.cf",
             });
         }
-        Ok(maps)
+        distinct(maps)
     }
 
     fn build(&self, map: &Map, text: &Path) -> Result<Vec<String>, MtaError> {
