@@ -28,6 +28,9 @@ if [ "$1" = -q ]; then
     path=${3#*:} status=1
     [ -f "$path.db" ] || { echo "postalias: fatal: open database $path.db" >&2; exit 1; }
     [ -s "$path.db" ] || { read -r key && echo "postalias: fatal: open database $path.db: Invalid argument" >&2; exit 1; }
+    if [ -f "$tools/edit" ] && [ "${path##*/}" = aliases ]; then
+        . "$tools/edit"
+    fi
     while IFS= read -r key; do
         line=$(grep "^$key:	" "$path.db") || continue
         status=0
@@ -303,6 +306,48 @@ fn a_faster_editor_keeps_text_and_map() {
     let error = site.mta.rebuild(&original, &[]).unwrap_err();
     assert!(error.is_editor_faster(), "{error}");
     site.expect(b"a: u1, u2\n", Some(OLD_MAP));
+}
+
+#[test]
+fn the_map_follows_an_edit_that_came_while_it_moved() {
+    let site = Site::with_map("overtaken");
+    let edit = |script: &str| fs::write(site.root.join("tools/edit"), script).unwrap();
+    edit("rm $tools/edit; echo 'race: u3' >> $path\n");
+    let published = site.publish().unwrap();
+    assert!(published.replaced.is_some());
+    assert_eq!(published.maps, [site.map()]);
+    let with = |text: &[u8], more: &str| [text, more.as_bytes()].concat();
+    let map = format!("{NEW_MAP}race:\tu3\n");
+    site.expect(&with(NEW, "race: u3\n"), Some(&map));
+
+    edit("rm $tools/edit; echo 'late: u4' >> $path\n");
+    site.mta.rebuild(&site.read(), &expected(NEW)).unwrap();
+    let map = format!("{map}late:\tu4\n");
+    site.expect(&with(NEW, "race: u3\nlate: u4\n"), Some(&map));
+}
+
+#[test]
+fn an_edit_without_our_change_stands_and_the_map_follows_it() {
+    let site = Site::with_map("overwritten");
+    let script = "rm $tools/edit; echo 'a: u9' > $path~; mv $path~ $path\n";
+    fs::write(site.root.join("tools/edit"), script).unwrap();
+    let error = site.publish().unwrap_err();
+    assert!(error.is_editor_faster(), "{error}");
+    site.expect(b"a: u9\n", Some("a:\tu9\n"));
+}
+
+#[test]
+fn a_text_that_is_edited_again_and_again_is_given_up() {
+    let site = Site::with_map("restless");
+    fs::write(
+        site.root.join("tools/edit"),
+        "echo x >> $tools/edits; echo 'more: u1' >> $path\n",
+    )
+    .unwrap();
+    let error = site.publish().unwrap_err();
+    assert!(matches!(error, PublishError::Behind(_)), "{error}");
+    let edits = fs::read_to_string(site.root.join("tools/edits")).unwrap();
+    assert_eq!(edits.lines().count(), 1 + 5);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use crate::rig::{Agent, Answer, Exim, Machine, OpenSmtpd, Postfix, Sendmail};
 
@@ -388,6 +389,37 @@ fn maps_postfix_that_are_one_file_are_one_map() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("btree:/etc/aliases, and cannot be both"));
     POSTFIX.expect(&machine, &before, OURS);
+}
+
+/// What another editor does between the exchange of the text and that of the map.
+#[test]
+fn maps_postfix_follow_an_edit_that_comes_while_they_move() {
+    let machine = POSTFIX.machine();
+    machine.expect("mm-aliases adopt");
+    let mut unadopt = machine
+        .command("strace -f -o /tmp/trace -e trace=renameat2")
+        .args(["-e", "inject=renameat2:delay_enter=5000000:when=2"])
+        .args(["mm-aliases", "unadopt", "toylist"])
+        .spawn()
+        .unwrap();
+    let trace = machine.path("/tmp/trace");
+    let start = Instant::now();
+    let exchanges = || {
+        let trace = fs::read_to_string(&trace).unwrap_or_default();
+        trace.matches("renameat2(").count()
+    };
+    while exchanges() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(60), "no exchange");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    shell(&machine, "echo 'race: root' >>/etc/aliases; newaliases");
+    assert!(unadopt.wait().unwrap().success());
+    let found = shell(&machine, "postalias -q race hash:/etc/aliases");
+    assert_eq!(found, "root\n");
+    let text = fs::read_to_string(machine.path(TEXT)).unwrap();
+    assert!(text.ends_with("race: root\n"), "{text}");
+    POSTFIX.expect_listed(&machine, DIRECT);
+    expect_no_leftover(&machine);
 }
 
 #[test]

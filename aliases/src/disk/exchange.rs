@@ -259,6 +259,12 @@ pub struct Exchanged<'o> {
 }
 
 impl Exchanged<'_> {
+    /// Whether the path still leads to the new file as it was written.
+    pub(crate) fn stands(&self) -> bool {
+        let now = rustix::fs::stat(self.prepared.original.path());
+        now.is_ok_and(|now| Identity::of(&now).same_content(&self.prepared.own))
+    }
+
     /// Removes the old file and makes the change durable.
     ///
     /// # Errors

@@ -240,6 +240,9 @@ pub enum PublishError {
         /// Why it could not be undone.
         then: Box<Cause>,
     },
+    /// An editor saved the text while the database moved, and the database could not be built of it:
+    /// the text stands, and the database is older.
+    Behind(Cause),
     /// New text and new database stand, but might not after a power cut.
     NotDurable(Cause),
 }
@@ -263,6 +266,14 @@ impl PublishError {
         }
     }
 
+    /// The same trouble, where the text that stands is an editor's.
+    pub(crate) fn behind(self) -> Self {
+        match self {
+            Self::Refused(cause) | Self::PutBack(cause) => Self::Behind(cause),
+            error => error,
+        }
+    }
+
     /// Whether another editor was faster, so that the caller should start over.
     pub fn is_editor_faster(&self) -> bool {
         matches!(self, Self::Refused(Cause::File(FileError::Changed { .. })))
@@ -283,6 +294,11 @@ impl fmt::Display for PublishError {
             Self::Stuck { cause, then } => {
                 write!(f, "{cause}; and they could not be put back: {then}")
             }
+            Self::Behind(cause) => write!(
+                f,
+                "{cause}; the text was edited while the database was replaced, and the database may \
+                 not have the edit"
+            ),
             Self::NotDurable(cause) => cause.fmt(f),
         }
     }
@@ -291,7 +307,10 @@ impl fmt::Display for PublishError {
 impl Error for PublishError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         let cause = match self {
-            Self::Refused(cause) | Self::PutBack(cause) | Self::NotDurable(cause) => cause,
+            Self::Refused(cause)
+            | Self::PutBack(cause)
+            | Self::Behind(cause)
+            | Self::NotDurable(cause) => cause,
             Self::Stuck { cause, .. } => cause,
         };
         match cause {

@@ -4,7 +4,8 @@
 //! a temporary name; build each map beside its old one and read the expected names back from it;
 //! exchange the text; move each map into place; tell a running MTA that holds what it read; read the
 //! names back once more; remove what is old. If anything is wrong after the text stands, the maps go
-//! back, then the text, and who was told is told again. Where the MTA reads the text itself there is
+//! back, then the text, and who was told is told again. Was the text saved by an editor while the maps
+//! moved, they are built once more, of what stands then: his own newaliases may have been before us. Where the MTA reads the text itself there is
 //! nothing to build or move: its own program judges a copy of the text before that stands.
 //!
 //! **Invariants**: no map is ever built in place: a builder that is killed half way leaves an empty
@@ -51,6 +52,9 @@ use self::sendmail::Sendmail;
 use crate::contents::Contents;
 use crate::disk::exchange::Replaced;
 use crate::disk::file::Original;
+
+/// So often the maps are built of a text that is saved again while they move.
+const ATTEMPTS: usize = 5;
 
 /// Which MTA reads the file.
 #[derive(Debug, Clone)]
@@ -141,7 +145,17 @@ impl Mta {
         let text: Vec<&[u8]> = text.slices().collect();
         let mut built = build_beside(maps, &found, original, &text.concat(), expected)?;
         let exchanged = prepared.exchange().map_err(PublishError::refused)?;
-        if let Err(cause) = move_in(maps, &mut built, expected) {
+        let moved = move_in(maps, &mut built, expected);
+        if have_images(&found) && !exchanged.stands() {
+            drop(built);
+            let followed = follow(maps, original, expected)?;
+            let replaced = exchanged.keep().map_err(PublishError::not_durable)?;
+            return Ok(Published {
+                replaced: Some(replaced),
+                ..followed
+            });
+        }
+        if let Err(cause) = moved {
             let maps_back = move_out(&mut built);
             let text_back = exchanged.put_back().map_err(Cause::File);
             let told = tell_back(maps, &mut built);
@@ -166,16 +180,10 @@ impl Mta {
         let Some(maps) = self.maps() else {
             return Ok(published(None, Vec::new()));
         };
-        let found = maps.of(original)?;
         let expected = &*maps.choose(original, expected);
-        let mut built = build_beside(maps, &found, original, original.bytes(), expected)?;
-        original.check_it_stands().map_err(PublishError::refused)?;
-        match move_in(maps, &mut built, expected) {
-            Ok(()) => Ok(published(None, built)),
-            Err(cause) => {
-                let back = move_out(&mut built).and(tell_back(maps, &mut built));
-                Err(PublishError::back(cause, back))
-            }
+        match rebuild(maps, original, expected)? {
+            Rebuilt::Done(published) => Ok(published),
+            Rebuilt::Overtaken => follow(maps, original, expected),
         }
     }
 
@@ -210,6 +218,72 @@ impl Mta {
         };
         maps.of(original)?.iter().map(state).collect()
     }
+}
+
+/// What came of building the maps of a text that stands.
+enum Rebuilt {
+    Done(Published),
+    /// The text was saved anew while the maps moved.
+    Overtaken,
+}
+
+fn rebuild(
+    maps: &dyn Maps,
+    original: &Original,
+    expected: &[Expected],
+) -> Result<Rebuilt, PublishError> {
+    let found = maps.of(original)?;
+    let mut built = build_beside(maps, &found, original, original.bytes(), expected)?;
+    original.check_it_stands().map_err(PublishError::refused)?;
+    let moved = move_in(maps, &mut built, expected);
+    if have_images(&found) && original.check_it_stands().is_err() {
+        return Ok(Rebuilt::Overtaken);
+    }
+    match moved {
+        Ok(()) => Ok(Rebuilt::Done(published(None, built))),
+        Err(cause) => {
+            let back = move_out(&mut built).and(tell_back(maps, &mut built));
+            Err(PublishError::back(cause, back))
+        }
+    }
+}
+
+/// Somebody saved the text while the maps moved, and may have built a map of it that ours replaced:
+/// builds the maps of what stands now.
+///
+/// # Errors
+/// `Refused` by `Changed`: the maps say what the text says, and that is not what was wanted: start
+/// over. `Behind`: they do not.
+fn follow(
+    maps: &dyn Maps,
+    original: &Original,
+    expected: &[Expected],
+) -> Result<Published, PublishError> {
+    for _ in 0..ATTEMPTS {
+        let now = Original::read(original.path());
+        let now = now.map_err(|error| PublishError::Behind(Cause::File(error)))?;
+        let mut rebuilt = rebuild(maps, &now, expected);
+        let is_wanted = !matches!(
+            rebuilt,
+            Err(PublishError::Refused(Cause::Mta(MtaError::Wrong { .. })))
+        );
+        if !is_wanted {
+            rebuilt = rebuild(maps, &now, &[]);
+        }
+        match rebuilt {
+            Ok(Rebuilt::Done(published)) if is_wanted => return Ok(published),
+            Ok(Rebuilt::Done(_)) => return Err(PublishError::refused(original.changed())),
+            Ok(Rebuilt::Overtaken) => {}
+            Err(error) if error.is_editor_faster() => {}
+            Err(error) => return Err(error.behind()),
+        }
+    }
+    Err(PublishError::Behind(Cause::File(original.changed())))
+}
+
+/// Whether the MTA reads anything but the text.
+fn have_images(found: &[Map]) -> bool {
+    found.iter().any(|map| map.image.is_some())
 }
 
 fn trouble(
