@@ -363,3 +363,26 @@ fn a_former_program_that_is_gone_while_mail_may_be_queued_is_reported() {
         .expect(1)
         .says(&["is gone, and mail that was queued"]);
 }
+
+/// Sendmail takes `name@domain:` for `name` where the domain is its own, and of two the last.
+#[test]
+fn a_name_that_stands_with_a_domain_is_held_back_from_sendmail() {
+    let stage = Stage::new();
+    let site = stage.read("site.toml");
+    stage.write("site.toml", site.replace("\"none\"", "\"sendmail\""), 0o644);
+    let aliases = stage.read("aliases");
+    let aliases: String = aliases
+        .lines()
+        .map(|line| match line.strip_prefix("toylist-owner:") {
+            Some(_) => "ToyList-Owner@mx.example.org: alice\n".to_owned(),
+            None => format!("{line}\n"),
+        })
+        .filter(|line| !line.starts_with("toylist-leave:"))
+        .collect();
+    stage.write("aliases", &aliases, 0o644);
+    let done = stage.aliases(&["sync", "--dry-run"]).expect(0).says(&[
+        "added toylist-leave",
+        "toylist-owner: wanted by list toylist, and not added: a line has it with a domain",
+    ]);
+    assert!(!done.stdout.contains("added toylist-owner"), "{done:?}");
+}

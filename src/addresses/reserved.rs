@@ -14,6 +14,8 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, fs, io};
 
+use aliases::{Dialect, ProblemKind};
+
 use super::found::{Found, Means};
 use super::pipe::Trees;
 
@@ -49,6 +51,9 @@ pub(super) enum Holder {
     Destination,
     /// The list manager's own, once per site.
     Site,
+    /// Whoever's the line `name@domain: …` is, which Sendmail takes for `name` where the domain is
+    /// one of its own; which those are, only Sendmail knows.
+    Domain,
 }
 
 impl fmt::Display for Holder {
@@ -58,6 +63,10 @@ impl fmt::Display for Holder {
             Holder::Everybody => "every host has this address (RFC 2142)",
             Holder::Destination => "another alias sends its mail to this name",
             Holder::Site => "it is an address of the list manager as a whole",
+            Holder::Domain => {
+                "a line has it with a domain, and Sendmail takes that for this name if the domain is \
+                 its own: write that line without the domain, or remove it"
+            }
         })
     }
 }
@@ -72,6 +81,8 @@ pub(super) struct Reserved<'f> {
     /// Local names that stand as destinations, each with the names of their entries; found out
     /// when it is first asked for.
     destinations: OnceCell<BTreeMap<String, BTreeSet<String>>>,
+    /// Names that stand with a domain, as far as the MTA may take them without.
+    qualified: OnceCell<BTreeSet<String>>,
 }
 
 impl<'f> Reserved<'f> {
@@ -98,6 +109,7 @@ impl<'f> Reserved<'f> {
             site: BTreeSet::new(),
             found,
             destinations: OnceCell::new(),
+            qualified: OnceCell::new(),
         }
     }
 
@@ -117,10 +129,40 @@ impl<'f> Reserved<'f> {
             Some(Holder::User)
         } else if self.destinations().get(name).is_some_and(by_others) {
             Some(Holder::Destination)
+        } else if self
+            .qualified
+            .get_or_init(|| qualified(self.found))
+            .contains(name)
+        {
+            Some(Holder::Domain)
         } else {
             None
         }
     }
+}
+
+/// The names that stand with a domain in the files of a Sendmail, in lower case.
+fn qualified(found: &Found) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for file in &found.files {
+        if file.document.dialect() != Dialect::Sendmail {
+            continue;
+        }
+        for problem in file.document.problems() {
+            if problem.kind() == ProblemKind::NotLocal {
+                let line = file
+                    .original
+                    .bytes()
+                    .get(problem.span())
+                    .unwrap_or_default();
+                let end = line.iter().position(|byte| b"@%".contains(byte));
+                let name = String::from_utf8_lossy(&line[..end.unwrap_or(0)]);
+                let name = name.trim_matches(['"', ' ', '\t']);
+                names.insert(name.to_ascii_lowercase());
+            }
+        }
+    }
+    names
 }
 
 /// To whom the entries send mail on, each with the names of these entries.

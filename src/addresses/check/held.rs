@@ -31,6 +31,6 @@ pub(super) fn held(view: &View<'_>, holder: Holder, name: &str) -> Option<Spot> 
             let place = places.find(|&place| view.found.destinations(place).iter().any(is_it))?;
             Some(spot(view, place, &view.found.folded(place)))
         }
-        Holder::Everybody | Holder::Site => None,
+        Holder::Everybody | Holder::Site | Holder::Domain => None,
     }
 }
