@@ -20,13 +20,13 @@ use self::oracle::{Built, Oracle, Recipient};
 use crate::differential::{Bounds, search};
 
 /// How long `tests/run` spends on this.
-const USUAL: Duration = Duration::from_secs(60);
+const USUAL: Duration = Duration::from_secs(300);
 /// Files of one batch: enough that starting programs does not count.
 const BATCH: usize = 240;
 
 #[test]
 fn differential_sendmail_reads_generated_files_as_we_do() {
-    let bounds = Bounds::from_environment(usize::MAX, USUAL);
+    let bounds = Bounds::from_environment(40_000, USUAL);
     let mut oracle = Oracle::new();
     let outcome = search(bounds, BATCH, |files| compare(&mut oracle, files));
     println!("| sendmail: {}", outcome.summary());
