@@ -244,6 +244,83 @@ fn a_builder_that_does_not_end_is_killed_and_changes_nothing() {
 }
 
 #[test]
+fn a_tool_that_writes_without_end_is_killed() {
+    let site = Site::with_map("endless");
+    fs::write(
+        site.root.join("tools/postconf"),
+        "#!/bin/sh\nexec cat /dev/zero\n",
+    )
+    .unwrap();
+    let error = site.publish().unwrap_err().to_string();
+    assert!(error.contains("more than 256 MiB"), "{error}");
+    assert!(error.contains("tools/postconf"), "{error}");
+    site.expect(OLD, Some(OLD_MAP));
+}
+
+#[test]
+fn a_tool_that_builds_nothing_is_said_to() {
+    let site = Site::with_map("nothing");
+    fs::write(site.root.join("tools/postalias"), "#!/bin/sh\nexit 0\n").unwrap();
+    let error = site.publish().unwrap_err();
+    let PublishError::Refused(aliases::Cause::Mta(MtaError::NotBuilt { map })) = &error else {
+        unreachable!("{error}");
+    };
+    assert_eq!(*map, fs::canonicalize(site.map()).unwrap());
+    site.expect(OLD, Some(OLD_MAP));
+}
+
+#[test]
+fn what_is_no_plain_file_is_left_where_it_is() {
+    let site = Site::new("nofile", HASH);
+    let refused = |what: &str| {
+        for error in [
+            site.publish().unwrap_err(),
+            site.mta.rebuild(&site.read(), &[]).unwrap_err(),
+        ] {
+            let said = error.to_string();
+            assert!(matches!(error, PublishError::Refused(_)), "{said}");
+            assert!(said.contains("aliases.db\" is "), "{said}");
+            assert!(said.contains(what), "{said}");
+        }
+        assert_eq!(fs::read(site.file()).unwrap(), OLD);
+        assert_eq!(fs::read_dir(site.root.join("etc")).unwrap().count(), 2);
+    };
+    fs::create_dir(site.map()).unwrap();
+    fs::write(site.map().join("kept"), "").unwrap();
+    refused("a directory");
+    fs::remove_dir_all(site.map()).unwrap();
+    std::os::unix::fs::symlink("aliases.db", site.map()).unwrap();
+    refused("in a circle");
+}
+
+#[test]
+fn a_link_to_no_map_yet_stays_and_gets_one() {
+    let site = Site::new("dangling", HASH);
+    let real = site.root.join("real.db");
+    std::os::unix::fs::symlink("../real.db", site.map()).unwrap();
+    site.publish().unwrap();
+    assert_eq!(fs::read_to_string(&real).unwrap(), NEW_MAP);
+    assert!(fs::symlink_metadata(site.map()).unwrap().is_symlink());
+    site.expect(NEW, Some(NEW_MAP));
+}
+
+#[test]
+fn a_text_from_the_future_gets_a_map_that_is_as_new() {
+    let site = Site::with_map("future");
+    let future = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400);
+    let file = fs::File::options().write(true).open(site.file()).unwrap();
+    file.set_modified(future).unwrap();
+    drop(file);
+    site.mta.rebuild(&site.read(), &expected(OLD)).unwrap();
+    let states = site.mta.verify(&site.read(), &expected(OLD)).unwrap();
+    assert_eq!(states[0].trouble, None);
+    let modified = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+    assert_eq!(modified(&site.map()), modified(&site.file()));
+    site.publish().unwrap();
+    assert!(modified(&site.map()) < future);
+}
+
+#[test]
 fn a_map_that_would_be_wrong_never_stands() {
     let site = Site::with_map("wrong");
     for wrong in [

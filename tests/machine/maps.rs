@@ -423,6 +423,35 @@ fn maps_postfix_follow_an_edit_that_comes_while_they_move() {
 }
 
 #[test]
+fn maps_postfix_stand_and_go_back_where_names_cannot_be_exchanged() {
+    for error in ["EINVAL", "ENOSYS"] {
+        println!("| ==== {error}");
+        let machine = POSTFIX.machine();
+        let run = |command: &str| {
+            let strace = format!("strace -f -o /tmp/trace -e inject=renameat2:error={error}");
+            machine.run(&format!("{strace} mm-aliases {command}"))
+        };
+        machine.expect("rm /etc/aliases.db");
+        assert!(run("adopt").status.success(), "the first map");
+        POSTFIX.expect(&machine, &POSTFIX.standing(&machine), OURS);
+        assert!(run("unadopt").status.success(), "a map after another");
+        let before = POSTFIX.standing(&machine);
+        POSTFIX.expect(&machine, &before, DIRECT);
+
+        let script = "case \"$*\" in -q*hash:/etc/aliases) $REAL \"$@\" | sed s/mm-deliver/mm-liar/ ;; \
+                      *) exec $REAL \"$@\" ;; esac";
+        wrap(&machine, POSTFIX.lister, script);
+        let output = run("adopt");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).contains("as before"), "no \"as before\"");
+        unwrap(&machine, POSTFIX.lister);
+        POSTFIX.expect(&machine, &before, DIRECT);
+        let trace = fs::read_to_string(machine.path("/tmp/trace")).unwrap();
+        assert!(trace.contains("(INJECTED)"), "nothing was injected");
+    }
+}
+
+#[test]
 fn maps_sendmail_has_every_name_though_a_line_cannot_be_read() {
     let machine = SENDMAIL.machine();
     let path = machine.path(TEXT);

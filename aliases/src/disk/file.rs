@@ -32,6 +32,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -217,6 +218,19 @@ impl Original {
     /// Whether it was written after a file of which this is the metadata.
     pub(crate) fn is_newer_than(&self, metadata: &fs::Metadata) -> bool {
         self.identity.modified > (metadata.mtime(), metadata.mtime_nsec())
+    }
+
+    /// When it was written.
+    pub(crate) fn modified(&self) -> SystemTime {
+        let (seconds, nanoseconds) = self.identity.modified;
+        let part = Duration::from_nanos(nanoseconds.unsigned_abs());
+        let whole = Duration::from_secs(seconds.unsigned_abs());
+        let start = if seconds < 0 {
+            SystemTime::UNIX_EPOCH - whole
+        } else {
+            SystemTime::UNIX_EPOCH + whole
+        };
+        start + part
     }
 
     /// # Errors

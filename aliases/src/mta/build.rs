@@ -13,7 +13,7 @@
 //! cannot make root write through a link planted there. The map is given to its right owner after.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -68,6 +68,7 @@ impl<'m> Built<'m> {
         beside::sweep(map);
         let (path, target) = beside::place_of(map);
         let file = path.join(&target);
+        check_regular(&file)?;
         let mut built =
             Self::reserve(map, path, target).map_err(failed(&file, "open the directory of"))?;
         built
@@ -75,9 +76,11 @@ impl<'m> Built<'m> {
             .map_err(failed(&file, "write a copy of the text beside"))?;
         built.warnings = maps.build(map, &built.text())?;
         if map.image.is_some() {
+            let image = built.open_image()?;
             built
-                .look_alike(original)
+                .look_alike(original, &image)
                 .map_err(failed(&file, "give owner and mode to the new"))?;
+            image.sync_all().map_err(failed(&file, "sync the new"))?;
         }
         Ok(built)
     }
@@ -131,20 +134,25 @@ impl<'m> Built<'m> {
         Ok(())
     }
 
+    fn open_image(&self) -> Result<File, MtaError> {
+        match self.open(&self.image.name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(MtaError::NotBuilt {
+                map: self.path.join(&self.target),
+            }),
+            opened => opened.map_err(failed(&self.path.join(&self.target), "open the new")),
+        }
+    }
+
+    fn open(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.image.directory, name, flags, Mode::empty())?;
+        Ok(File::from(file))
+    }
+
     /// Makes the new map look like the old one; the first one like what postalias would make of the
     /// text: it belongs to the text's owner and is nobody else's to write.
-    fn look_alike(&self, original: &Original) -> io::Result<()> {
-        let open = |name: &OsStr| -> io::Result<File> {
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            Ok(File::from(rustix::fs::openat(
-                &self.image.directory,
-                name,
-                flags,
-                Mode::empty(),
-            )?))
-        };
-        let image = open(&self.image.name)?;
-        let old = match open(&self.target) {
+    fn look_alike(&self, original: &Original, image: &File) -> io::Result<()> {
+        let old = match self.open(&self.target) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
@@ -155,7 +163,7 @@ impl<'m> Built<'m> {
                 (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
             }
             None if self.map.image.as_ref().is_some_and(|image| image.is_owned) => {
-                return image.sync_all();
+                return Ok(());
             }
             None => {
                 let (user, group, mode) = original.owner_and_mode();
@@ -164,17 +172,33 @@ impl<'m> Built<'m> {
         };
         let now = image.metadata()?;
         if (now.uid(), now.gid()) != (user, group) {
-            rustix::fs::fchown(
-                &image,
-                Some(Uid::from_raw(user)),
-                Some(Gid::from_raw(group)),
-            )?;
+            rustix::fs::fchown(image, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
         }
-        rustix::fs::fchmod(&image, Mode::from_raw_mode(mode))?;
+        rustix::fs::fchmod(image, Mode::from_raw_mode(mode))?;
         if let Some(old) = old {
-            looks::copy_attributes(old, &image)?;
+            looks::copy_attributes(old, image)?;
         }
-        image.sync_all()
+        Ok(())
+    }
+
+    /// Gives the new map the time of its text, where that is of a time to come: the MTA and
+    /// `verify` would take it for older for as long.
+    pub(crate) fn be_as_new_as(&self, original: &Original) -> Result<(), MtaError> {
+        if self.map.image.is_none() {
+            return Ok(());
+        }
+        let image = self.open_image()?;
+        let set = || -> io::Result<()> {
+            if original.is_newer_than(&image.metadata()?) {
+                image.set_modified(original.modified())?;
+                image.sync_all()?;
+            }
+            Ok(())
+        };
+        set().map_err(failed(
+            &self.path.join(&self.target),
+            "set the time of the new",
+        ))
     }
 
     /// The path of the copy of the text.
@@ -221,9 +245,7 @@ impl<'m> Built<'m> {
         let moved = match self.swap(RenameFlags::EXCHANGE) {
             Ok(()) => Ok(Place::In),
             Err(Errno::NOENT) => self.swap(RenameFlags::NOREPLACE).map(|()| Place::InFirst),
-            Err(Errno::NOSYS | Errno::INVAL | Errno::NOTSUP) => {
-                self.link_and_rename().map(|()| Place::In)
-            }
+            Err(Errno::NOSYS | Errno::INVAL | Errno::NOTSUP) => self.link_and_rename(),
             Err(errno) => Err(errno),
         };
         self.place = moved.map_err(self.failed("move the new map to"))?;
@@ -238,15 +260,12 @@ impl<'m> Built<'m> {
         let moved = match self.place {
             Place::Beside => return Ok(()),
             Place::In => match self.swap(RenameFlags::EXCHANGE) {
-                Err(Errno::NOSYS | Errno::INVAL | Errno::NOTSUP) => self.swap(RenameFlags::empty()),
+                Err(Errno::NOSYS | Errno::INVAL | Errno::NOTSUP) => {
+                    self.rename(&self.image.name, &self.target)
+                }
                 done => done,
             },
-            Place::InFirst => rustix::fs::renameat(
-                &self.image.directory,
-                &self.target,
-                &self.image.directory,
-                &self.image.name,
-            ),
+            Place::InFirst => self.rename(&self.target, &self.image.name),
         };
         moved.map_err(self.failed("put back"))?;
         self.place = Place::Beside;
@@ -258,21 +277,39 @@ impl<'m> Built<'m> {
         rustix::fs::renameat_with(directory, &self.image.name, directory, &self.target, flags)
     }
 
-    /// Where names cannot be exchanged: the old map gets a second name, then its first is taken.
-    fn link_and_rename(&mut self) -> Result<(), Errno> {
+    /// rename(2), which a system has that lacks renameat2.
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), Errno> {
+        let directory = &self.image.directory;
+        rustix::fs::renameat(directory, from, directory, to)
+    }
+
+    /// Where names cannot be exchanged: the old map, if there is one, gets a second name, then its
+    /// first is taken.
+    fn link_and_rename(&mut self) -> Result<Place, Errno> {
         let directory = &self.image.directory;
         let mut second = self.image.name.clone();
         second.push(".old");
-        rustix::fs::linkat(
+        // What a killed run of the same number left.
+        let _ = rustix::fs::unlinkat(directory, &second, AtFlags::empty());
+        let linked = rustix::fs::linkat(
             directory,
             &self.target,
             directory,
             &second,
             AtFlags::empty(),
-        )?;
-        rustix::fs::renameat(directory, &self.image.name, directory, &self.target)?;
+        );
+        if linked == Err(Errno::NOENT) {
+            return self
+                .rename(&self.image.name, &self.target)
+                .map(|()| Place::InFirst);
+        }
+        linked?;
+        if let Err(errno) = self.rename(&self.image.name, &self.target) {
+            let _ = rustix::fs::unlinkat(directory, &second, AtFlags::empty());
+            return Err(errno);
+        }
         self.image.name = second;
-        Ok(())
+        Ok(Place::In)
     }
 
     fn sync(&self) -> Result<(), Errno> {
@@ -287,6 +324,28 @@ impl<'m> Built<'m> {
             source: errno.into(),
         }
     }
+}
+
+/// Refuses what can be no map: moved away, a directory would stay there for good.
+fn check_regular(file: &Path) -> Result<(), MtaError> {
+    let kind = match fs::symlink_metadata(file) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(file, "look at")(error)),
+    };
+    let what = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_symlink() {
+        "a symbolic link that leads in a circle"
+    } else {
+        "no plain file"
+    };
+    Err(MtaError::NotAFile {
+        path: file.to_owned(),
+        what,
+    })
 }
 
 fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> MtaError {

@@ -54,6 +54,18 @@ pub enum MtaError {
         /// The two, as the MTA's configuration names them.
         maps: [String; 2],
     },
+    /// What stands where the map belongs is no file that could be one.
+    NotAFile {
+        /// What stands there.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The builder ended well, and there is no map.
+    NotBuilt {
+        /// The map's file.
+        map: PathBuf,
+    },
     /// A map that was built has fewer names than its builder says to have written.
     Short {
         /// The map's file.
@@ -147,6 +159,14 @@ impl fmt::Display for MtaError {
                 f,
                 "cannot build a database: {file:?} is the map of {one} and of {other}, and cannot be \
                  both: name one of them alone in the MTA's configuration"
+            ),
+            Self::NotAFile { path, what } => write!(
+                f,
+                "cannot build a database: {path:?} is {what}: look at it and move it away"
+            ),
+            Self::NotBuilt { map } => write!(
+                f,
+                "cannot build a database: {map:?}: the MTA's tool said that all is well, and built none"
             ),
             Self::Short { map, found, count } => write!(
                 f,

@@ -234,6 +234,9 @@ fn rebuild(
 ) -> Result<Rebuilt, PublishError> {
     let found = maps.of(original)?;
     let mut built = build_beside(maps, &found, original, original.bytes(), expected)?;
+    for built in &built {
+        built.be_as_new_as(original)?;
+    }
     original.check_it_stands().map_err(PublishError::refused)?;
     let moved = move_in(maps, &mut built, expected);
     if have_images(&found) && original.check_it_stands().is_err() {

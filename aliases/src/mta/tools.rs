@@ -16,6 +16,9 @@ use crate::mta::error::MtaError;
 /// How long a tool may take: as long as Sendmail waits for its own builder (`AliasWait`).
 const LIMIT: Duration = Duration::from_secs(600);
 
+/// So much of a tool's output is read, in bytes: a listing of a million aliases is 100 MB.
+const MOST: u64 = 256 << 20;
+
 /// The directories of one MTA's tools, and how long one of them may run.
 #[derive(Debug, Clone)]
 pub(crate) struct Tools {
@@ -171,9 +174,17 @@ fn read_all(from: Option<impl Read + Send + 'static>) -> Receiver<io::Result<Vec
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        let read = from.map_or(Ok(0), |mut from| from.read_to_end(&mut bytes));
+        let read = from.map_or(Ok(0), |from| from.take(MOST + 1).read_to_end(&mut bytes));
+        let is_too_much = u64::try_from(bytes.len()).is_ok_and(|size| size > MOST);
+        let read = read.and_then(|_| match is_too_much {
+            true => Err(io::Error::other(format!(
+                "it wrote more than {} MiB and was killed",
+                MOST >> 20
+            ))),
+            false => Ok(bytes),
+        });
         // Nobody listens once the time is up.
-        let _ = sender.send(read.map(|_| bytes));
+        let _ = sender.send(read);
     });
     receiver
 }
