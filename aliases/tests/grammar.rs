@@ -297,3 +297,100 @@ fn sendmail_takes_lines_up_to_its_buffer_and_destinations_up_to_an_address() {
     assert_eq!(name(255), (1, vec![]));
     assert_eq!(name(256), (0, vec![ProblemKind::TooLong]));
 }
+
+/// What becomes of a line, MTA by MTA, as they were seen to do it.
+#[test]
+fn what_becomes_of_a_line_is_what_was_measured() {
+    let cases: &[(Dialect, &str, &[(ProblemKind, Effect)])] = &[
+        (
+            Dialect::Postfix,
+            "bad\n",
+            &[(ProblemKind::NotAnEntry, Effect::Skipped)],
+        ),
+        (
+            Dialect::Sendmail,
+            "bad\n",
+            &[(ProblemKind::NotAnEntry, Effect::Skipped)],
+        ),
+        (
+            Dialect::OpenSmtpdDb,
+            "bad\n",
+            &[(ProblemKind::NotAnEntry, Effect::FileRefused)],
+        ),
+        (
+            Dialect::Exim,
+            "a:\n",
+            &[(ProblemKind::NoDestination, Effect::NoAlias)],
+        ),
+        (
+            Dialect::OpenSmtpd,
+            "a: ,\n",
+            &[(ProblemKind::NoDestination, Effect::NoAlias)],
+        ),
+        (
+            Dialect::Exim,
+            "a: u1 u2\n",
+            &[(ProblemKind::NotADestination, Effect::Deferred)],
+        ),
+        (
+            Dialect::OpenSmtpd,
+            "a: u1 u2\n",
+            &[(ProblemKind::NotADestination, Effect::Deferred)],
+        ),
+        (
+            Dialect::OpenSmtpdDb,
+            "a: u1 u2\n",
+            &[(ProblemKind::NotADestination, Effect::FileRefused)],
+        ),
+    ];
+    for (dialect, text, expected) in cases {
+        let document = Document::parse(text.as_bytes(), *dialect);
+        let found: Vec<_> = document
+            .problems()
+            .iter()
+            .map(|problem| (problem.kind(), problem.effect()))
+            .collect();
+        assert_eq!(found, *expected, "{dialect:?}: {text:?}");
+    }
+}
+
+/// Of two equal names, as the real ones answered.
+#[test]
+fn of_two_entries_of_a_name_the_one_that_the_mta_goes_by_is_found() {
+    let text = &b"a: u1\nb: u3\nA: u2\n"[..];
+    for (dialect, line) in [
+        (Dialect::Postfix, Some(1)),
+        (Dialect::Sendmail, Some(3)),
+        (Dialect::Exim, Some(1)),
+        (Dialect::OpenSmtpd, Some(3)),
+        (Dialect::OpenSmtpdDb, None),
+    ] {
+        let document = Document::parse(text, dialect);
+        let found = document.effective().find(|entry| entry.name() == b"a");
+        assert_eq!(found.map(|entry| entry.line()), line, "{dialect:?}");
+        assert_eq!(
+            document.refused(),
+            line.is_none().then_some(3),
+            "{dialect:?}"
+        );
+    }
+}
+
+/// How long a command may be, its closing quote not counted, before something is said of it.
+#[test]
+fn the_longest_command_is_the_one_that_was_measured() {
+    for (dialect, longest) in [
+        (Dialect::Postfix, None),
+        (Dialect::Sendmail, Some(252)),
+        (Dialect::OpenSmtpd, Some(1022)),
+    ] {
+        let is_fine = |length: usize| {
+            let text = format!("a: \"|{}\"\n", "x".repeat(length));
+            Document::parse(text, dialect).problems().is_empty()
+        };
+        let found = (1..3000)
+            .find(|length| !is_fine(*length))
+            .map(|length| length - 1);
+        assert_eq!(found, longest, "{dialect:?}");
+    }
+}
