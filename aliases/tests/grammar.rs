@@ -301,56 +301,56 @@ fn sendmail_takes_lines_up_to_its_buffer_and_destinations_up_to_an_address() {
 /// What becomes of a line, MTA by MTA, as they were seen to do it.
 #[test]
 fn what_becomes_of_a_line_is_what_was_measured() {
-    let cases: &[(Dialect, &str, &[(ProblemKind, Effect)])] = &[
+    let cases = [
         (
             Dialect::Postfix,
             "bad\n",
-            &[(ProblemKind::NotAnEntry, Effect::Skipped)],
+            (ProblemKind::NotAnEntry, Effect::Skipped),
         ),
         (
             Dialect::Sendmail,
             "bad\n",
-            &[(ProblemKind::NotAnEntry, Effect::Skipped)],
+            (ProblemKind::NotAnEntry, Effect::Skipped),
         ),
         (
             Dialect::OpenSmtpdDb,
             "bad\n",
-            &[(ProblemKind::NotAnEntry, Effect::FileRefused)],
+            (ProblemKind::NotAnEntry, Effect::FileRefused),
         ),
         (
             Dialect::Exim,
             "a:\n",
-            &[(ProblemKind::NoDestination, Effect::NoAlias)],
+            (ProblemKind::NoDestination, Effect::NoAlias),
         ),
         (
             Dialect::OpenSmtpd,
             "a: ,\n",
-            &[(ProblemKind::NoDestination, Effect::NoAlias)],
+            (ProblemKind::NoDestination, Effect::NoAlias),
         ),
         (
             Dialect::Exim,
             "a: u1 u2\n",
-            &[(ProblemKind::NotADestination, Effect::Deferred)],
+            (ProblemKind::NotADestination, Effect::Deferred),
         ),
         (
             Dialect::OpenSmtpd,
             "a: u1 u2\n",
-            &[(ProblemKind::NotADestination, Effect::Deferred)],
+            (ProblemKind::NotADestination, Effect::Deferred),
         ),
         (
             Dialect::OpenSmtpdDb,
             "a: u1 u2\n",
-            &[(ProblemKind::NotADestination, Effect::FileRefused)],
+            (ProblemKind::NotADestination, Effect::FileRefused),
         ),
     ];
     for (dialect, text, expected) in cases {
-        let document = Document::parse(text.as_bytes(), *dialect);
+        let document = Document::parse(text, dialect);
         let found: Vec<_> = document
             .problems()
             .iter()
             .map(|problem| (problem.kind(), problem.effect()))
             .collect();
-        assert_eq!(found, *expected, "{dialect:?}: {text:?}");
+        assert_eq!(found, [expected], "{dialect:?}: {text:?}");
     }
 }
 

@@ -70,7 +70,13 @@ case $act in
         in_root strace -o /dev/null -e "inject=$6" $5 >/dev/null 2>&1 && echo "not killed" >&2 || :
         perl -e 'open(my $d, "<", $ARGV[0]) or die $!; my $flag = pack("I", $ARGV[1]);
             ioctl($d, 0x8004587d, $flag) or die "EXT4_IOC_SHUTDOWN: $!"' "$root/etc" "$7"
-        umount "$root/etc"
+        # A tool that was running goes on, and fails at its next call, until it is gone too.
+        tries=0
+        until umount "$root/etc" 2>/dev/null; do
+            tries=$((tries + 1))
+            [ "$tries" -lt 100 ] || { umount "$root/etc"; exit 1; }
+            sleep 0.1
+        done
         mount_image
         show "$work/cut"
         in_root $5 >"$work/out/said" 2>&1 || { cat "$work/out/said" >&2; exit 1; }
