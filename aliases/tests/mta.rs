@@ -39,6 +39,10 @@ if [ "$1" = -q ]; then
     done
     exit $status
 fi
+if [ "$1" = -s ]; then
+    [ "${2%%:*}" = cdb ] && { echo "postalias: fatal: cdb: no listing" >&2; exit 1; }
+    printf '@:\t@\nYP_MASTER_NAME:\thost\n'; cat "${2#*:}.db"; exit 0
+fi
 [ -f "$tools/fails" ] && { echo "postalias: fatal: no" >&2; exit 1; }
 path=${1#*:}
 echo "$1" >> "$tools/built"
@@ -455,11 +459,31 @@ fn verify_tells_missing_wrong_and_stale_maps_and_rebuild_mends_them() {
     rebuild();
     assert_eq!(trouble(), None);
     std::thread::sleep(std::time::Duration::from_millis(20));
-    fs::write(site.file(), b"a: u1\nb: u2\n").unwrap();
+    fs::write(site.file(), b"a:  u1\n").unwrap();
     assert_eq!(trouble(), Some(MapTrouble::Stale));
     rebuild();
     assert_eq!(trouble(), None);
-    site.expect(b"a: u1\nb: u2\n", Some("a:\tu1\nb:\tu2\n"));
+    site.expect(b"a:  u1\n", Some(OLD_MAP));
+}
+
+/// A text that is put back with its old time, or a map of a clock that was ahead.
+#[test]
+fn a_map_of_another_text_is_wrong_however_new_it_looks() {
+    for (map, wrong) in [
+        ("a:\tu1\nb:\tu3\n", &["b"][..]),
+        ("a:\tu1\n", &["b"]),
+        ("old:\tu4\na:\tu1\nb:\tu2\n", &["old"]),
+        ("b:\tu2\na:\tu1\n", &[]),
+    ] {
+        let site = Site::new("content", HASH);
+        fs::write(site.file(), "a: u1\nb: u2\n").unwrap();
+        fs::write(site.map(), map).unwrap();
+        // Only `a` is a name that is asked for.
+        let states = site.mta.verify(&site.read(), &expected(OLD)).unwrap();
+        let wrong: Vec<Vec<u8>> = wrong.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let trouble = (!wrong.is_empty()).then_some(MapTrouble::Wrong(wrong));
+        assert_eq!(states[0].trouble, trouble, "{map}");
+    }
 }
 
 #[test]

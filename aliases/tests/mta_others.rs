@@ -272,6 +272,51 @@ fn opensmtpd_that_a_killed_run_did_not_tell_is_told_by_the_next() {
 }
 
 #[test]
+fn a_map_of_another_text_is_wrong_however_new_it_looks() {
+    let site = Site::new("content");
+    let db = "table t db:FILE.db\naction x mbox alias <t>\n";
+    for mta in [site.sendmail("O AliasFile=FILE\n"), site.opensmtpd(db)] {
+        // Both configurations are one file: the last one stands.
+        let configuration = match &mta {
+            Mta::Sendmail(_) => "O AliasFile=FILE\n",
+            _ => db,
+        };
+        site.configured(configuration);
+        let trouble = || mta.verify(&site.read(), &[]).unwrap()[0].trouble.clone();
+        site.publish(&mta, NEW).unwrap();
+        assert_eq!(trouble(), None);
+        let map = site.root.join("etc/aliases.db");
+        let standing = fs::read_to_string(&map).unwrap();
+        for (from, to, name) in [("u2", "u3", "b"), ("b\t", "c\t", "c"), ("a\t", "d\t", "d")] {
+            fs::write(&map, standing.replace(from, to)).unwrap();
+            let Some(MapTrouble::Wrong(names)) = trouble() else {
+                unreachable!("{:?}", trouble());
+            };
+            assert_eq!(names[0], name.as_bytes());
+        }
+        mta.rebuild(&site.read(), &[]).unwrap();
+        assert_eq!(trouble(), None);
+        site.expect(NEW, Some(&standing));
+        site.publish(&mta, OLD).unwrap();
+    }
+}
+
+#[test]
+fn opensmtpd_is_told_of_what_stands_whenever_that_is_asked_for() {
+    let site = Site::new("always");
+    let mta = site.opensmtpd(
+        "table t file:FILE\ntable u file:FILE\naction x mbox alias <t>\naction y mbox alias <u>\n",
+    );
+    assert!(mta.tell(&site.read()).unwrap().is_empty());
+    let told = fs::read_to_string(site.tools().join("told")).unwrap();
+    assert_eq!(told, "t\nu\n");
+    site.set("smtpctl-fails");
+    let error = mta.tell(&site.read()).unwrap_err();
+    assert!(error.to_string().contains("command failed"), "{error}");
+    site.expect(OLD, None);
+}
+
+#[test]
 fn the_dialect_of_opensmtpd_is_that_of_its_table() {
     let site = Site::new("dialect");
     for (table, expected) in [

@@ -99,6 +99,15 @@ pub(super) fn rebuild(
         .map_err(|error| unpublished(&file.path, &file.document, &error))
 }
 
+/// Has a running MTA that holds this file in memory read it again: what it holds cannot be asked.
+///
+/// # Errors
+/// It refuses, or does not answer: it may go on with what it read before.
+pub(super) fn tell(site: &Site, file: &AliasFile) -> Result<Vec<String>, AddressError> {
+    let told = mta(site)?.tell(&file.original);
+    told.map_err(|error| AddressError::Database(error.to_string()))
+}
+
 /// Removes what a killed run left beside this file and its database.
 pub(super) fn sweep(site: &Site, file: &AliasFile) {
     if let Ok(mta) = mta(site) {
@@ -143,7 +152,7 @@ pub(super) fn verify(
                     .map(|name| name.escape_ascii().to_string())
                     .collect();
                 format!(
-                    "{map:?} leads these elsewhere than {:?}: {}",
+                    "{map:?} leads these elsewhere than {:?}, or only one of both has them: {}",
                     file.path,
                     some_of(&names)
                 )

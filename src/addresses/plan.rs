@@ -262,7 +262,12 @@ impl<'s> Plan<'s> {
             )]
         };
         match disk::verify(self.site, file, &self.work.verify) {
-            Ok(wrong) if wrong.is_empty() => return Ok(Vec::new()),
+            Ok(wrong) if wrong.is_empty() => {
+                return match (&self.intent, disk::has_database(self.site)) {
+                    (Intent::Sync { .. }, true) => self.tell(file),
+                    _ => Ok(Vec::new()),
+                };
+            }
             Ok(_) => {}
             Err(error) if self.is_empty() && matches!(self.intent, Intent::Sync { .. }) => {
                 return Err(error);
@@ -283,6 +288,25 @@ impl<'s> Plan<'s> {
                 "its database is out of line, and was not built anew",
                 &error,
             )),
+        }
+    }
+
+    /// Has an MTA that holds what it read read it again: it may be something else than what stands,
+    /// and nothing tells.
+    ///
+    /// # Errors
+    /// Only where no file was rewritten before.
+    fn tell(&self, file: &AliasFile) -> Result<Vec<String>, AddressError> {
+        match disk::tell(self.site, file) {
+            Err(error) if self.is_empty() => Err(error),
+            Err(error) => {
+                let path = file.path.display();
+                let again = typed(self.site, "sync");
+                Ok(vec![format!(
+                    "{path}: the MTA was not told to read it again: {error}; {again} tells it"
+                )])
+            }
+            told => told,
         }
     }
 

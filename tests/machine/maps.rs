@@ -285,10 +285,22 @@ fn stale_map(case: &Case) {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text + "added: root\n").unwrap();
     let check = machine.run("mm-aliases check");
-    assert!(said(&check).contains("is older than"), "check is silent");
+    assert!(said(&check).contains("has them: added"), "check is silent");
     machine.expect("mm-aliases sync");
     let answer = machine.look_up("added");
     assert!(matches!(answer, Answer::Found(_)), "{answer:?}");
+
+    println!("| ==== somebody else's entry is edited, and the map looks newer than that");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("added: root", "added: nobody")).unwrap();
+    machine.expect(&format!("touch -d +1hour {}", case.map));
+    let check = machine.run("mm-aliases check");
+    assert!(said(&check).contains("has them: added"), "check is silent");
+    machine.expect("mm-aliases sync");
+    machine.expect("mm-aliases check");
+    let standing = case.standing(&machine);
+    machine.expect("mm-aliases sync");
+    assert!(standing == case.standing(&machine), "built once more");
 
     machine.expect(&format!("rm {}", case.map));
     let check = machine.run("mm-aliases check");
@@ -603,6 +615,43 @@ fn maps_opensmtpd_file_is_told_again_after_a_kill() {
     assert!(matches!(answer, Answer::Found(_)), "{answer:?}");
     expect_no_leftover(&machine);
     machine.expect("mm-aliases check");
+}
+
+#[test]
+fn maps_opensmtpd_file_that_was_put_back_under_the_daemon_is_told_by_sync() {
+    let machine = smtpd_file();
+    machine.expect("mm-aliases adopt");
+    let path = machine.path(TEXT);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("toylist-owner:", "elsewhere:")).unwrap();
+    machine.rebuild();
+    fs::write(&path, &text).unwrap();
+    let missing = |answer: Answer| matches!(answer, Answer::Missing(_));
+    assert!(missing(machine.look_up("toylist-owner")));
+    machine.expect("mm-aliases sync");
+    assert!(!missing(machine.look_up("toylist-owner")));
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn maps_opensmtpd_that_hangs_is_not_waited_for_twice() {
+    let machine = smtpd_file();
+    let before = fs::read(machine.path(TEXT)).unwrap();
+    wrap(
+        &machine,
+        "/usr/sbin/smtpctl",
+        "echo >>/tmp/told; exec sleep 120",
+    );
+    let output = machine.run("mm-aliases adopt");
+    // It may have read the new text, whose old one stands again: that must be looked at.
+    assert_eq!(output.status.code(), Some(3));
+    for word in ["smtpctl", "was not done after 30 s", "after 5 s"] {
+        assert!(said(&output).contains(word), "no {word:?} is said");
+    }
+    let told = fs::read(machine.path("/tmp/told")).unwrap();
+    unwrap(&machine, "/usr/sbin/smtpctl");
+    assert!(told.len() <= 2, "told {} times", told.len());
+    assert!(fs::read(machine.path(TEXT)).unwrap() == before);
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl<'m> Built<'m> {
     /// Tells the MTA that what was there before is there again, if it was told otherwise.
     pub(crate) fn tell_back(&mut self, maps: &dyn Maps) -> Result<(), MtaError> {
         if self.is_told {
-            maps.tell(self.map)?;
+            maps.tell_back(self.map)?;
         }
         Ok(())
     }

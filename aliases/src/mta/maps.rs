@@ -110,6 +110,22 @@ pub(crate) trait Maps {
     fn wrong(&self, map: &Map, text: &Path, expected: &[Expected])
     -> Result<Vec<Astray>, MtaError>;
 
+    /// The names for which the map that stands has something else than the text, of all names that
+    /// either has, and those of the expected that do not lead where they should. Where the MTA reads
+    /// the text itself there is nothing to compare.
+    ///
+    /// # Errors
+    /// `Tool` if the map cannot be read.
+    fn not_as_text(
+        &self,
+        map: &Map,
+        original: &Original,
+        expected: &[Expected],
+    ) -> Result<Vec<Vec<u8>>, MtaError> {
+        let _ = original;
+        Ok(names(self.wrong(map, &map.source, expected)?))
+    }
+
     /// Which of the expected names are asked for, where asking is dear: all, if it is not.
     fn choose<'e>(&self, original: &Original, expected: &'e [Expected]) -> Cow<'e, [Expected]> {
         let _ = original;
@@ -124,4 +140,17 @@ pub(crate) trait Maps {
         let _ = map;
         Ok(Vec::new())
     }
+
+    /// The same where something has failed and is undone: nobody waits for long twice.
+    ///
+    /// # Errors
+    /// As [`tell`](Self::tell).
+    fn tell_back(&self, map: &Map) -> Result<Vec<String>, MtaError> {
+        self.tell(map)
+    }
+}
+
+/// The names of what leads astray.
+pub(crate) fn names(astray: Vec<Astray>) -> Vec<Vec<u8>> {
+    astray.into_iter().map(|one| one.expected.name).collect()
 }

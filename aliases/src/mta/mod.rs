@@ -36,6 +36,7 @@ pub(crate) mod opensmtpd;
 pub(crate) mod postfix;
 pub(crate) mod sendmail;
 mod tools;
+mod whole;
 
 use std::fs::File;
 use std::io;
@@ -92,7 +93,7 @@ pub enum MapTrouble {
     Stale,
     /// A run was killed before it told the MTA of the text that stands.
     Untold,
-    /// These names lead elsewhere, or nowhere.
+    /// These names lead elsewhere than by the text, or nowhere, or are not in the text.
     Wrong(Vec<Vec<u8>>),
 }
 
@@ -197,8 +198,25 @@ impl Mta {
         }
     }
 
-    /// Says whether the database is there, is as new as the text, and leads the names where they
-    /// should go. Changes nothing.
+    /// Tells a running MTA that goes on with what it read before to read again what stands: it cannot
+    /// be asked what it holds. Returns what the admin should know.
+    ///
+    /// # Errors
+    /// If the MTA reads no map of this file, refuses it, or does not answer.
+    pub fn tell(&self, original: &Original) -> Result<Vec<String>, MtaError> {
+        let Some(maps) = self.maps() else {
+            return Ok(Vec::new());
+        };
+        let mut notes = Vec::new();
+        for map in maps.of(original)?.iter().filter(|map| map.is_held) {
+            notes.extend(maps.tell(map)?);
+            beside::sweep_told(map);
+        }
+        Ok(notes)
+    }
+
+    /// Says whether the database is there, is as new as the text, leads the names where they should
+    /// go, and has what the text has, all of it and nothing else. Changes nothing.
     ///
     /// # Errors
     /// If the MTA's tools cannot be asked, or read no map of this file.
@@ -311,14 +329,13 @@ fn trouble(
         Err(error) => return Err(failed("open")(error)),
     };
     let metadata = held.metadata().map_err(failed("look at"))?;
-    let wrong = match maps.wrong(map, &map.source, expected) {
+    let wrong = match maps.not_as_text(map, original, expected) {
         // The map's fault as far as can be told; if it is the tool's, building fails as well.
         Err(MtaError::Tool { said, .. }) => return Ok(Some(MapTrouble::Unreadable(said))),
         asked => asked?,
     };
     if !wrong.is_empty() {
-        let names = wrong.into_iter().map(|astray| astray.expected.name);
-        return Ok(Some(MapTrouble::Wrong(names.collect())));
+        return Ok(Some(MapTrouble::Wrong(wrong)));
     }
     if beside::is_untold(map) {
         return Ok(Some(MapTrouble::Untold));

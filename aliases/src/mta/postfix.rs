@@ -4,7 +4,8 @@
 //! this file that cannot be built here is a refusal, since it would go on saying what the old text said.
 //!
 //! Source: postconf(1), postalias(1), and Postfix 3.7 as measured: `postalias -q -` takes a key a line
-//! and answers `key:<tab>value` for each that it has, in their order; status 1 is none found.
+//! and answers `key:<tab>value` for each that it has, in their order; status 1 is none found; `postalias -s`
+//! lists `name:<tab>value` of all but a cdb, with names of its own for NIS.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -14,14 +15,22 @@ use std::time::Duration;
 
 use crate::disk::file::Original;
 use crate::grammar::dialect::Dialect;
-use crate::grammar::entry::right_side;
+use crate::grammar::document::Document;
+use crate::grammar::entry::{Entry, right_side};
 use crate::mta::error::MtaError;
 use crate::mta::expected::{Astray, Expected};
-use crate::mta::maps::{Image, Map, Maps, distinct};
+use crate::mta::maps::{Image, Map, Maps, distinct, names};
 use crate::mta::tools::{Tools, printable, renamed};
+use crate::mta::whole::{Listed, leads};
 
 /// Where Postfix' tools may be.
 const DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin"];
+
+/// How `postalias -s` lists a map.
+const LISTED: Listed = Listed {
+    separator: b":\t",
+    own: &[b"@", b"YP_LAST_MODIFIED", b"YP_MASTER_NAME"],
+};
 
 /// Postfix, by its tools.
 #[derive(Debug, Clone)]
@@ -152,6 +161,35 @@ impl Maps for Postfix {
             expected.astray(answer.map(|value| right_side(value, Dialect::Postfix)))
         };
         Ok(expected.iter().zip(answers).filter_map(astray).collect())
+    }
+
+    fn not_as_text(
+        &self,
+        map: &Map,
+        original: &Original,
+        expected: &[Expected],
+    ) -> Result<Vec<Vec<u8>>, MtaError> {
+        let wrong = self.wrong(map, &map.source, expected)?;
+        if !wrong.is_empty() {
+            return Ok(names(wrong));
+        }
+        let document = Document::parse_shared(original.shared(), Dialect::Postfix);
+        let of = query(map, &map.source);
+        if map.kind != "cdb" {
+            let arguments = [OsStr::new("-s"), &of];
+            let listing = self.tools.succeed("postalias", arguments, b"")?;
+            return Ok(LISTED.not_as_text(&listing.stdout, &document));
+        }
+        // postalias lists no cdb: what it has more than the text stays unseen.
+        let can_be_asked = |(name, _): &(Vec<u8>, _)| !name.is_empty();
+        let entries: Vec<_> = LISTED.comparable(&document).filter(can_be_asked).collect();
+        let names: Vec<&[u8]> = entries.iter().map(|(name, _)| name.as_slice()).collect();
+        let answers = self.ask(&of, &names)?;
+        let is_wrong = |((_, entry), answer): &(&(Vec<u8>, Entry<'_>), Option<Vec<u8>>)| {
+            !answer.as_deref().is_some_and(|value| leads(entry, value))
+        };
+        let wrong = entries.iter().zip(answers).filter(is_wrong);
+        Ok(wrong.map(|((name, _), _)| name.clone()).collect())
     }
 }
 

@@ -16,11 +16,13 @@ use std::time::Duration;
 
 use crate::disk::file::Original;
 use crate::grammar::dialect::Dialect;
+use crate::grammar::document::Document;
 use crate::grammar::entry::right_side;
 use crate::mta::error::MtaError;
 use crate::mta::expected::{Astray, Expected};
-use crate::mta::maps::{Image, Map, Maps, distinct};
+use crate::mta::maps::{Image, Map, Maps, distinct, names};
 use crate::mta::tools::{Tools, printable, renamed};
+use crate::mta::whole::Listed;
 
 /// Where Sendmail's programs may be; `/usr/sbin/sendmail` is anybody's.
 const DIRECTORIES: [&str; 4] = ["/usr/libexec/sendmail", "/usr/sbin", "/usr/lib", "/usr/bin"];
@@ -28,6 +30,12 @@ const DIRECTORIES: [&str; 4] = ["/usr/libexec/sendmail", "/usr/sbin", "/usr/lib"
 const CONFIGURATIONS: [&str; 2] = ["/etc/mail/sendmail.cf", "/etc/sendmail.cf"];
 /// How many maps may lead to each other (`sequence`).
 const DEEPEST: usize = 8;
+
+/// How `makemap -u` lists a map.
+const LISTED: Listed = Listed {
+    separator: b"\t",
+    own: &[b"@"],
+};
 
 /// Sendmail, by its programs and its configuration.
 #[derive(Debug, Clone)]
@@ -168,6 +176,21 @@ impl Maps for Sendmail {
     ) -> Result<Vec<Astray>, MtaError> {
         let listing = self.list(map, text)?;
         Ok(not_as_listed(&listing, expected, Dialect::Sendmail))
+    }
+
+    fn not_as_text(
+        &self,
+        map: &Map,
+        original: &Original,
+        expected: &[Expected],
+    ) -> Result<Vec<Vec<u8>>, MtaError> {
+        let listing = self.list(map, &map.source)?;
+        let wrong = not_as_listed(&listing, expected, Dialect::Sendmail);
+        if !wrong.is_empty() {
+            return Ok(names(wrong));
+        }
+        let document = Document::parse_shared(original.shared(), Dialect::Sendmail);
+        Ok(LISTED.not_as_text(&listing, &document))
     }
 }
 

@@ -25,11 +25,13 @@ use std::time::Duration;
 use self::configuration::{Table, quoted, tables};
 use crate::disk::file::Original;
 use crate::grammar::dialect::Dialect;
+use crate::grammar::document::Document;
 use crate::mta::error::MtaError;
 use crate::mta::expected::{Astray, Expected};
-use crate::mta::maps::{Image, Map, Maps};
+use crate::mta::maps::{Image, Map, Maps, names};
 use crate::mta::sendmail::not_as_listed;
 use crate::mta::tools::{Tools, printable, renamed};
+use crate::mta::whole::Listed;
 
 /// Where OpenSMTPD's programs may be.
 const DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin"];
@@ -40,6 +42,15 @@ const CONFIGURATIONS: [&str; 4] = [
     "/etc/mail/smtpd.conf",
     "/usr/local/etc/mail/smtpd.conf",
 ];
+/// How long the daemon may take to read a table anew: one that hangs would hold up whoever changes it.
+const TELLING: Duration = Duration::from_secs(30);
+/// How long it may take when it is told that what it had stands again.
+const TELLING_BACK: Duration = Duration::from_secs(5);
+/// How `makemap -U` lists a map.
+const LISTED: Listed = Listed {
+    separator: b"\t",
+    own: &[],
+};
 /// What smtpctl says when there is no daemon.
 const NOT_RUNNING: &str = "doesn't seem to be running";
 
@@ -48,6 +59,8 @@ const NOT_RUNNING: &str = "doesn't seem to be running";
 pub struct OpenSmtpd {
     tools: Tools,
     configurations: Vec<PathBuf>,
+    /// How long any program may run.
+    limit: Duration,
 }
 
 impl OpenSmtpd {
@@ -65,6 +78,7 @@ impl OpenSmtpd {
         Self {
             tools: Tools::at(DIRECTORIES),
             configurations: CONFIGURATIONS.map(PathBuf::from).to_vec(),
+            limit: Duration::MAX,
         }
     }
 
@@ -73,14 +87,18 @@ impl OpenSmtpd {
         Self {
             tools: Tools::at([directory.into()]),
             configurations: vec![configuration.into()],
+            limit: Duration::MAX,
         }
     }
 
-    /// How long a program may run; 10 minutes otherwise.
+    /// How long a program may run; 10 minutes otherwise, and half a minute for smtpctl.
     #[must_use]
     pub fn within(self, limit: Duration) -> Self {
-        let tools = self.tools.within(limit);
-        Self { tools, ..self }
+        Self {
+            tools: self.tools.within(limit),
+            limit,
+            ..self
+        }
     }
 
     /// How this host's OpenSMTPD reads these files: as `db:` tables only where smtpd.conf has all of
@@ -205,20 +223,48 @@ impl Maps for OpenSmtpd {
         if map.image.is_none() {
             return Ok(Vec::new());
         }
-        let image = map.image_of(text);
-        let arguments = ["-U".as_ref(), image.as_os_str()];
-        let output = self.tools.succeed("makemap", arguments, b"")?;
-        Ok(not_as_listed(
-            &output.stdout,
-            expected,
-            Dialect::OpenSmtpdDb,
-        ))
+        let listing = self.list(map, text)?;
+        Ok(not_as_listed(&listing, expected, Dialect::OpenSmtpdDb))
+    }
+
+    fn not_as_text(
+        &self,
+        map: &Map,
+        original: &Original,
+        expected: &[Expected],
+    ) -> Result<Vec<Vec<u8>>, MtaError> {
+        if map.image.is_none() {
+            return Ok(Vec::new());
+        }
+        let listing = self.list(map, &map.source)?;
+        let wrong = not_as_listed(&listing, expected, Dialect::OpenSmtpdDb);
+        if !wrong.is_empty() {
+            return Ok(names(wrong));
+        }
+        let document = Document::parse_shared(original.shared(), Dialect::OpenSmtpdDb);
+        Ok(LISTED.not_as_text(&listing, &document))
     }
 
     fn tell(&self, map: &Map) -> Result<Vec<String>, MtaError> {
-        let output = self
-            .tools
-            .run("smtpctl", ["update", "table", &map.kind], b"")?;
+        self.tell_within(map, TELLING)
+    }
+
+    fn tell_back(&self, map: &Map) -> Result<Vec<String>, MtaError> {
+        self.tell_within(map, TELLING_BACK)
+    }
+}
+
+impl OpenSmtpd {
+    /// Everything that the map of the text at `text` has.
+    fn list(&self, map: &Map, text: &Path) -> Result<Vec<u8>, MtaError> {
+        let image = map.image_of(text);
+        let arguments = ["-U".as_ref(), image.as_os_str()];
+        Ok(self.tools.succeed("makemap", arguments, b"")?.stdout)
+    }
+
+    fn tell_within(&self, map: &Map, limit: Duration) -> Result<Vec<String>, MtaError> {
+        let tools = self.tools.clone().within(limit.min(self.limit));
+        let output = tools.run("smtpctl", ["update", "table", &map.kind], b"")?;
         if output.status.success() {
             return Ok(Vec::new());
         }
