@@ -252,8 +252,9 @@ fn qualified(one: &Destination<'_>, text: &str, domain: &str) -> (String, String
     let own = own.strip_prefix(b"\"").unwrap_or(own).trim_ascii_start();
     let of_machine = format!("{text}@{HOST}");
     let of_mail = match own.strip_prefix(b"\\") {
-        // A backslash before the `@` that was put there hides it: a domain is put there again.
-        Some(_) if text.ends_with('\\') => format!("{text}@{domain}@{HOST}"),
+        // A backslash before the `@` that was put there hides it: a domain is put there again;
+        // not so where the backslash is all there is.
+        Some(_) if text.ends_with('\\') && text != "\\\\" => format!("{text}@{domain}@{HOST}"),
         Some(_) => format!("{text}@{domain}"),
         None => of_machine.clone(),
     };
