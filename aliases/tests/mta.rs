@@ -18,7 +18,10 @@ use aliases::{
 
 const POSTCONF: &str = r#"#!/bin/sh
 [ -z "$MAIL_CONFIG$HOME$CARGO_MANIFEST_DIR" ] && [ "$PATH:$LC_ALL" = /usr/sbin:/usr/bin:/sbin:/bin:C ] || exit 9
-[ "$*" = "-xh default_database_type alias_maps alias_database" ] || exit 8
+case "$*" in
+"-xh default_database_type alias_maps alias_database" | "-xh default_database_type virtual_alias_maps") ;;
+*) exit 8 ;;
+esac
 exec cat "${0%/*}/configured"
 "#;
 
@@ -223,26 +226,34 @@ fn a_builder_that_fails_changes_nothing() {
 
 #[test]
 fn a_builder_that_does_not_end_is_killed_and_changes_nothing() {
-    let mut site = Site::with_map("slow");
+    let aliases = |postfix| postfix;
+    builder_that_does_not_end("postalias", aliases);
+    builder_that_does_not_end("postmap", Postfix::of_virtual);
+}
+
+fn builder_that_does_not_end(builder: &str, kind: fn(Postfix) -> Postfix) {
+    let mut site = Site::with_map(&format!("slow-{builder}"));
     let tools = site.root.join("tools");
     let script = format!(
         "#!/bin/sh\necho $$ > {0}/pid\necho half > \"${{1#*:}}.db\"\nexec sleep 300\n",
         tools.display()
     );
-    fs::write(tools.join("postalias"), script).unwrap();
+    let path = tools.join(builder);
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     let limit = std::time::Duration::from_millis(500);
-    site.mta = Mta::Postfix(Postfix::with_tools(&tools).within(limit));
+    site.mta = Mta::Postfix(kind(Postfix::with_tools(&tools).within(limit)));
     let error = site.publish().unwrap_err();
     let PublishError::Refused(aliases::Cause::Mta(MtaError::Slow { program, .. })) = &error else {
         unreachable!("{error}");
     };
-    assert!(program.ends_with("postalias"));
+    assert!(program.ends_with(builder));
     assert!(
         error.to_string().contains("after 0.5 s and was killed"),
         "{error}"
     );
-    let builder = fs::read_to_string(tools.join("pid")).unwrap();
-    let process = Path::new("/proc").join(builder.trim());
+    let process = fs::read_to_string(tools.join("pid")).unwrap();
+    let process = Path::new("/proc").join(process.trim());
     assert!(!process.exists(), "the builder lives");
     site.expect(OLD, Some(OLD_MAP));
 }

@@ -70,16 +70,7 @@ pub(super) fn publish(
     let published = mta(site)?.publish(original, text, &expected);
     published
         .map(|done| notes(path, &done))
-        .map_err(|error| unpublished(path, text, &error))
-}
-
-/// Replaces what was read by `text`, and nothing else.
-///
-/// # Errors
-/// As [`publish`].
-pub(super) fn replace(original: &Original, path: &Path, text: &[u8]) -> Result<(), AddressError> {
-    let replaced = aliases::replace(original, text);
-    replaced.map(drop).map_err(|error| said(path, &error))
+        .map_err(|error| unpublished(path, Some(text), &error))
 }
 
 /// Builds the MTA's database of this file anew from the text as it stands.
@@ -96,7 +87,7 @@ pub(super) fn rebuild(
     let rebuilt = mta(site)?.rebuild(&file.original, &expected);
     rebuilt
         .map(|done| notes(&file.path, &done))
-        .map_err(|error| unpublished(&file.path, &file.document, &error))
+        .map_err(|error| unpublished(&file.path, Some(&file.document), &error))
 }
 
 /// Has a running MTA that holds this file in memory read it again: what it holds cannot be asked.
@@ -129,37 +120,34 @@ pub(super) fn verify(
     let states = mta(site)?
         .verify(&file.original, &expected)
         .map_err(|error| AddressError::Database(error.to_string()))?;
-    let said = |state: MapState| {
-        let map = &state.file;
-        Some(match state.trouble? {
-            MapTrouble::Missing => format!(
-                "{map:?} is missing: the MTA knows no alias of {:?}",
-                file.path
-            ),
-            MapTrouble::Unreadable(why) => format!(
-                "{map:?} cannot be read: all mail for {:?} waits or bounces: {}",
-                file.path,
-                crate::syslog::printable(&why)
-            ),
-            MapTrouble::Untold => format!(
-                "the MTA may not have been told of {:?}: a run was killed before it did",
-                file.path
-            ),
-            MapTrouble::Stale => format!("{map:?} is older than {:?}", file.path),
-            MapTrouble::Wrong(names) => {
-                let names: Vec<String> = names
-                    .iter()
-                    .map(|name| name.escape_ascii().to_string())
-                    .collect();
-                format!(
-                    "{map:?} leads these elsewhere than {:?}, or only one of both has them: {}",
-                    file.path,
-                    some_of(&names)
-                )
-            }
-        })
-    };
+    let said = |state| trouble(&file.path, state);
     Ok(states.into_iter().filter_map(said).collect())
+}
+
+/// What is wrong with a map of the text at `path`, if anything: a sentence.
+pub(super) fn trouble(path: &Path, state: MapState) -> Option<String> {
+    let map = &state.file;
+    Some(match state.trouble? {
+        MapTrouble::Missing => format!("{map:?} is missing: the MTA finds nothing of {path:?}"),
+        MapTrouble::Unreadable(why) => format!(
+            "{map:?} cannot be read: all mail for {path:?} waits or bounces: {}",
+            crate::syslog::printable(&why)
+        ),
+        MapTrouble::Untold => {
+            format!("the MTA may not have been told of {path:?}: a run was killed before it did")
+        }
+        MapTrouble::Stale => format!("{map:?} is older than {path:?}"),
+        MapTrouble::Wrong(names) => {
+            let names: Vec<String> = names
+                .iter()
+                .map(|name| name.escape_ascii().to_string())
+                .collect();
+            format!(
+                "{map:?} leads these elsewhere than {path:?}, or only one of both has them: {}",
+                some_of(&names)
+            )
+        }
+    })
 }
 
 /// Whether the MTA is one that can be asked what it makes of a file.
@@ -196,7 +184,8 @@ fn expected(document: &Document, names: &BTreeSet<String>) -> Vec<Expected> {
     names.iter().map(entry).collect()
 }
 
-fn notes(path: &Path, done: &Published) -> Vec<String> {
+/// What the admin should know of what was published, a sentence each.
+pub(super) fn notes(path: &Path, done: &Published) -> Vec<String> {
     let mut notes = done.notes.clone();
     let warnings: Vec<String> = done
         .warnings
@@ -225,12 +214,18 @@ fn notes(path: &Path, done: &Published) -> Vec<String> {
     notes
 }
 
-fn unpublished(path: &Path, text: &Document, error: &PublishError) -> AddressError {
+/// Why a file and its database were not published, with the lines of an alias file in question.
+pub(super) fn unpublished(
+    path: &Path,
+    text: Option<&Document>,
+    error: &PublishError,
+) -> AddressError {
     match error {
         error if error.is_editor_faster() => AddressError::Raced(path.to_owned()),
         PublishError::Refused(Cause::File(error)) => said(path, error),
         PublishError::Refused(_) | PublishError::PutBack(_) => {
-            AddressError::Database(format!("{error}{}", where_astray(path, text, error)))
+            let places = text.map(|text| where_astray(path, text, error));
+            AddressError::Database(format!("{error}{}", places.unwrap_or_default()))
         }
         _ => AddressError::Half(vec![path.to_owned()], error.to_string()),
     }
@@ -332,7 +327,7 @@ mod tests {
         }];
         let map = "/etc/aliases.db".into();
         let error = PublishError::Refused(Cause::Mta(MtaError::Wrong { map, names }));
-        let told = unpublished(Path::new("/etc/aliases"), &text, &error).to_string();
+        let told = unpublished(Path::new("/etc/aliases"), Some(&text), &error).to_string();
         let expected = "names do not lead where they should: \"a\" leads to \"|/p x\", \"\\x0c\", and \
                         should lead to \"|/p x\"; nothing has changed; the MTA reads these otherwise \
                         than mm-aliases does: /etc/aliases:2:1: write each on one line";

@@ -10,7 +10,7 @@ use super::decide::{Intent, View};
 use super::domains::Map;
 use super::error::AddressError;
 use super::found::Found;
-use super::postmap::{Done, Postmap};
+use super::postmap::{self, Done};
 use super::typed::typed;
 use crate::parity::Parity;
 use crate::site::Site;
@@ -34,13 +34,15 @@ pub(super) fn shown(site: &Site, output: Option<&Path>) -> Result<String, Addres
     let path = std::path::absolute(path)
         .map_err(|error| AddressError::Io("find", path.to_owned(), error))?;
     let count = map.lines.len();
-    let said = match Postmap::of(site).publish(&path, &map, &writer)? {
+    let said = match postmap::publish(site, &path, &map, &writer)? {
         Done::Nothing => "nothing to change\n".to_owned(),
-        Done::Written(maps) if maps.is_empty() => {
-            format!("{path:?} is written: {count} addresses; virtual_alias_maps has no map of it\n")
-        }
-        Done::Written(maps) => {
-            format!("{path:?} is written, with {maps:?}: {count} addresses\n")
+        Done::Written { maps, notes } => {
+            let how = match maps.is_empty() {
+                true => format!("{count} addresses; virtual_alias_maps has no map of it"),
+                false => format!("{count} addresses, with {maps:?}"),
+            };
+            let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
+            format!("{path:?} is written: {how}\n{notes}")
         }
     };
     let left = map.left.iter().map(|line| format!("left: {line}\n"));
@@ -127,9 +129,12 @@ fn keep_file(
 ) -> Result<Vec<String>, AddressError> {
     let found = Found::read(site)?;
     let map = Map::of(&View::new(site, parity, &found)?)?;
-    Ok(match Postmap::of(site).publish(path, &map, writer)? {
+    Ok(match postmap::publish(site, path, &map, writer)? {
         Done::Nothing => Vec::new(),
-        Done::Written(_) => vec![format!("{path:?}: {} addresses written", map.lines.len())],
+        Done::Written { notes, .. } => {
+            let done = format!("{path:?}: {} addresses written", map.lines.len());
+            std::iter::once(done).chain(notes).collect()
+        }
     })
 }
 

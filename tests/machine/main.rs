@@ -24,6 +24,9 @@ mod repeated;
 /// Text and database under each MTA and map type.
 mod maps;
 
+/// The text of virtual aliases and its maps.
+mod virtual_maps;
+
 /// Odd files and disks, and another editor.
 mod files;
 /// A large file rewritten while it is read without a pause.

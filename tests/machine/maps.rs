@@ -118,7 +118,7 @@ impl Case {
     }
 }
 
-fn shell(machine: &Machine, script: &str) -> String {
+pub(crate) fn shell(machine: &Machine, script: &str) -> String {
     let output = machine.command("sh -ec").arg(script).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
@@ -129,13 +129,13 @@ fn shell(machine: &Machine, script: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let both = [&output.stdout[..], &output.stderr[..]].concat();
     String::from_utf8_lossy(&both).into_owned()
 }
 
 /// A script in the place of a program, which is REAL in it.
-fn wrap(machine: &Machine, program: &str, script: &str) {
+pub(crate) fn wrap(machine: &Machine, program: &str, script: &str) {
     let name = program.rsplit('/').next().unwrap();
     let script = format!("#!/bin/sh\nREAL=/tmp/real/${{0##*/}}\n{script}\n");
     let wrapper = machine.path("/tmp").join(name);
@@ -151,7 +151,7 @@ fn wrap(machine: &Machine, program: &str, script: &str) {
     );
 }
 
-fn unwrap(machine: &Machine, program: &str) {
+pub(crate) fn unwrap(machine: &Machine, program: &str) {
     machine.expect(&format!("umount {program}"));
 }
 

@@ -14,6 +14,7 @@ mod names;
 mod neighbours;
 pub(crate) mod reading;
 mod spliced;
+pub(crate) mod table;
 mod written;
 
 mod exim;

@@ -1,11 +1,15 @@
 //! Postfix' tools: which maps belong to a file, and what a map says.
 //!
+//! Aliases and virtual aliases differ in data alone ([`Table`]): who builds their maps, which parameters
+//! name them, how a text and a listing of them look.
+//!
 //! **Invariants**: map types are found out, never assumed: of one file there may be several. A map of
 //! this file that cannot be built here is a refusal, since it would go on saying what the old text said.
 //!
-//! Source: postconf(1), postalias(1), and Postfix 3.7 as measured: `postalias -q -` takes a key a line
-//! and answers `key:<tab>value` for each that it has, in their order; status 1 is none found; `postalias -s`
-//! lists `name:<tab>value` of all but a cdb, with names of its own for NIS.
+//! Source: postconf(1), postalias(1), postmap(1), and Postfix 3.7 as measured: `postalias -q -` takes a
+//! key a line and answers `key:<tab>value` for each that it has, in their order; status 1 is none found;
+//! `postalias -s` lists `name:<tab>value` of all but a cdb, with names of its own for NIS. postmap does
+//! the same without the colon and without names of its own.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -16,7 +20,8 @@ use std::time::Duration;
 use crate::disk::file::Original;
 use crate::grammar::dialect::Dialect;
 use crate::grammar::document::Document;
-use crate::grammar::entry::{Entry, right_side};
+use crate::grammar::entry::right_side;
+use crate::grammar::table;
 use crate::mta::error::MtaError;
 use crate::mta::expected::{Astray, Expected};
 use crate::mta::maps::{Image, Map, Maps, distinct, names};
@@ -26,16 +31,45 @@ use crate::mta::whole::{Listed, leads};
 /// Where Postfix' tools may be.
 const DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin"];
 
-/// How `postalias -s` lists a map.
-const LISTED: Listed = Listed {
-    separator: b":\t",
-    own: &[b"@", b"YP_LAST_MODIFIED", b"YP_MASTER_NAME"],
+/// What Postfix looks up in one kind of text.
+#[derive(Debug)]
+struct Table {
+    /// The tool that builds, asks and lists its maps.
+    tool: &'static str,
+    /// What of the configuration names them.
+    parameters: &'static [&'static str],
+    where_told: &'static str,
+    listed: Listed,
+    is_aliases: bool,
+}
+
+static ALIASES: Table = Table {
+    tool: "postalias",
+    parameters: &["alias_maps", "alias_database"],
+    where_told: "alias_maps and alias_database, as postconf prints them",
+    listed: Listed {
+        separator: b":\t",
+        own: &[b"@", b"YP_LAST_MODIFIED", b"YP_MASTER_NAME"],
+    },
+    is_aliases: true,
+};
+
+static VIRTUAL: Table = Table {
+    tool: "postmap",
+    parameters: &["virtual_alias_maps"],
+    where_told: "virtual_alias_maps, as postconf prints it",
+    listed: Listed {
+        separator: b"\t",
+        own: &[],
+    },
+    is_aliases: false,
 };
 
 /// Postfix, by its tools.
 #[derive(Debug, Clone)]
 pub struct Postfix {
     tools: Tools,
+    table: &'static Table,
 }
 
 impl Postfix {
@@ -44,22 +78,42 @@ impl Postfix {
     /// # Errors
     /// `NoTools` if postconf or postalias is in none of them.
     pub fn find() -> Result<Self, MtaError> {
+        Self::of_table(&ALIASES)
+    }
+
+    /// The same for files of virtual_alias_maps, as virtual(5) has them, instead of aliases(5).
+    ///
+    /// # Errors
+    /// `NoTools` if postconf or postmap is in none of them.
+    pub fn find_virtual() -> Result<Self, MtaError> {
+        Self::of_table(&VIRTUAL)
+    }
+
+    fn of_table(table: &'static Table) -> Result<Self, MtaError> {
         let tools = Tools::at(DIRECTORIES);
-        tools.check(&["postconf", "postalias"])?;
-        Ok(Self { tools })
+        tools.check(&["postconf", table.tool])?;
+        Ok(Self { tools, table })
     }
 
     /// Takes the tools from this directory.
     pub fn with_tools(directory: impl Into<PathBuf>) -> Self {
         let tools = Tools::at([directory.into()]);
-        Self { tools }
+        let table = &ALIASES;
+        Self { tools, table }
+    }
+
+    /// The same tools, for files of virtual_alias_maps.
+    #[must_use]
+    pub fn of_virtual(self) -> Self {
+        let table = &VIRTUAL;
+        Self { table, ..self }
     }
 
     /// How long a tool may run; 10 minutes otherwise.
     #[must_use]
     pub fn within(self, limit: Duration) -> Self {
         let tools = self.tools.within(limit);
-        Self { tools }
+        Self { tools, ..self }
     }
 
     /// What a map has for each name, in their order.
@@ -73,32 +127,54 @@ impl Postfix {
             keys.push(b'\n');
         }
         let arguments = [OsStr::new("-q"), OsStr::new("-"), map];
-        let output = self.tools.run("postalias", arguments, &keys)?;
+        let output = self.tools.run(self.table.tool, arguments, &keys)?;
         // The same status means a map that cannot be opened, but then it is said.
         let none_found =
             output.status.code() == Some(1) && !printable(&output.stderr).contains("fatal: ");
         if !output.status.success() && !none_found {
-            return Err(self.tools.failed("postalias", &output));
+            return Err(self.tools.failed(self.table.tool, &output));
         }
         let mut lines = output.stdout.split(|byte| *byte == b'\n').peekable();
         let mut answer = |name: &[u8]| {
-            let value = lines.peek()?.strip_prefix(name)?.strip_prefix(b":\t")?;
+            let value = lines.peek()?.strip_prefix(name)?;
+            let value = value.strip_prefix(self.table.listed.separator)?;
             lines.next();
             Some(value.to_vec())
         };
         let answer = |name: &&[u8]| can_be_asked(name).then(|| answer(name)).flatten();
         Ok(names.iter().map(answer).collect())
     }
+
+    /// The names for which the map that stands has something else than `entries`, which are its text's.
+    fn not_as<E>(
+        &self,
+        map: &Map,
+        entries: &[(Vec<u8>, E)],
+        leads: impl Fn(&E, &[u8]) -> bool,
+    ) -> Result<Vec<Vec<u8>>, MtaError> {
+        let of = query(map, &map.source);
+        if map.kind != "cdb" {
+            let arguments = [OsStr::new("-s"), &of];
+            let listing = self.tools.succeed(self.table.tool, arguments, b"")?;
+            return Ok(self.table.listed.not_as(&listing.stdout, entries, leads));
+        }
+        // No cdb is listed: what it has more than the text stays unseen.
+        let can_be_asked = |(name, _): &&(Vec<u8>, E)| !name.is_empty();
+        let entries: Vec<_> = entries.iter().filter(can_be_asked).collect();
+        let names: Vec<&[u8]> = entries.iter().map(|(name, _)| name.as_slice()).collect();
+        let answers = self.ask(&of, &names)?;
+        let is_wrong = |((_, entry), answer): &(&(Vec<u8>, E), Option<Vec<u8>>)| {
+            !answer.as_deref().is_some_and(|value| leads(entry, value))
+        };
+        let wrong = entries.into_iter().zip(answers).filter(is_wrong);
+        Ok(wrong.map(|((name, _), _)| name.clone()).collect())
+    }
 }
 
 impl Maps for Postfix {
     fn of(&self, original: &Original) -> Result<Vec<Map>, MtaError> {
-        let parameters = [
-            "-xh",
-            "default_database_type",
-            "alias_maps",
-            "alias_database",
-        ];
+        let first = ["-xh", "default_database_type"].iter();
+        let parameters = first.chain(self.table.parameters);
         let output = self.tools.succeed("postconf", parameters, b"")?;
         let printed = printable(&output.stdout);
         let mut lines = printed.lines();
@@ -124,14 +200,16 @@ impl Maps for Postfix {
             return Err(MtaError::NoMap {
                 path: original.path().to_owned(),
                 others,
-                where_told: "alias_maps and alias_database, as postconf prints them",
+                where_told: self.table.where_told,
             });
         }
         distinct(maps)
     }
 
     fn build(&self, map: &Map, text: &Path) -> Result<Vec<String>, MtaError> {
-        let output = self.tools.succeed("postalias", [query(map, text)], b"")?;
+        let output = self
+            .tools
+            .succeed(self.table.tool, [query(map, text)], b"")?;
         let said = printable(&output.stderr);
         let warnings = said.lines().filter_map(|line| line.split_once("warning: "));
         Ok(warnings
@@ -173,23 +251,15 @@ impl Maps for Postfix {
         if !wrong.is_empty() {
             return Ok(names(wrong));
         }
-        let document = Document::parse_shared(original.shared(), Dialect::Postfix);
-        let of = query(map, &map.source);
-        if map.kind != "cdb" {
-            let arguments = [OsStr::new("-s"), &of];
-            let listing = self.tools.succeed("postalias", arguments, b"")?;
-            return Ok(LISTED.not_as_text(&listing.stdout, &document));
+        let listed = self.table.listed;
+        if self.table.is_aliases {
+            let document = Document::parse_shared(original.shared(), Dialect::Postfix);
+            let entries: Vec<_> = listed.comparable(&document).collect();
+            return self.not_as(map, &entries, leads);
         }
-        // postalias lists no cdb: what it has more than the text stays unseen.
-        let can_be_asked = |(name, _): &(Vec<u8>, _)| !name.is_empty();
-        let entries: Vec<_> = LISTED.comparable(&document).filter(can_be_asked).collect();
-        let names: Vec<&[u8]> = entries.iter().map(|(name, _)| name.as_slice()).collect();
-        let answers = self.ask(&of, &names)?;
-        let is_wrong = |((_, entry), answer): &(&(Vec<u8>, Entry<'_>), Option<Vec<u8>>)| {
-            !answer.as_deref().is_some_and(|value| leads(entry, value))
-        };
-        let wrong = entries.iter().zip(answers).filter(is_wrong);
-        Ok(wrong.map(|((name, _), _)| name.clone()).collect())
+        let mut entries = table::entries(original.bytes());
+        entries.retain(|(key, _)| listed.is_comparable(key));
+        self.not_as(map, &entries, |value, found| value == found)
     }
 }
 
@@ -198,7 +268,7 @@ fn query(map: &Map, text: &Path) -> OsString {
     OsString::from_vec([map.kind.as_bytes(), b":", text.as_os_str().as_bytes()].concat())
 }
 
-/// The image of a map of this type; none if the type is not one that postalias writes into one file.
+/// The image of a map of this type; none if the type is not one that the tools write into one file.
 fn image_of(kind: &str, source: &Path) -> Option<Image> {
     let suffix = match kind {
         "hash" | "btree" => ".db",

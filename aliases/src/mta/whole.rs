@@ -26,7 +26,17 @@ impl Listed {
     /// what the text has not, in the order of the listing, then what the listing has not.
     pub(crate) fn not_as_text(self, listing: &[u8], document: &Document) -> Vec<Vec<u8>> {
         let entries: Vec<(Vec<u8>, Entry<'_>)> = self.comparable(document).collect();
-        let by_name: HashMap<&[u8], &Entry<'_>> = entries
+        self.not_as(listing, &entries, leads)
+    }
+
+    /// The same of any text: `entries` are its names, each with what `leads` holds against a value.
+    pub(crate) fn not_as<E>(
+        self,
+        listing: &[u8],
+        entries: &[(Vec<u8>, E)],
+        leads: impl Fn(&E, &[u8]) -> bool,
+    ) -> Vec<Vec<u8>> {
+        let by_name: HashMap<&[u8], &E> = entries
             .iter()
             .map(|(name, entry)| (name.as_slice(), entry))
             .collect();
@@ -59,7 +69,7 @@ impl Listed {
         entries.filter(move |(name, _)| self.is_comparable(name))
     }
 
-    fn is_comparable(self, name: &[u8]) -> bool {
+    pub(crate) fn is_comparable(self, name: &[u8]) -> bool {
         name.is_ascii() && !name.contains(&b'\n') && !name.contains(&0) && !self.own.contains(&name)
     }
 

@@ -9,7 +9,7 @@ use crate::addresses::decide::View;
 use crate::addresses::disk;
 use crate::addresses::domains::{HEADER, Map};
 use crate::addresses::error::AddressError;
-use crate::addresses::postmap::Postmap;
+use crate::addresses::postmap;
 use crate::addresses::typed::typed;
 use crate::addresses::virtual_map::Difference;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
@@ -106,7 +106,7 @@ fn finding(
 fn database(view: &View<'_>, path: &Path, map: &Map, findings: &mut Vec<Finding>) {
     let site = view.trees.site;
     let sync = typed(site, "sync");
-    let (severity, what, effect, mend) = match Postmap::of(site).wrong(path, map) {
+    let (severity, what, effect, mend) = match postmap::wrong(site, path, map) {
         Ok(None) => return,
         Ok(Some(what)) => (
             Severity::Critical,
