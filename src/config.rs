@@ -14,6 +14,7 @@ use toml::Spanned;
 
 use crate::accounts::Account;
 use crate::position::Position;
+use crate::span::Span;
 use crate::tree::Tree;
 
 /// A site as described by a sound site.toml.
@@ -39,6 +40,8 @@ pub struct Config {
     pub program: PathBuf,
     /// Who the MTA runs mm-deliver as.
     pub users: Vec<Account>,
+    /// How long a delivery waits at a closed door.
+    pub wait: Span,
 }
 
 /// The MTA that reads the alias files.
@@ -119,6 +122,7 @@ struct RawAliases {
 struct RawDeliver {
     program: Spanned<String>,
     users: Spanned<Vec<String>>,
+    wait: Option<Spanned<String>>,
 }
 
 fn default_state() -> Spanned<String> {
@@ -128,6 +132,9 @@ fn default_state() -> Spanned<String> {
 fn root() -> String {
     "root".to_owned()
 }
+
+/// How long a delivery waits at a closed door: most moves are through by then, and no MTA minds.
+const WAIT: Span = Span::seconds(2);
 
 /// A byte offset and what is wrong there.
 type Wrong = (usize, String);
@@ -164,6 +171,11 @@ impl Config {
     /// The file that says who is on what.
     pub fn parity_file(&self) -> PathBuf {
         self.state.join("parity.toml")
+    }
+
+    /// The file whose bytes are the lists' doors and floors.
+    pub fn lock_file(&self) -> PathBuf {
+        self.state.join("lock")
     }
 }
 
@@ -208,6 +220,7 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
             .iter()
             .map(|user| Account::new(user))
             .collect(),
+        wait: span(raw.deliver.wait.as_ref(), WAIT)?,
     })
 }
 
@@ -276,6 +289,13 @@ fn cook_tree(
         domain,
         url,
     })
+}
+
+/// What is written, or else `default`.
+fn span(text: Option<&Spanned<String>>, default: Span) -> Result<Span, Wrong> {
+    let Some(text) = text else { return Ok(default) };
+    let wrong = |bad| (text.span().start, format!("{:?} is {bad}", text.get_ref()));
+    text.get_ref().parse().map_err(wrong)
 }
 
 /// A path from `/`, without `.` and `..`.
@@ -406,6 +426,7 @@ users = ["nobody", "38"]
             config.parity_file(),
             Path::new("/var/lib/mm-deliver/parity.toml")
         );
+        assert_eq!(config.wait.to_string(), "2s");
     }
 
     #[test]
@@ -457,6 +478,12 @@ users = ["nobody", "38"]
                 "is an alias file",
             ),
             ("[\"nobody\", \"38\"]", "[]", "22:9", "no user"),
+            (
+                "users =",
+                "wait = \"2 s\"\nusers =",
+                "22:8",
+                "is not a span of time",
+            ),
             ("Lists.example.org", "a/b", "11:10", "is not a domain"),
             (
                 "[data]\nroot = \"/srv/mailman/var\"\n",

@@ -1,7 +1,7 @@
 //! One message's whole story: `mm-deliver VERB LIST`.
 //!
-//! Read the command line; open the site; find the tree that serves the list; look up what it
-//! runs for the verb; become that. With `--explain` the story is told instead.
+//! Read the command line; open the site; come in by the list's door; find the tree that serves
+//! the list; look up what it runs for the verb; become that. With `--explain` the story is told instead.
 //!
 //! **Invariants.** Reads no stdin, writes no file, spawns nothing. Every failure of ours is
 //! [`sysexits::TEMPFAIL`] and one line on stderr without a path, since an MTA may mail that
@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::accounts::{self, Account};
+use crate::doors::{self, DoorError, Floor, LockFile, Pass};
 use crate::handover::{Command, HandoverError};
 use crate::list::{BadName, ListName, Verb};
 use crate::parity::{FutureState, Role};
@@ -74,6 +75,8 @@ enum Failure {
     Name(OsString, BadName),
     NotVerb(OsString),
     Site(SiteError),
+    /// The list's door is closed, or there is none.
+    Door(DoorError),
     Paused(String),
     /// Neither tree knows the verb.
     UnknownVerb(Verb),
@@ -100,7 +103,8 @@ impl Failure {
                 "the alias of this address is broken"
             }
             Failure::Name(..) => "the alias of this address names no list",
-            Failure::Site(_) | Failure::NoTree(_) => {
+            Failure::Door(DoorError::Closed(_)) => "the list is being moved",
+            Failure::Site(_) | Failure::Door(_) | Failure::NoTree(_) => {
                 "the site's files cannot be used at the moment"
             }
             Failure::Paused(_) => "the list is paused",
@@ -119,6 +123,7 @@ impl fmt::Display for Failure {
             Failure::Name(name, bad) => write!(f, "not a list name: {name:?}: {bad}"),
             Failure::NotVerb(word) => write!(f, "not a verb: {word:?}"),
             Failure::Site(error) => error.fmt(f),
+            Failure::Door(error) => error.fmt(f),
             Failure::Paused(since) => write!(f, "the list is paused since {since}"),
             Failure::UnknownVerb(verb) => write!(f, "no tree of this site knows the verb {verb}"),
             Failure::NoAddress(verb, list) => {
@@ -240,21 +245,25 @@ fn deliver(words: &Words) -> Failure {
         return Failure::Closed(fd);
     }
     match decide(words) {
-        Ok(command) => Failure::Handover(command.exec()),
+        Ok((command, pass)) => Failure::Handover(command.exec(&pass)),
         Err(failure) => failure,
     }
 }
 
-fn decide(words: &Words) -> Result<Command, Failure> {
+fn decide(words: &Words) -> Result<(Command, Pass), Failure> {
     let verb = parse_verb(&words.verb)?;
     let site = Site::open(&words.site).map_err(Failure::Site)?;
     let list = parse_list(&site, &words.list)?;
+    let config = &site.config;
+    // THE ORDER. What parity.toml says stays true only while the floor is held.
+    let pass = doors::enter(&config.lock_file(), &list, Floor::Mail, config.wait)
+        .map_err(Failure::Door)?;
     let place = place(&site, &list)?;
     let command = command(&site, &place, verb, &list)?;
     command
         .check(&site.trusted(), &place.tree.root)
         .map_err(Failure::Handover)?;
-    Ok(command)
+    Ok((command, pass))
 }
 
 fn parse_verb(word: &OsStr) -> Result<Verb, Failure> {
@@ -317,6 +326,8 @@ fn explain(words: &Words, tree: Option<&OsStr>) -> Result<String, Failure> {
     let verb = parse_verb(&words.verb)?;
     let site = Site::open(&words.site).map_err(Failure::Site)?;
     let list = parse_list(&site, &words.list)?;
+    // A door that is closed at this moment is no fault.
+    LockFile::open(&site.config.lock_file()).map_err(Failure::Door)?;
     let mut place = site.place(&list).map_err(Failure::Site)?;
     let rule = match tree {
         Some(name) => {

@@ -1,8 +1,8 @@
 //! The handover: the only exec of the hot path.
 //!
 //! The program gets the argv that the profile says, the MTA's standard descriptors, its
-//! user and groups and signal dispositions unchanged, no other descriptor, and of the
-//! environment what a list manager needs.
+//! user and groups and signal dispositions unchanged, the floor's lock and no other descriptor,
+//! and of the environment what a list manager needs.
 //!
 //! **Invariants.** Never chooses a tree, never spawns, never returns after success. No shell.
 
@@ -15,9 +15,11 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::doors::Pass;
 use crate::ownership::{Trusted, Unsafe};
 use crate::sysexits;
 
@@ -189,10 +191,11 @@ impl Command {
         })
     }
 
-    /// Becomes the program. Returns only why that failed.
-    pub fn exec(&self) -> HandoverError {
+    /// Becomes the program, which keeps the lock of `pass` for as long as it or a child of its
+    /// lives. Returns only why that failed.
+    pub fn exec(&self, pass: &Pass) -> HandoverError {
         let failed = |error| HandoverError::Exec(self.program.clone(), error);
-        sysexits::close_others();
+        sysexits::close_others(pass.as_fd());
         let path = c_string(self.program.as_os_str());
         let arguments: Vec<CString> = self
             .arguments

@@ -11,6 +11,7 @@ pub mod list;
 pub mod ownership;
 pub mod parity;
 pub mod position;
+pub mod span;
 pub mod sysexits;
 pub mod syslog;
 
@@ -23,7 +24,8 @@ pub mod state;
 mod stream;
 pub mod tree;
 
-// Floor 3: the site as a whole, and the way out.
+// Floor 3: the site as a whole, the way in and the way out.
+pub mod doors;
 pub mod handover;
 pub mod site;
 

@@ -13,6 +13,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_int;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 /// Done.
@@ -133,14 +134,18 @@ pub fn closed_standard_descriptor() -> Option<c_int> {
     (0..3).find(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1)
 }
 
-/// Closes every descriptor above 2 that is not kept for the next program.
+/// Closes every descriptor above 2 but `kept`, which the next program gets.
 ///
 /// Where the kernel knows no `close_range`, or a filter forbids it, one by one.
-pub fn close_others() {
+pub fn close_others(kept: BorrowedFd<'_>) {
+    let kept = kept.as_raw_fd();
     // SAFETY: closing descriptors touches no memory; std holds none at this point whose
     // owner is used afterwards, since exec or exit follows. getrlimit fills the struct.
     unsafe {
-        if libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) == 0 {
+        libc::fcntl(kept, libc::F_SETFD, 0);
+        // A range that begins behind its end is refused: then there is nothing to close.
+        let below = kept == 3 || libc::syscall(libc::SYS_close_range, 3, kept - 1, 0) == 0;
+        if below && libc::syscall(libc::SYS_close_range, kept + 1, u32::MAX, 0) == 0 {
             return;
         }
         let mut limit = libc::rlimit {
@@ -152,7 +157,9 @@ pub fn close_others() {
             .unwrap_or(MOST_DESCRIPTORS)
             .min(MOST_DESCRIPTORS)
         {
-            libc::close(fd);
+            if fd != kept {
+                libc::close(fd);
+            }
         }
     }
 }

@@ -38,6 +38,7 @@ fn every_key_of_the_example_site_is_one_that_is_read() {
         .replace("\n#data", "\ndata")
         .replace("\n#domain", "\ndomain")
         .replace("\n#url", "\nurl")
+        .replace("\n#wait", "\nwait")
         .replace("\n#smrsh", "\nsmrsh")
         .replace("\n#virtual", "\nvirtual");
     let config = Config::parse(&text).unwrap();

@@ -19,6 +19,9 @@ mod examples;
 /// mm-deliver: which program gets the message, and what happens to mail when none can.
 mod deliver;
 
+/// The doors as a delivery meets them: who waits, who comes in, what the program holds.
+mod doors;
+
 /// Lists that move, are paused, pinned and forgotten; who is refused.
 mod moving;
 

@@ -137,6 +137,9 @@ impl Stage {
              paused = [\n{paused}]\non_future = [\n{rows}]\n"
         );
         self.write("state/parity.toml", &text, 0o644);
+        if !self.path("state/lock").exists() {
+            self.write("state/lock", "", 0o644);
+        }
     }
 
     /// The ten lines by which an admin of Mailman 2.1 has a list piped straight into a tree.

@@ -1,5 +1,7 @@
 //! The first parity.toml of a site whose site.toml was written by hand.
 //!
+//! On a site of an older mm-deliver, which knew no lock file, that is all that is made.
+//!
 //! Order: what can be judged without it, then parity.toml, then the very check of a delivery
 //! as the delivering users. If that fails, what was made is removed again.
 //!
@@ -21,12 +23,12 @@ use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Roles};
 use crate::profiles::Profile;
 use crate::site::Site;
-use crate::store::{StoreError, Writer};
+use crate::store::{self, StoreError, Writer};
 use crate::tree::Tree;
 
 const ACT: &str = "init";
-/// What `Writer::create` makes in the state directory.
-const MADE: [&str; 3] = ["parity.toml", "history.jsonl", "writer"];
+/// What is made in the state directory.
+const MADE: [&str; 4] = ["lock", "parity.toml", "history.jsonl", "writer"];
 
 /// `init [--current TREE]`.
 ///
@@ -35,8 +37,7 @@ const MADE: [&str; 3] = ["parity.toml", "history.jsonl", "writer"];
 pub fn init(site: &Site, current: Option<&str>) -> Outcome {
     let parity_file = site.config.parity_file();
     if fs::symlink_metadata(&parity_file).is_ok() {
-        let error = StoreError::Exists(parity_file);
-        return Err(no_state(ACT, site, &error).hint(typed(site, "status")));
+        return lock_file_alone(site, parity_file);
     }
     let current = choose_current(site, current)?;
     let mut reasons = accounts(site);
@@ -88,6 +89,20 @@ pub fn init(site: &Site, current: Option<&str>) -> Outcome {
         &rights,
         future_problem,
     )))
+}
+
+/// A site that is there already gets the lock file, if that is what it lacks.
+fn lock_file_alone(site: &Site, parity_file: PathBuf) -> Outcome {
+    let refused = |error| Err(no_state(ACT, site, &error).hint(typed(site, "status")));
+    match store::make_lock_file(site) {
+        Err(error) => refused(error),
+        Ok(false) => refused(StoreError::Exists(parity_file)),
+        Ok(true) => Ok(Done::saying(format!(
+            "{:?} is made: mail is delivered again, and moves wait for it\n\
+             deliveries that began without it are waited for by nobody\n",
+            site.config.lock_file()
+        ))),
+    }
 }
 
 /// The tree that is named, or the only one that could be meant.
@@ -290,7 +305,10 @@ impl<'a> Made<'a> {
     }
 
     fn create(&self, parity: &Parity) -> Result<(), Refused> {
-        match Writer::create(self.site, "init", parity.clone()) {
+        // The lock file first: whoever reads the first parity.toml has come in by it.
+        let made = store::make_lock_file(self.site)
+            .and_then(|_| Writer::create(self.site, "init", parity.clone()));
+        match made {
             Ok(_) => Ok(()),
             Err(error) => {
                 let refused = no_state(ACT, self.site, &error);

@@ -83,6 +83,7 @@ impl Spot {
             | StoreError::Told(path, ..)
             | StoreError::Exists(path)
             | StoreError::Unrecorded(path, _) => Spot::file(path),
+            StoreError::Door(error) => Spot::file(error.path().unwrap_or(site)),
             StoreError::Elsewhere(_) => Spot::file(site),
         }
     }

@@ -14,6 +14,7 @@
 //! a umask of 077 a delivery could not read what decides, and all mail would wait.
 
 mod history;
+mod lock;
 mod seal;
 mod writer;
 
@@ -24,10 +25,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use history::{Delta, Entry, undoable};
+pub use lock::{LockFault, look_at_lock_file, make_lock_file};
 pub use seal::render;
 pub use writer::{Holder, Writer};
 
 use crate::clock::Timestamp;
+use crate::doors::DoorError;
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::{Site, SiteError};
@@ -51,6 +54,8 @@ pub enum StoreError {
     Busy(PathBuf, Option<Box<Holder>>),
     /// A file cannot be read or written.
     File(PathBuf, io::Error),
+    /// The lock file cannot be relied on.
+    Door(DoorError),
     /// A list stands twice in one array: line from 1, the array, the name.
     Twice(PathBuf, usize, &'static str, ListName),
     /// The history tells of another current tree, or of lists on future: the file, that tree,
@@ -72,6 +77,7 @@ impl fmt::Display for StoreError {
             StoreError::Site(error) => error.fmt(f),
             StoreError::Busy(_, Some(holder)) => write!(f, "{holder} is changing something"),
             StoreError::Busy(path, None) => write!(f, "somebody holds the lock on {path:?}"),
+            StoreError::Door(error) => error.fmt(f),
             StoreError::File(path, error) => write!(f, "{path:?}: {error}"),
             StoreError::Twice(path, line, array, list) => {
                 write!(

@@ -192,6 +192,7 @@ fn sympas_own_addresses_and_lists_of_other_domains() {
         stage.read("state/parity.toml"),
         0o644,
     );
+    stage.write("other-state/lock", "", 0o644);
     run("mm-aliases", &["adopt"]).expect(0);
     let ours = super::ours(&stage, "post", "toys").replace("site.toml", "other.toml");
     let text = stage.read("aliases");
