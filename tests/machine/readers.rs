@@ -1,8 +1,10 @@
 //! Readers of an MTA's aliases that ask without a pause while something else happens.
 //!
-//! One asks the running daemon, one asks by a new process for each name. Between two look-ups
-//! each also asks for nothing (a new connection; a process that does nothing): how long that took tells
-//! what of a wait was the machine's, and not the look-up's.
+//! One asks the running daemon, one asks by a new process for each name. Beside each, a third
+//! and a fourth ask for nothing all the time (a new connection; a process that does nothing):
+//! how long that took at most tells what of a wait was the machine's, and not the look-up's.
+//! They run by themselves, since a machine that stands still for a second does so while a
+//! look-up is under way far more often than between two of them.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +16,8 @@ use crate::rig::{Answer, HOST, Machine};
 const IN_ONE_CONNECTION: usize = 10;
 /// Failures that are kept; the first ones say enough.
 const MOST_FAILURES: usize = 5;
+/// Between two times that nothing is asked for.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What one reader has seen.
 #[derive(Debug, Clone, Default)]
@@ -55,8 +59,12 @@ impl Readers {
             // Ends the readers also when `act` fails.
             let _end = OnDrop(&readers.done);
             scope.spawn(|| readers.by_connection(machine, names));
+            scope.spawn(|| readers.nothing(0, || drop(machine.connect())));
             if machine.agent.has_tool() {
                 scope.spawn(|| readers.by_process(machine, names));
+                scope.spawn(|| {
+                    readers.nothing(1, || drop(machine.command("true").output().unwrap()));
+                });
             }
             readers.wait_for_all(machine);
             act(&readers);
@@ -91,7 +99,7 @@ impl Readers {
     fn by_connection(&self, machine: &Machine, names: &[String]) {
         let mut names = InNoOrder::new(names);
         while !self.is_done() {
-            let mut client = self.nothing(0, || machine.connect());
+            let mut client = machine.connect();
             for _ in 0..IN_ONE_CONNECTION {
                 let name = names.next();
                 self.ask(0, name, || match client.ask(&format!("{name}@{HOST}")) {
@@ -106,7 +114,6 @@ impl Readers {
     fn by_process(&self, machine: &Machine, names: &[String]) {
         let mut names = InNoOrder::new(names);
         while !self.is_done() {
-            self.nothing(1, || machine.command("true").output().unwrap());
             let name = names.next();
             self.ask(1, name, || machine.look_up(name));
         }
@@ -116,12 +123,17 @@ impl Readers {
         self.done.load(Ordering::Relaxed)
     }
 
-    fn nothing<T>(&self, reader: usize, act: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let made = act();
-        let mut seen = self.seen[reader].lock().unwrap();
-        seen.longest_nothing = seen.longest_nothing.max(start.elapsed());
-        made
+    /// Asks for nothing, until all is done.
+    fn nothing(&self, reader: usize, act: impl Fn()) {
+        while !self.is_done() {
+            let start = Instant::now();
+            act();
+            let waited = start.elapsed();
+            let mut seen = self.seen[reader].lock().unwrap();
+            seen.longest_nothing = seen.longest_nothing.max(waited);
+            drop(seen);
+            std::thread::sleep(PAUSE);
+        }
     }
 
     fn ask(&self, reader: usize, name: &str, ask: impl FnOnce() -> Answer) {
