@@ -18,8 +18,12 @@ mod domains;
 mod mta;
 /// Mail through Postfix while lists move.
 mod postfix;
+/// Mail that was queued before its alias changed.
+mod queued;
 /// What Postfix delivers again while mail waits.
 mod repeated;
+/// What each MTA makes of every end of a tree's program.
+mod statuses;
 
 /// Text and database under each MTA and map type.
 mod maps;

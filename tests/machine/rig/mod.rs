@@ -32,7 +32,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-pub(crate) use agent::{Agent, Answer};
+pub(crate) use agent::{Agent, Answer, Event};
 pub(crate) use delivery::Delivery;
 pub(crate) use exim::Exim;
 pub(crate) use furniture::{VERBS, deliver_program};

@@ -30,8 +30,9 @@ impl Agent for OpenSmtpd {
             _ => "file:/etc/aliases",
         };
         let settings = fs::read_to_string(&file).unwrap();
-        let settings = settings.replace("port PORT", &format!("port {port}"));
-        fs::write(&file, settings.replace("TABLE", table)).unwrap();
+        let with_port = settings.replace("port 25", &format!("port {port}"));
+        assert_ne!(settings, with_port, "no port in smtpd.conf");
+        fs::write(&file, with_port.replace("file:/etc/aliases", table)).unwrap();
     }
 
     fn start(&self, machine: &Machine) {

@@ -25,11 +25,13 @@ impl Agent for Sendmail {
     }
 
     fn configure(&self, run: &Path, port: u16) {
-        let file = run.join("etc/mail/sendmail.cf");
-        let settings = fs::read_to_string(&file).unwrap();
-        let with_port = settings.replace("Port=PORT", &format!("Port={port}"));
-        assert_ne!(settings, with_port, "no port in sendmail.cf");
-        fs::write(&file, with_port).unwrap();
+        for file in ["sendmail.cf", "smrsh.cf"] {
+            let path = run.join("etc/mail").join(file);
+            let settings = fs::read_to_string(&path).unwrap();
+            let with_port = settings.replace("Port=PORT", &format!("Port={port}"));
+            assert_ne!(settings, with_port, "no port in {file}");
+            fs::write(&path, with_port).unwrap();
+        }
     }
 
     fn start(&self, machine: &Machine) {
@@ -55,12 +57,13 @@ impl Agent for Sendmail {
 
     fn event(&self, line: &str, id: &str) -> Option<Event> {
         let (_, rest) = line.split_once(&format!(" {id}: to="))?;
-        let (_, status) = rest.split_once(" stat=")?;
+        let (code, status) = rest.split_once(" stat=")?;
         if status.starts_with("Sent") {
             let command = rest.strip_prefix("\"|").or_else(|| rest.strip_prefix('|'));
             let program = command.and_then(|command| command.split([' ', '"', ',']).next());
             Some(Event::Delivered(program.map(str::to_owned)))
-        } else if status.starts_with("Deferred") || status.starts_with("queued") {
+        } else if status.starts_with("queued") || code.contains(" dsn=4.") {
+            // Not always in so many words: "Operating system error" waits, too.
             Some(Event::Deferred)
         } else {
             Some(Event::Bounced)

@@ -7,7 +7,8 @@
 # that the next one takes for a root. Several MTAs can be made at once.
 #
 # MTA.sh beside this file says what is particular to one: the array `packages`, `hooks` (more
-# arguments of mmdebstrap), and `furnish`, called with $half and $host when the packages are in.
+# arguments of mmdebstrap), and `furnish`, called with $half, $host and $contrib when the packages
+# are in.
 #
 # usage: make.sh MTA [CACHE]        (as root; CACHE: /var/cache/mm-deliver-tests)
 set -euo pipefail
@@ -18,8 +19,11 @@ cache=${2:-/var/cache/mm-deliver-tests}
 [[ $mta =~ ^[a-z]+$ ]] && [ -f "$here/$mta.sh" ] || { echo "make.sh: no such MTA: $mta" >&2; exit 1; }
 release=$(. /etc/os-release && [ "${ID:-}" = debian ] && echo "${VERSION_CODENAME:-}") || release=
 [ -n "$release" ] || { echo "make.sh: this is not Debian" >&2; exit 1; }
-# A change of either file is another root.
-root=$cache/$mta-$release-$(cat "$here/make.sh" "$here/$mta.sh" | cksum | cut -d' ' -f1)
+# What we ship for this MTA, if anything: a root has it as an admin would.
+contrib=$(readlink -f "$here/../../../contrib")/$mta
+shopt -s nullglob
+# A change of any of these files is another root.
+root=$cache/$mta-$release-$(cat "$here/make.sh" "$here/$mta.sh" "$contrib"/* | cksum | cut -d' ' -f1)
 host=mx.lists.example                   # never resolved but by the root's own /etc/hosts
 
 mkdir -p "$cache"

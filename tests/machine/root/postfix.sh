@@ -5,9 +5,9 @@ packages=(postfix postfix-lmdb postfix-cdb)
 hooks=(--essential-hook='echo postfix postfix/main_mailer_type select No configuration | chroot "$1" debconf-set-selections')
 
 furnish() {
-    # Debian's main.cf for an Internet site, and what a test needs otherwise.
+    # Debian's main.cf for an Internet site, what we ship, and what a test needs otherwise.
     {
-        cat "$half/usr/share/postfix/main.cf.debian"
+        cat "$half/usr/share/postfix/main.cf.debian" "$contrib/main.cf"
         cat <<CONF
 
 myhostname = $host
@@ -19,9 +19,6 @@ smtpd_tls_security_level = none
 disable_dns_lookups = yes
 default_transport = error:there is no mail to elsewhere
 maillog_file = /var/log/mail.log
-alias_maps = hash:/etc/aliases
-alias_database = hash:/etc/aliases
-recipient_delimiter = +
 mailbox_size_limit = 0
 message_size_limit = 60000000
 # A deferred message waits until the test says so.

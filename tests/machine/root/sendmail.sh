@@ -23,6 +23,12 @@ define(\`confREFUSE_LA', \`10000')dnl"
     mv "$etc/new.mc" "$etc/sendmail.mc"
     grep -q 'Port=PORT' "$etc/sendmail.mc"
     in_half sh -ec 'cd /etc/mail; m4 sendmail.mc >sendmail.cf 2>/dev/null'
+    # The same, as we ship it for a host with smrsh.
+    awk -v smrsh="$contrib/smrsh.mc" '
+        /^MAILER_DEFINITIONS/ { while ((getline line <smrsh) > 0) print line }
+        { print }' "$etc/sendmail.mc" >"$etc/smrsh.mc"
+    in_half sh -ec 'cd /etc/mail; m4 smrsh.mc >smrsh.cf 2>/dev/null'
+    cp "$contrib/smrsh-link" "$half/usr/local/sbin/"
     for word in PORT QueueLA=10000 RefuseLA=10000 "Dj$host"; do grep -q -- "$word" "$etc/sendmail.cf"; done
     # What Debian's init script makes.
     mkdir -p "$half"/run/sendmail/{mta,msp,stampdir}
