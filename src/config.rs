@@ -42,6 +42,10 @@ pub struct Config {
     pub users: Vec<Account>,
     /// How long a delivery waits at a closed door.
     pub wait: Span,
+    /// How long a guarded program may run.
+    pub deadline: Span,
+    /// What a guarded program's status may be besides 0 to be passed on as it is.
+    pub permanent: Vec<u8>,
 }
 
 /// The MTA that reads the alias files.
@@ -89,6 +93,8 @@ struct Raw {
     data: Option<RawData>,
     aliases: RawAliases,
     deliver: RawDeliver,
+    #[serde(default)]
+    probation: RawProbation,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +129,14 @@ struct RawDeliver {
     program: Spanned<String>,
     users: Spanned<Vec<String>>,
     wait: Option<Spanned<String>>,
+    deadline: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawProbation {
+    #[serde(default)]
+    permanent: Vec<Spanned<u8>>,
 }
 
 fn default_state() -> Spanned<String> {
@@ -177,6 +191,16 @@ impl Config {
     pub fn lock_file(&self) -> PathBuf {
         self.state.join("lock")
     }
+
+    /// The program that stands between mm-deliver and a guarded tree's: beside mm-deliver.
+    pub fn guard(&self) -> PathBuf {
+        self.program.with_file_name("mm-guard")
+    }
+
+    /// The directory of the logs of guarded deliveries.
+    pub fn probation(&self) -> PathBuf {
+        self.state.join("probation")
+    }
 }
 
 fn cook(raw: Raw) -> Result<Config, Wrong> {
@@ -221,6 +245,8 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
             .map(|user| Account::new(user))
             .collect(),
         wait: span(raw.deliver.wait.as_ref(), WAIT)?,
+        deadline: deadline(raw.deliver.deadline.as_ref(), raw.aliases.mta)?,
+        permanent: permanent(&raw.probation.permanent)?,
     })
 }
 
@@ -296,6 +322,36 @@ fn span(text: Option<&Spanned<String>>, default: Span) -> Result<Span, Wrong> {
     let Some(text) = text else { return Ok(default) };
     let wrong = |bad| (text.span().start, format!("{:?} is {bad}", text.get_ref()));
     text.get_ref().parse().map_err(wrong)
+}
+
+/// Before the MTA gives up, or the message would bounce (Postfix: 1000 s, Exim: 1 h) or come
+/// again while the first one is still being taken (OpenSMTPD: 300 s). Sendmail waits for ever.
+fn deadline(text: Option<&Spanned<String>>, mta: Mta) -> Result<Span, Wrong> {
+    let default = Span::seconds(match mta {
+        Mta::OpenSmtpd => 270,
+        Mta::Postfix | Mta::None => 15 * 60,
+        Mta::Exim | Mta::Sendmail => 55 * 60,
+    });
+    let span = span(text, default)?;
+    match text {
+        Some(text) if span < Span::seconds(1) => {
+            let what = format!("{:?} is shorter than 1s", text.get_ref());
+            Err((text.span().start, what))
+        }
+        _ => Ok(span),
+    }
+}
+
+/// 0 passes anyway, and 75 is what the others become.
+fn permanent(statuses: &[Spanned<u8>]) -> Result<Vec<u8>, Wrong> {
+    let wrong = |status: &&Spanned<u8>| matches!(status.get_ref(), 0 | 75);
+    match statuses.iter().find(wrong) {
+        Some(status) => Err((
+            status.span().start,
+            format!("{} is no permanent status", status.get_ref()),
+        )),
+        None => Ok(statuses.iter().map(|status| *status.get_ref()).collect()),
+    }
 }
 
 /// A path from `/`, without `.` and `..`.
@@ -427,6 +483,8 @@ users = ["nobody", "38"]
             Path::new("/var/lib/mm-deliver/parity.toml")
         );
         assert_eq!(config.wait.to_string(), "2s");
+        assert_eq!(config.deadline.to_string(), "15m");
+        assert_eq!(config.guard(), Path::new("/usr/lib/mm-deliver/mm-guard"));
     }
 
     #[test]
@@ -483,6 +541,24 @@ users = ["nobody", "38"]
                 "wait = \"2 s\"\nusers =",
                 "22:8",
                 "is not a span of time",
+            ),
+            (
+                "users =",
+                "deadline = \"999ms\"\nusers =",
+                "22:12",
+                "is shorter than 1s",
+            ),
+            (
+                "[deliver]",
+                "[probation]\npermanent = [67, 75]\n[deliver]",
+                "21:18",
+                "75 is no permanent status",
+            ),
+            (
+                "[deliver]",
+                "[probation]\npermanent = [256]\n[deliver]",
+                "21:14",
+                "",
             ),
             ("Lists.example.org", "a/b", "11:10", "is not a domain"),
             (

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use crate::accounts::{self, Account};
 use crate::doors::{self, DoorError, Floor, LockFile, Pass};
-use crate::handover::{Command, HandoverError};
+use crate::handover::{Command, Guard, HandoverError};
 use crate::list::{BadName, ListName, Verb};
 use crate::parity::{FutureState, Role};
 use crate::site::{DEFAULT_SITE, Placement, Site, SiteError};
@@ -312,7 +312,29 @@ fn command(
     let argv = argv
         .iter()
         .map(|word| place.tree.expand(word, Some((list, routing.case))));
-    Ok(Command::new(argv, std::env::vars_os()))
+    let command = Command::new(argv, std::env::vars_os());
+    Ok(match place.guarded {
+        true => command.under(guard(site, place, verb, list)),
+        false => command,
+    })
+}
+
+/// What stands before the programs of a guarded tree.
+fn guard(site: &Site, place: &Placement<'_>, verb: Verb, list: &ListName) -> Guard {
+    let words = [
+        ("--site", site.path.as_os_str()),
+        ("--tree", place.tree.name.as_ref()),
+        ("--release", place.release.as_ref()),
+        ("--list", list.as_str().as_ref()),
+        ("--verb", verb.as_str().as_ref()),
+    ];
+    let words = words.into_iter();
+    Guard {
+        program: site.config.guard(),
+        arguments: words
+            .flat_map(|(name, value)| [name.into(), value.to_owned()])
+            .collect(),
+    }
 }
 
 fn assume(name: &OsStr) -> Result<(), Failure> {
@@ -355,10 +377,7 @@ fn suppose<'a>(site: &'a Site, place: &mut Placement<'a>, name: &OsStr) -> Resul
         .tree(name.to_str().ok_or_else(no_tree)?)
         .ok_or_else(no_tree)?;
     let roles = &place.standing.roles;
-    if roles.guarded.contains(&tree.name) {
-        let path = site.config.parity_file();
-        return Err(Failure::Site(SiteError::Guarded(path, tree.name.clone())));
-    }
+    place.guarded = roles.guarded.contains(&tree.name);
     (place.role, place.release) = if tree.name == roles.current {
         (Role::Current, roles.current_release.clone())
     } else {
@@ -394,12 +413,15 @@ fn tell(place: &Placement<'_>, rule: &str, command: &Command) -> String {
         Role::Future => "future",
     };
     let mut text = format!(
-        "tree         {} ({role})\nrelease      {}\nrule         {rule}\nuser         {}\nargv         {:?}",
+        "tree         {} ({role})\nrelease      {}\nrule         {rule}\nuser         {}\n",
         place.tree.name,
         place.release.escape_debug(),
         accounts::runner(),
-        command.program,
     );
+    if let Some(guard) = &command.guard {
+        text += &format!("guard        {:?}\n", guard.program);
+    }
+    text += &format!("argv         {:?}", command.program);
     for word in &command.arguments {
         text += &format!(" {word:?}");
     }

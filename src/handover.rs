@@ -15,7 +15,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,17 @@ pub struct Command {
     pub arguments: Vec<String>,
     /// The whole environment, sorted by name.
     pub environment: Vec<(OsString, OsString)>,
+    /// Who runs it for us, if we do not become it.
+    pub guard: Option<Guard>,
+}
+
+/// The program that stands before a guarded one.
+#[derive(Debug)]
+pub struct Guard {
+    /// The file, and argv[0].
+    pub program: PathBuf,
+    /// argv[1] and on; the lock and what is guarded follow.
+    pub arguments: Vec<OsString>,
 }
 
 /// Why a message could not be handed to its tree. Every variant defers the mail.
@@ -140,19 +151,28 @@ impl Command {
             program: argv.next().unwrap_or_default().into(),
             arguments: argv.collect(),
             environment: passed,
+            guard: None,
         }
     }
 
-    /// Judges the program: only trusted users can change it, and we may execute it.
+    /// The same, run by `guard`.
+    pub fn under(self, guard: Guard) -> Command {
+        Command {
+            guard: Some(guard),
+            ..self
+        }
+    }
+
+    /// Judges the program, and its guard: only trusted users can change it, and we may execute it.
     ///
     /// # Errors
     /// `Unsafe`, `NotExecutable`.
     pub fn check(&self, trusted: &Trusted<'_>, tree: &Path) -> Result<(), HandoverError> {
-        trusted
-            .check(&self.program, Some(tree))
-            .map_err(|fault| HandoverError::Unsafe(self.program.clone(), fault))?;
-        let path = c_string(self.program.as_os_str());
-        executable(&path).map_err(|error| HandoverError::NotExecutable(self.program.clone(), error))
+        may_run(trusted, &self.program, Some(tree))?;
+        match &self.guard {
+            Some(guard) => may_run(trusted, &guard.program, None),
+            None => Ok(()),
+        }
     }
 
     /// Judges what exec would find in the program: ELF, or `#!` and an interpreter that we
@@ -194,14 +214,11 @@ impl Command {
     /// Becomes the program, which keeps the lock of `pass` for as long as it or a child of its
     /// lives. Returns only why that failed.
     pub fn exec(&self, pass: &Pass) -> HandoverError {
-        let failed = |error| HandoverError::Exec(self.program.clone(), error);
         sysexits::close_others(pass.as_fd());
-        let path = c_string(self.program.as_os_str());
-        let arguments: Vec<CString> = self
-            .arguments
-            .iter()
-            .map(|word| c_string(word.as_ref()))
-            .collect();
+        let words = self.words(pass);
+        let program = &words[0];
+        let failed = |error| HandoverError::Exec(program.into(), error);
+        let arguments: Vec<CString> = words.iter().map(|word| c_string(word)).collect();
         let environment: Vec<CString> = self
             .environment
             .iter()
@@ -212,13 +229,40 @@ impl Command {
                 c_string(&pair)
             })
             .collect();
-        let argv = pointers(std::iter::once(&path).chain(&arguments));
+        let argv = pointers(&arguments);
         let envp = pointers(&environment);
         // SAFETY: both arrays end in null and point at NUL-terminated strings that outlive
         // the call.
-        unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+        unsafe { libc::execve(argv[0], argv.as_ptr(), envp.as_ptr()) };
         failed(io::Error::last_os_error())
     }
+
+    /// The whole argv of what we become.
+    fn words(&self, pass: &Pass) -> Vec<OsString> {
+        let mut words = Vec::new();
+        if let Some(guard) = &self.guard {
+            words.push(guard.program.clone().into());
+            words.extend(guard.arguments.iter().cloned());
+            let lock = pass.as_fd().as_raw_fd().to_string();
+            words.extend(["--lock".into(), lock.into(), "--".into()]);
+        }
+        words.push(self.program.clone().into());
+        words.extend(self.arguments.iter().map(OsString::from));
+        words
+    }
+}
+
+/// Whether only trusted users can change the file, and we may execute it.
+fn may_run(
+    trusted: &Trusted<'_>,
+    program: &Path,
+    strict: Option<&Path>,
+) -> Result<(), HandoverError> {
+    trusted
+        .check(program, strict)
+        .map_err(|fault| HandoverError::Unsafe(program.to_owned(), fault))?;
+    executable(&c_string(program.as_os_str()))
+        .map_err(|error| HandoverError::NotExecutable(program.to_owned(), error))
 }
 
 /// Whether we may execute the file.

@@ -12,11 +12,13 @@ pub mod ownership;
 pub mod parity;
 pub mod position;
 pub mod span;
+pub mod stdio;
 pub mod sysexits;
 pub mod syslog;
 
 // Floor 2: what stands in the files.
 pub mod config;
+pub mod probation;
 pub mod profile;
 mod row;
 mod search;
@@ -25,12 +27,14 @@ mod stream;
 pub mod tree;
 
 // Floor 3: the site as a whole, the way in and the way out.
+pub mod child;
 pub mod doors;
 pub mod handover;
 pub mod site;
 
 // Floor 4: the stories.
 pub mod deliver;
+pub mod guard;
 
 // Behind the wall: the admin's side.
 #[cfg(feature = "admin")]

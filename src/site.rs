@@ -51,6 +51,8 @@ pub struct Placement<'a> {
     pub role: Role,
     /// The release in it.
     pub release: String,
+    /// Whether its programs run under mm-guard.
+    pub guarded: bool,
     /// What parity.toml says about the list.
     pub standing: Standing,
 }
@@ -82,8 +84,6 @@ pub enum SiteError {
     FutureNot(PathBuf, FutureState),
     /// The list is on the future tree, and site.toml has one tree only.
     NoFuture(PathBuf),
-    /// parity.toml wants this tree guarded, and there is no guard.
-    Guarded(PathBuf, String),
 }
 
 impl fmt::Display for SiteError {
@@ -141,13 +141,6 @@ impl fmt::Display for SiteError {
                 write!(
                     f,
                     "{}: the list is on the future tree, and site.toml has one tree",
-                    path.display()
-                )
-            }
-            SiteError::Guarded(path, tree) => {
-                write!(
-                    f,
-                    "{}: tree {tree:?} is guarded, and mm-guard is not installed",
                     path.display()
                 )
             }
@@ -334,10 +327,8 @@ impl Site {
         } else {
             (current, Role::Current, roles.current_release.clone())
         };
-        if roles.guarded.contains(&tree.name) {
-            return Err(SiteError::Guarded(path, tree.name.clone()));
-        }
         Ok(Placement {
+            guarded: roles.guarded.contains(&tree.name),
             tree,
             role,
             release,

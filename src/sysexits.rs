@@ -15,6 +15,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_int;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Done.
 pub const OK: c_int = 0;
@@ -93,8 +94,27 @@ extern "C" fn on_signal(_signal: c_int) {
     end(FAULT)
 }
 
+/// The process group that a fault of ours takes along; 0 for none.
+static GROUP: AtomicI32 = AtomicI32::new(0);
+
+/// From here on a fault of ours kills the process group `group`, too: its program must not
+/// take the message that we keep.
+pub fn end_with_us(group: libc::pid_t) {
+    GROUP.store(group, Ordering::Relaxed);
+}
+
+/// Takes that back: the number may be another's by now.
+pub fn end_alone() {
+    GROUP.store(0, Ordering::Relaxed);
+}
+
 /// Writes one line to stderr, whatever becomes of it, and ends the process with [`TEMPFAIL`].
 fn end(line: &[u8]) -> ! {
+    let group = GROUP.load(Ordering::Relaxed);
+    if group > 1 {
+        // SAFETY: kill is async-signal-safe and touches no memory.
+        unsafe { libc::kill(-group, libc::SIGKILL) };
+    }
     write(line);
     exit(TEMPFAIL)
 }

@@ -25,7 +25,7 @@ fn door(name: &str) -> Range {
     Range::door(&list(name))
 }
 
-fn floor(name: &str) -> Range {
+pub(crate) fn floor(name: &str) -> Range {
     Range::floor(Floor::Mail, &list(name))
 }
 

@@ -39,6 +39,8 @@ fn every_key_of_the_example_site_is_one_that_is_read() {
         .replace("\n#domain", "\ndomain")
         .replace("\n#url", "\nurl")
         .replace("\n#wait", "\nwait")
+        .replace("\n#deadline", "\ndeadline")
+        .replace("\n#permanent", "\npermanent")
         .replace("\n#smrsh", "\nsmrsh")
         .replace("\n#virtual", "\nvirtual");
     let config = Config::parse(&text).unwrap();

@@ -22,6 +22,9 @@ mod deliver;
 /// The doors as a delivery meets them: who waits, who comes in, what the program holds.
 mod doors;
 
+/// mm-guard: whatever a guarded program does, the message is delivered by it or kept.
+mod guard;
+
 /// Lists that move, are paused, pinned and forgotten; who is refused.
 mod moving;
 

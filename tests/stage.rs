@@ -88,6 +88,7 @@ impl Stage {
         let quiet = no_fork();
         for (name, path) in [
             ("mm-deliver", hot("mm-deliver")),
+            ("mm-guard", hot("mm-guard")),
             ("mm-parity", PathBuf::from(env!("CARGO_BIN_EXE_mm-parity"))),
             (
                 "mm-aliases",

@@ -66,8 +66,7 @@ impl Spot {
             | SiteError::State(path, _)
             | SiteError::UnknownTree(path, _)
             | SiteError::FutureNot(path, _)
-            | SiteError::NoFuture(path)
-            | SiteError::Guarded(path, _) => Spot::file(path),
+            | SiteError::NoFuture(path) => Spot::file(path),
         }
     }
 

@@ -1,0 +1,323 @@
+//! The guarded program as our child: it is started, waited for, and if need be ended.
+//!
+//! It leads a process group of its own, so that it can be ended with all it started, and dies
+//! with us. Our own signals are blocked from before it begins, and asked for: nothing comes
+//! between two steps.
+//!
+//! **Invariants.** The child gets the message, the lock and an output; every signal has its
+//! default there, and none is blocked. A group that nobody asked to end is left alone: what
+//! works on in the background works on.
+
+#![expect(
+    unsafe_code,
+    reason = "std has no signal sets, no process groups to end and no memfd_create"
+)]
+
+use std::ffi::{OsStr, OsString, c_int};
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::probation::End;
+use crate::sysexits;
+
+/// How often a program that runs on is looked after.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a program may take to end once it is asked to; less, if its deadline was shorter.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long the kernel may take to end one that is killed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// So many bytes are kept of the beginning of what a program prints: what is passed on.
+pub const KEPT_HEAD: u64 = 16 * 1024;
+/// And so many of its end.
+const KEPT_TAIL: u64 = 4 * 1024;
+
+/// Signals that end a program unless it minds them: whoever sends us one wants the delivery to end.
+const ENDING: &[c_int] = &[
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGSTKFLT,
+    libc::SIGXCPU,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+];
+/// Real-time signals are of that kind, too.
+const REAL_TIME: std::ops::RangeInclusive<c_int> = 34..=64;
+/// Signals that are blocked and mean nothing to us.
+const IDLE: &[c_int] = &[
+    libc::SIGCHLD,
+    libc::SIGPIPE,
+    libc::SIGXFSZ,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+];
+
+/// A program that runs, or has ended.
+#[derive(Debug)]
+pub struct Child {
+    pid: libc::pid_t,
+    output: Output,
+}
+
+/// Blocks every signal that is asked for later, also those that whoever started us ignores.
+///
+/// Faults of our own (SIGSEGV and the like) stay with `sysexits`.
+pub fn block_signals() {
+    let signals = IDLE.iter().chain(ENDING).copied().chain(REAL_TIME);
+    // SAFETY: the set is made empty before it is used; the handlers are the default ones.
+    unsafe {
+        let mut set = MaybeUninit::uninit();
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
+        // An ignored signal would be dropped, not kept for us; SIGCHLD would take the status along.
+        for signal in IDLE.iter().chain(ENDING).copied().chain(REAL_TIME) {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+impl Child {
+    /// Starts `program` with our standard input, our environment and the descriptors that are
+    /// not closed at exec.
+    ///
+    /// # Errors
+    /// The kernel's; nothing runs then.
+    pub fn start(program: &OsStr, arguments: &[OsString]) -> io::Result<Child> {
+        let output = Output::new()?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdin(Stdio::inherit())
+            .stdout(output.file.try_clone()?)
+            .stderr(output.file.try_clone()?)
+            .process_group(0);
+        let guard = std::process::id();
+        // SAFETY: only calls that are allowed between fork and exec (signal-safety(7)).
+        unsafe { command.pre_exec(move || become_plain(guard)) };
+        let child = command.spawn()?;
+        let pid = libc::pid_t::try_from(child.id()).map_err(io::Error::other)?;
+        sysexits::end_with_us(pid);
+        Ok(Child { pid, output })
+    }
+
+    /// Waits until it ends, and ends it at `deadline`, which was `span` after its beginning, or
+    /// when a signal tells us to.
+    pub fn wait(&self, deadline: Instant, span: Duration) -> End {
+        let grace = GRACE.min(span);
+        loop {
+            if let Some(end) = self.ended() {
+                return end;
+            }
+            self.output.trim();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.end_group(grace);
+                return End::Late;
+            }
+            match next_signal(left.min(TICK)) {
+                Some(signal) if !IDLE.contains(&signal) => {
+                    // It may have ended by itself in this very moment.
+                    if let Some(end) = self.ended() {
+                        return end;
+                    }
+                    self.end_group(grace);
+                    return End::Stopped(u8::try_from(signal).unwrap_or(u8::MAX));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether something that it started still runs in its group.
+    pub fn lives_on(&self) -> bool {
+        // SAFETY: signal 0 is none.
+        let found = unsafe { libc::kill(-self.pid, 0) } == 0;
+        found || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+    }
+
+    /// What it printed.
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// How it ended, if it has.
+    fn ended(&self) -> Option<End> {
+        let mut status = 0;
+        // SAFETY: the kernel fills one integer.
+        let found = unsafe { libc::waitpid(self.pid, &raw mut status, libc::WNOHANG) };
+        if found != self.pid {
+            return None;
+        }
+        // From here on its number may be another's.
+        sysexits::end_alone();
+        let byte = |number: c_int| u8::try_from(number).unwrap_or(u8::MAX);
+        Some(if libc::WIFEXITED(status) {
+            End::Exited(byte(libc::WEXITSTATUS(status)))
+        } else {
+            End::Killed(byte(libc::WTERMSIG(status)))
+        })
+    }
+
+    /// Asks the group to end, then kills it. The child itself stays unburied until then, so that
+    /// its group's number cannot be another's.
+    fn end_group(&self, grace: Duration) {
+        self.tell(libc::SIGTERM);
+        self.tell(libc::SIGCONT);
+        self.lies_dead_within(grace);
+        self.tell(libc::SIGKILL);
+        if self.lies_dead_within(PATIENCE) {
+            self.ended();
+        }
+    }
+
+    fn tell(&self, signal: c_int) {
+        // SAFETY: touches no memory; the group is that of our own child, who is not buried yet.
+        unsafe { libc::kill(-self.pid, signal) };
+    }
+
+    fn lies_dead_within(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        loop {
+            if self.lies_dead() {
+                return true;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            next_signal(left.min(TICK));
+        }
+    }
+
+    fn lies_dead(&self) -> bool {
+        let Ok(id) = libc::id_t::try_from(self.pid) else {
+            return true;
+        };
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        // SAFETY: plain data, for which all zeroes is a valid value, and which the kernel fills.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let done = libc::waitid(libc::P_PID, id, &raw mut info, options);
+            done != 0 || info.si_pid() == self.pid
+        }
+    }
+}
+
+/// The next blocked signal that comes within `time`.
+fn next_signal(time: Duration) -> Option<c_int> {
+    let timeout = libc::timespec {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(1),
+        tv_nsec: libc::c_long::from(time.subsec_nanos() as i32),
+    };
+    // SAFETY: both structs outlive the call; which signals are blocked is asked first.
+    let signal = unsafe {
+        let mut blocked = MaybeUninit::uninit();
+        libc::sigprocmask(libc::SIG_BLOCK, std::ptr::null(), blocked.as_mut_ptr());
+        libc::sigtimedwait(blocked.as_ptr(), std::ptr::null_mut(), &raw const timeout)
+    };
+    (signal > 0).then_some(signal)
+}
+
+/// In the child, before its exec: every signal at its default and none blocked, as no MTA has
+/// it (they ignore up to four), and death with the guard, which alone knows the deadline.
+fn become_plain(guard: u32) -> io::Result<()> {
+    // SAFETY: plain system calls; the set is made empty before it is used.
+    unsafe {
+        for signal in (1..=31).chain(REAL_TIME) {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none = MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        // It may have died before that call.
+        if u32::try_from(libc::getppid()) != Ok(guard) {
+            sysexits::exit(sysexits::TEMPFAIL);
+        }
+    }
+    Ok(())
+}
+
+/// What a program prints: a file without a name.
+///
+/// No pipe: who works on in the background neither holds the MTA, which waits for the pipe's
+/// end, nor dies of SIGPIPE. In memory: a delivering user may have no directory to write in, or a
+/// full one.
+#[derive(Debug)]
+pub struct Output {
+    file: File,
+}
+
+impl Output {
+    fn new() -> io::Result<Output> {
+        // SAFETY: the name is a NUL-terminated constant; the descriptor is new and nobody else's.
+        unsafe {
+            match libc::memfd_create(c"output".as_ptr(), libc::MFD_CLOEXEC) {
+                -1 => Err(io::Error::last_os_error()),
+                fd => Ok(Output {
+                    file: File::from_raw_fd(fd),
+                }),
+            }
+        }
+    }
+
+    /// Gives the memory of all but head and tail back: a program that prints for ever must not
+    /// fill the machine's.
+    fn trim(&self) {
+        let middle = self.length().saturating_sub(KEPT_HEAD + KEPT_TAIL);
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        let (Ok(from), Ok(length)) = (
+            libc::off_t::try_from(KEPT_HEAD),
+            libc::off_t::try_from(middle),
+        ) else {
+            return;
+        };
+        if length > 0 {
+            // SAFETY: touches no memory of ours.
+            unsafe { libc::fallocate(self.file.as_raw_fd(), mode, from, length) };
+        }
+    }
+
+    /// Its first bytes, at most `most` and [`KEPT_HEAD`].
+    pub fn head(&self, most: u64) -> Vec<u8> {
+        self.read(0, most.min(KEPT_HEAD))
+    }
+
+    /// Its last line that is not empty, as far as the last bytes hold it.
+    pub fn last_line(&self) -> String {
+        let from = self.length().saturating_sub(KEPT_TAIL);
+        let tail = self.read(from, KEPT_TAIL);
+        let text = String::from_utf8_lossy(&tail);
+        let last = text.lines().rev().find(|line| !line.trim().is_empty());
+        last.unwrap_or_default().trim().to_owned()
+    }
+
+    fn length(&self) -> u64 {
+        self.file.metadata().map_or(0, |meta| meta.len())
+    }
+
+    fn read(&self, from: u64, most: u64) -> Vec<u8> {
+        let size = self.length().saturating_sub(from).min(most);
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        let read = self.file.read_at(&mut bytes, from).unwrap_or(0);
+        bytes.truncate(read);
+        bytes
+    }
+}
