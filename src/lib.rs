@@ -7,10 +7,13 @@
 // Floor 1: words and numbers from outside.
 pub mod accounts;
 pub mod clock;
+pub mod endpoint;
+pub mod envelope;
 pub mod list;
 pub mod ownership;
 pub mod parity;
 pub mod position;
+pub mod smtp_text;
 pub mod span;
 pub mod stdio;
 pub mod sysexits;
@@ -26,15 +29,18 @@ pub mod state;
 mod stream;
 pub mod tree;
 
-// Floor 3: the site as a whole, the way in and the way out.
+// Floor 3: the site as a whole, the way in and the ways out.
 pub mod child;
+pub mod dialogue;
 pub mod doors;
 pub mod handover;
+pub mod incoming;
 pub mod site;
 
 // Floor 4: the stories.
 pub mod deliver;
 pub mod guard;
+pub mod lmtp;
 
 // Behind the wall: the admin's side.
 #[cfg(feature = "admin")]

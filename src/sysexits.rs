@@ -19,8 +19,10 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Done.
 pub const OK: c_int = 0;
-/// No such address: the only permanent answer of ours (sysexits.h EX_NOUSER).
+/// No such address: the only permanent answer of mm-deliver's own (sysexits.h EX_NOUSER).
 pub const NOUSER: c_int = 67;
+/// The list manager refuses the message for good (EX_UNAVAILABLE); mm-lmtp alone says it.
+pub const UNAVAILABLE: c_int = 69;
 /// Try again later: every failure of ours (sysexits.h EX_TEMPFAIL).
 pub const TEMPFAIL: c_int = 75;
 

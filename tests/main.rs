@@ -25,6 +25,9 @@ mod doors;
 /// mm-guard: whatever a guarded program does, the message is delivered by it or kept.
 mod guard;
 
+/// mm-lmtp: a message into a server that misbehaves at every step.
+mod lmtp;
+
 /// Lists that move, are paused, pinned and forgotten; who is refused.
 mod moving;
 
