@@ -34,7 +34,7 @@ struct Act {
     prepare: fn(&Machine),
 }
 
-const ACTS: [Act; 6] = [
+const ACTS: [Act; 7] = [
     Act {
         name: "upgrade",
         agent: HASH,
@@ -87,6 +87,21 @@ const ACTS: [Act; 6] = [
         command: "mm-aliases unadopt",
         prepare: |_| {},
     },
+    Act {
+        name: "virtual",
+        agent: HASH,
+        is_sampled: true,
+        before: &[
+            "mm-parity init --current a",
+            "mm-aliases adopt",
+            "postconf virtual_alias_maps=hash:/etc/virtual-lists,lmdb:/etc/virtual-lists",
+            "mm-aliases virtual --output /etc/virtual-lists",
+            "cp -a /srv/mailman/var/lists/toylist /srv/mailman/var/lists/newlist",
+            "mm-aliases sync",
+        ],
+        command: "mm-aliases virtual --output /etc/virtual-lists",
+        prepare: a_domain,
+    },
 ];
 
 /// An adopt under another MTA or map.
@@ -121,6 +136,13 @@ fn a_new_list(machine: &Machine) {
     fs::write(list.join("config.pck"), "U\u{c}data_versionK\u{70}").unwrap();
 }
 
+fn a_domain(machine: &Machine) {
+    let site = machine.path("/etc/mm-deliver/site.toml");
+    let text = fs::read_to_string(&site).unwrap();
+    let domain = "[trees.b]\ndomain = \"lists.far.example\"\n";
+    fs::write(&site, text.replace("[trees.b]\n", domain)).unwrap();
+}
+
 #[test]
 fn crash_a_killed_upgrade_is_old_or_new() {
     killed(&ACTS[0]);
@@ -145,6 +167,16 @@ fn crash_a_killed_sync_is_old_or_new() {
 #[test]
 fn crash_a_killed_unadopt_is_old_or_new() {
     killed(&ACTS[5]);
+}
+
+#[test]
+fn crash_a_killed_virtual_is_old_or_new() {
+    killed(&ACTS[6]);
+}
+
+#[test]
+fn crash_a_virtual_with_a_failing_call_is_old_or_new() {
+    failing(&ACTS[6]);
 }
 
 #[test]

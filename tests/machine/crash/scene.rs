@@ -16,6 +16,10 @@ use crate::rig::Machine;
 const STATE: &str = "/var/lib/mm-deliver";
 /// Where text and map may stand, and whatever is written beside them.
 const PLACES: [&str; 2] = ["/etc", "/etc/mail"];
+/// What a change may replace.
+const TEXTS: [&str; 2] = ["/etc/aliases", "/etc/virtual-lists"];
+/// Nothing for the text, and what its maps have behind its name.
+const SUFFIXES: [&str; 4] = ["", ".db", ".lmdb", ".cdb"];
 /// Looked up one by one where the whole map cannot be dumped: ours, and one of the admin's.
 const SAMPLE: [&str; 4] = ["postmaster", "reallist1-owner", "toylist", "toylist-leave"];
 
@@ -34,7 +38,7 @@ pub(super) struct Scene {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shown {
     parity: String,
-    aliases: Vec<u8>,
+    texts: BTreeMap<&'static str, String>,
     map: BTreeMap<String, String>,
 }
 
@@ -104,11 +108,14 @@ impl Scene {
             "{what}: parity.toml is neither old nor new:\n{}",
             after.parity
         );
-        assert!(
-            after.aliases == self.old.aliases || after.aliases == self.new.aliases,
-            "{what}: the alias file is neither old nor new:\n{}",
-            String::from_utf8_lossy(&after.aliases)
-        );
+        for (path, text) in &after.texts {
+            assert!(
+                [&self.old, &self.new]
+                    .map(|shown| &shown.texts[path])
+                    .contains(&text),
+                "{what}: {path} is neither old nor new:\n{text}"
+            );
+        }
         for name in &self.names {
             let found = after
                 .map
@@ -125,8 +132,8 @@ impl Scene {
                 "{what}: refused, and yet it is done"
             );
             assert_eq!(
-                after.aliases, self.old.aliases,
-                "{what}: refused, and yet aliases are new"
+                after.texts, self.old.texts,
+                "{what}: refused, and yet a text is new"
             );
         }
         let again = self.machine.command(act.command).output().unwrap();
@@ -135,10 +142,9 @@ impl Scene {
             "{what}: the same command again: {again:?}"
         );
         let finished = shown(&self.machine);
-        let text = |shown: &Shown| String::from_utf8_lossy(&shown.aliases).into_owned();
         let what = format!("{what}: after the same command again: {again:?}");
         assert_eq!(finished.parity, self.new.parity, "{what}");
-        assert_eq!(text(&finished), text(&self.new), "{what}");
+        assert_eq!(finished.texts, self.new.texts, "{what}");
         assert_eq!(finished.map, self.new.map, "{what}");
         self.mail_is_safe(&what);
         self.nothing_is_left(&what);
@@ -216,9 +222,17 @@ fn shown(machine: &Machine) -> Shown {
     let map = map(machine);
     Shown {
         parity: format!("{}\n{rest}", seal.replace(&time, "TIME")),
-        aliases: fs::read(machine.path("/etc/aliases")).unwrap(),
+        texts: texts(machine),
         map,
     }
+}
+
+fn texts(machine: &Machine) -> BTreeMap<&'static str, String> {
+    let text = |path: &&'static str| {
+        let bytes = fs::read(machine.path(path)).ok()?;
+        Some((*path, String::from_utf8(bytes).unwrap()))
+    };
+    TEXTS.iter().filter_map(text).collect()
 }
 
 /// What the MTA's database says: all of it, or a sample of names as the MTA itself finds them.
@@ -227,21 +241,28 @@ fn map(machine: &Machine) -> BTreeMap<String, String> {
         let asked = |name: &&str| ((*name).to_owned(), format!("{:?}", machine.look_up(name)));
         return SAMPLE.iter().map(asked).collect();
     }
-    let found = machine.command("postconf -h alias_maps").output().unwrap();
-    let found = String::from_utf8(found.stdout).unwrap();
-    let dump = machine
-        .command("postalias -s")
-        .arg(found.trim())
-        .output()
-        .unwrap();
-    assert!(dump.status.success(), "{dump:?}");
-    let dump = String::from_utf8(dump.stdout).unwrap();
-    dump.lines()
-        .filter_map(|line| line.split_once(':'))
-        // When and where the map was made.
-        .filter(|(name, _)| !name.starts_with("YP_"))
-        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
-        .collect()
+    let mut map = BTreeMap::new();
+    for (parameter, tool) in [
+        ("alias_maps", "postalias"),
+        ("virtual_alias_maps", "postmap"),
+    ] {
+        let found = silent(machine, &format!("postconf -xh {parameter}"));
+        for of in found.trim().split(',').filter(|of| !of.is_empty()) {
+            let dump = silent(machine, &format!("{tool} -s {of}"));
+            let lines = dump.lines().filter_map(|line| line.split_once('\t'));
+            // When and where the map was made.
+            let lines = lines.filter(|(name, _)| !name.starts_with("YP_"));
+            map.extend(lines.map(|(name, value)| (format!("{of} {name}"), value.to_owned())));
+        }
+    }
+    map
+}
+
+/// What a command says that must succeed, and is no evidence.
+fn silent(machine: &Machine, line: &str) -> String {
+    let output = machine.command(line).output().unwrap();
+    assert!(output.status.success(), "{line}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The paths of the files where text and map stand.
@@ -266,11 +287,11 @@ fn known_names(kept: &Path) -> BTreeSet<String> {
 
 /// The text and the maps, of those that may stand in one of the places.
 fn files(machine: &Machine) -> Vec<String> {
-    let names = ["aliases", "aliases.db", "aliases.lmdb", "aliases.cdb"];
     let mut found = Vec::new();
     for place in PLACES {
-        for name in names {
-            let path = format!("{place}/{name}");
+        for (text, suffix) in TEXTS.iter().flat_map(|text| SUFFIXES.map(|it| (text, it))) {
+            let name = text.trim_start_matches("/etc/");
+            let path = format!("{place}/{name}{suffix}");
             let kept = fs::symlink_metadata(machine.path(&path));
             if kept.is_ok_and(|meta| meta.is_file()) {
                 found.push(path);
