@@ -17,6 +17,9 @@ mod left;
 /// What is no mm-deliver, or is not safe, is not written into aliases.
 mod program;
 
+/// A name that stands with a domain, under Sendmail.
+mod qualified;
+
 /// What Postfix would deliver again is named.
 mod repeated;
 

@@ -43,6 +43,7 @@ pub use grammar::dialect::{Dialect, Winner};
 pub use grammar::document::{Document, Double};
 pub use grammar::entry::{Destination, Entry, EntryId};
 pub use grammar::error::{EditError, Effect, Problem, ProblemKind};
+pub use grammar::qualified::Qualified;
 pub use grammar::reading::DestinationKind;
 pub use mta::error::{Cause, MtaError, PublishError};
 pub use mta::exim::Exim;

@@ -17,6 +17,7 @@ use super::hindered;
 use super::known;
 use super::past;
 use super::pipe::Trees;
+use super::qualified;
 use super::record::Records;
 use super::reserved::Reserved;
 use super::sentinel;
@@ -248,6 +249,7 @@ pub(super) fn decide<'f>(
                 view.check_lists(lists.as_ref())?;
             }
             hindered::leave(view, lists.as_ref(), &mut edits);
+            qualified::leave(view, lists.as_ref(), &mut edits);
         }
         Intent::Unadopt(lists) => {
             view.check_lists(lists.as_ref())?;
@@ -264,6 +266,7 @@ pub(super) fn decide<'f>(
         Intent::Move(lists) => {
             adopt::adopt(&view.trees, Some(lists), &mut edits);
             hindered::leave(view, Some(lists), &mut edits);
+            qualified::leave(view, Some(lists), &mut edits);
             past::leave_odd(view, lists, &mut edits);
             let left: BTreeSet<ListName> =
                 edits.left_of.iter().map(|(list, _)| list.clone()).collect();

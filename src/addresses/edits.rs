@@ -139,6 +139,12 @@ impl<'f> Edits<'f> {
         self.left_of.extend(told);
     }
 
+    /// As [`Edits::leave_of`], of a line that is no entry: `told` says where it stands, too.
+    pub(super) fn leave_line(&mut self, list: ListName, told: String) {
+        self.left.push(told.clone());
+        self.left_of.push((list, told));
+    }
+
     /// Says how a change came out.
     pub(super) fn note(&mut self, place: Place, what: &str) {
         self.notes.push(sentence(self.found, place, &what));

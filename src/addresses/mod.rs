@@ -33,6 +33,7 @@ mod past;
 mod pipe;
 mod plan;
 mod postmap;
+mod qualified;
 mod record;
 mod repeated;
 mod reserved;

@@ -14,8 +14,6 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fmt, fs, io};
 
-use aliases::{Dialect, ProblemKind};
-
 use super::found::{Found, Means};
 use super::pipe::Trees;
 
@@ -143,26 +141,10 @@ impl<'f> Reserved<'f> {
 
 /// The names that stand with a domain in the files of a Sendmail, in lower case.
 fn qualified(found: &Found) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for file in &found.files {
-        if file.document.dialect() != Dialect::Sendmail {
-            continue;
-        }
-        for problem in file.document.problems() {
-            if problem.kind() == ProblemKind::NotLocal {
-                let line = file
-                    .original
-                    .bytes()
-                    .get(problem.span())
-                    .unwrap_or_default();
-                let end = line.iter().position(|byte| b"@%".contains(byte));
-                let name = String::from_utf8_lossy(&line[..end.unwrap_or(0)]);
-                let name = name.trim_matches(['"', ' ', '\t']);
-                names.insert(name.to_ascii_lowercase());
-            }
-        }
-    }
-    names
+    let lines = found.files.iter().flat_map(|it| it.document.qualified());
+    lines
+        .map(|line| String::from_utf8_lossy(&line.name).into_owned())
+        .collect()
 }
 
 /// To whom the entries send mail on, each with the names of these entries.

@@ -13,6 +13,7 @@ use super::edits::Edits;
 use super::error::AddressError;
 use super::found::{Means, Place};
 use super::leads::Leads;
+use super::qualified::{Past, past};
 use super::why::Why;
 use super::{disk, include};
 use crate::config::Mta;
@@ -30,9 +31,17 @@ pub(super) fn check(
 ) -> Result<(), AddressError> {
     let mut posts = Vec::new();
     let mut lines = Vec::new();
+    let qualified = past(view);
     for row in rows {
+        let is_posting = row.wanted.name == row.wanted.list.local_part();
+        if let Some(past) = Past::of(&qualified, row).filter(|_| is_posting)
+            && past.is_astray(view)
+        {
+            posts.push(past.told(view));
+            lines.extend(line(view, row));
+        }
         if let Some((place, why)) = stays(view, row) {
-            if row.wanted.name == row.wanted.list.local_part() {
+            if is_posting {
                 let shown = view.found.shown(place);
                 posts.push(format!("{shown}: {}: {why}", row.wanted.name));
                 lines.extend(line(view, row));

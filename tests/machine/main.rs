@@ -18,6 +18,8 @@ mod domains;
 mod mta;
 /// Mail through Postfix while lists move.
 mod postfix;
+/// A name that stands with a domain, under Sendmail.
+mod qualified;
 /// Mail that was queued before its alias changed.
 mod queued;
 /// What Postfix delivers again while mail waits.

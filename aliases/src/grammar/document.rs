@@ -111,12 +111,7 @@ impl Document {
         if !self.stands(id.0) {
             return None;
         }
-        let line = if self.lines_shifted {
-            self.line_now(id.0)
-        } else {
-            self.chunks.line(id.0)
-        };
-        Some(self.view(id.0, line))
+        Some(self.view(id.0, self.line_of(id.0)))
     }
 
     /// All bytes of an entry; none if it was removed. Costs the same in any file.
@@ -226,6 +221,15 @@ impl Document {
 
     pub(crate) fn text(&self, index: usize) -> &[u8] {
         self.chunks.text(index)
+    }
+
+    /// The line of a chunk, from 1.
+    pub(crate) fn line_of(&self, index: usize) -> usize {
+        if self.lines_shifted {
+            self.line_now(index)
+        } else {
+            self.chunks.line(index)
+        }
     }
 
     fn stands(&self, index: usize) -> bool {

@@ -12,6 +12,7 @@ pub(crate) mod entry;
 pub(crate) mod error;
 mod names;
 mod neighbours;
+pub(crate) mod qualified;
 pub(crate) mod reading;
 mod spliced;
 pub(crate) mod table;

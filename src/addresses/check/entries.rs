@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 
 use super::held::held;
 use super::undeliverable::Undeliverable;
-use super::{includes, others};
+use super::{includes, others, qualified};
 use crate::addresses::compare::{Row, Stale, StaleWhy, State, Taken};
 use crate::addresses::decide::View;
 use crate::addresses::found::{Means, Place};
 use crate::addresses::leads::Leads;
+use crate::addresses::qualified::{Past, past};
+use crate::addresses::reserved::Holder;
 use crate::addresses::typed::{quoted, typed};
 use crate::addresses::{sentinel, sync};
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
@@ -71,6 +73,7 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
     site_wide(view, &mut groups);
     undeliverable.tell(findings);
     others::look(view, &rows, &mut groups);
+    qualified::look(view, &mut groups);
     for (group, spots) in groups {
         findings.extend(finding(group, spots));
     }
@@ -157,6 +160,10 @@ fn judge(view: &View<'_>, row: &Row) -> Option<Group> {
                 typed(site, "sync")
             )),
         ),
+        // Told with its line.
+        State::Missing(Some(Holder::Domain)) if Past::of(&past(view), row).is_some() => {
+            return None;
+        }
         State::Missing(Some(holder)) if is_posting => group(
             Kind::Missing,
             Severity::Warning,

@@ -10,6 +10,7 @@ mod entries;
 mod held;
 mod includes;
 mod others;
+mod qualified;
 mod records;
 mod repeated;
 mod states;
