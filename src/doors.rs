@@ -100,6 +100,11 @@ impl Range {
         }
     }
 
+    /// Whether they have a byte in common.
+    pub const fn overlaps(self, other: Range) -> bool {
+        self.start < other.start + other.length && other.start < self.start + self.length
+    }
+
     fn byte(region: u64, list: &ListName) -> Range {
         Range {
             start: region + fnv_1a(list.as_str().as_bytes()) % BYTES,
@@ -258,12 +263,30 @@ impl LockFile {
         }
     }
 
+    /// The file system and the number there, by which it is told from every other file.
+    ///
+    /// # Errors
+    /// `File`.
+    pub fn place(&self) -> Result<(u64, u64), DoorError> {
+        let meta = self.file.metadata();
+        let meta = meta.map_err(|error| DoorError::File(self.path.clone(), error))?;
+        Ok((meta.dev(), meta.ino()))
+    }
+
     /// Whether it is still what stands at its path.
     pub fn is_at_its_path(&self) -> bool {
-        let place = |meta: fs::Metadata| (meta.dev(), meta.ino());
-        let here = self.file.metadata().map(place);
-        let there = fs::symlink_metadata(&self.path).map(place);
-        matches!((here, there), (Ok(here), Ok(there)) if here == there)
+        let there = fs::symlink_metadata(&self.path).map(|meta| (meta.dev(), meta.ino()));
+        matches!((self.place(), there), (Ok(here), Ok(there)) if here == there)
+    }
+
+    /// Whether anybody else holds a lock on a byte of `range`.
+    ///
+    /// # Errors
+    /// `File`.
+    pub fn is_held(&self, range: Range) -> Result<bool, DoorError> {
+        let found = call(&self.file, libc::F_OFD_GETLK, libc::F_WRLCK, range);
+        let found = found.map_err(|error| DoorError::File(self.path.clone(), error))?;
+        Ok(c_int::from(found.l_type) != libc::F_UNLCK)
     }
 
     /// Takes a shared lock, if nobody has an exclusive one: whether it was had.
@@ -292,8 +315,8 @@ impl LockFile {
 
     fn lock(&self, kind: c_int, range: Range) -> Result<bool, DoorError> {
         let failed = |error| DoorError::File(self.path.clone(), error);
-        match lock(&self.file, kind, range) {
-            Ok(()) => Ok(true),
+        match call(&self.file, libc::F_OFD_SETLK, kind, range) {
+            Ok(_) => Ok(true),
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
                 Ok(false)
             }
@@ -302,7 +325,8 @@ impl LockFile {
     }
 }
 
-fn lock(file: &File, kind: c_int, range: Range) -> io::Result<()> {
+/// One of fcntl's calls for locks; returns what it left in the struct.
+fn call(file: &File, command: c_int, kind: c_int, range: Range) -> io::Result<libc::flock> {
     const { assert!(size_of::<libc::off_t>() == 8, "offsets of 64 bits") };
     let (Ok(l_type), Ok(l_start), Ok(l_len)) = (
         c_short::try_from(kind),
@@ -317,9 +341,9 @@ fn lock(file: &File, kind: c_int, range: Range) -> io::Result<()> {
     wanted.l_whence = 0; // SEEK_SET
     wanted.l_start = l_start;
     wanted.l_len = l_len;
-    // SAFETY: the descriptor is open, and the kernel only reads the struct.
-    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const wanted) } {
-        0 => Ok(()),
+    // SAFETY: the descriptor is open, and the struct is the one that these commands take.
+    match unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut wanted) } {
+        0 => Ok(wanted),
         _ => Err(io::Error::last_os_error()),
     }
 }

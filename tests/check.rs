@@ -70,6 +70,10 @@ fn cases() -> Vec<Case> {
             let site = format!("owner = \"no-such-owner\"\n{}", s.read("site.toml"));
             s.write("site.toml", site, 0o644);
         }),
+        case(Lock, "CRITICAL", "", |s| {
+            fs::remove_file(s.path("state/lock")).unwrap();
+        }),
+        case(Lock, "WARNING", "", |s| s.write("state/lock", "", 0o666)),
         case(Parity, "CRITICAL", "", |s| {
             fs::remove_file(s.path("state/parity.toml")).unwrap();
         }),

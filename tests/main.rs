@@ -28,6 +28,9 @@ mod guard;
 /// mm-lmtp: a message into a server that misbehaves at every step.
 mod lmtp;
 
+/// Moves and the deliveries in flight: who is waited for, who is named.
+mod closing;
+
 /// Lists that move, are paused, pinned and forgotten; who is refused.
 mod moving;
 

@@ -1,15 +1,17 @@
 //! One change of parity, from the look at what stands to the commit point, with the alias
 //! entries before or after it.
 //!
-//! Order: aliases that the change needs, commit point, aliases that it makes superfluous.
-//! If the commit point fails, the first go back; if the last fail, the change stands and
-//! the status is 3.
+//! Order: aliases that the change needs, doors closed and floors drained where lists change
+//! trees (`closing`), commit point, doors open, aliases that it makes superfluous. If the doors
+//! cannot be closed or the commit point fails, the first go back; if the last fail, the change
+//! stands and the status is 3.
 //!
 //! **Invariants.** A trial (`--dry-run`) takes no lock and writes no byte.
 
 use std::collections::BTreeSet;
 
 use crate::admin::aliases::{self, AddressError, Applied, Known, Plan};
+use crate::admin::closing::{self, Moves, Patience};
 use crate::admin::outcome::{AFTER, Done, Refused, names, typed, typed_aliases};
 use crate::parity::Parity;
 use crate::site::Site;
@@ -39,6 +41,8 @@ pub struct Request {
     pub mode: Mode,
     /// `--reason`.
     pub reason: Option<String>,
+    /// How long those inside are waited for.
+    pub patience: Patience,
 }
 
 /// A change under way.
@@ -65,6 +69,8 @@ pub struct Step<'a> {
     pub after: Parity,
     /// Aliases that must be there first.
     pub first: Option<Plan<'a>>,
+    /// The lists that change trees.
+    pub moves: Option<Moves>,
     /// Aliases that may go then.
     pub last: Option<Plan<'a>>,
     /// The generation that is taken back, for undo.
@@ -72,11 +78,12 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// A step that needs no aliases.
+    /// A step that needs no aliases and moves no list.
     pub fn to(after: Parity) -> Self {
         Step {
             after,
             first: None,
+            moves: None,
             last: None,
             undoes: None,
         }
@@ -303,12 +310,27 @@ fn make(
             Some(applied)
         }
     };
+    let closed = match &step.moves {
+        None => None,
+        Some(moves) => match closing::close(site, request, moves) {
+            Ok(closed) => Some(closed),
+            Err(refused) => return Err(taken_back(site, refused, applied)),
+        },
+    };
     match writer.commit(step.after, request.reason.as_deref(), step.undoes) {
         Ok(()) => {}
         // THE CHANGE STANDS: every delivery sees it; only its line in the history waits.
         Err(error @ StoreError::Unrecorded(..)) => after.failed.push(error.to_string()),
-        Err(error) => return Err(taken_back(site, request, &error, applied)),
+        Err(error) => {
+            // Mail need not wait while the aliases go back.
+            drop(closed);
+            let refused = no_state(request.act, site, &error);
+            return Err(taken_back(site, refused, applied));
+        }
     }
+    after
+        .notes
+        .extend(closed.into_iter().flat_map(|closed| closed.notes));
     if let Some(plan) = step.last {
         let lines = aliases::lines(&plan);
         match plan.apply(writer) {
@@ -327,13 +349,7 @@ fn make(
 }
 
 /// The commit point was not reached: the aliases go back, and the refusal says so.
-fn taken_back(
-    site: &Site,
-    request: &Request,
-    error: &StoreError,
-    applied: Option<Applied<'_>>,
-) -> Refused {
-    let mut refused = no_state(request.act, site, error);
+fn taken_back(site: &Site, mut refused: Refused, applied: Option<Applied<'_>>) -> Refused {
     match applied.map(Applied::take_back) {
         None => {}
         Some(Ok(())) => refused

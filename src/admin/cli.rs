@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::finding::Format;
 use crate::site::DEFAULT_SITE;
+use crate::span::Span;
 
 /// Moves mailing lists, one by one, between two installed releases of their list manager.
 #[derive(Debug, Parser)]
@@ -67,9 +68,29 @@ pub enum OnSite {
         format: Rows,
     },
     /// Move lists to the future tree.
-    Upgrade(Move),
+    Upgrade {
+        /// Which, and how.
+        #[command(flatten)]
+        r#move: Move,
+        /// How long nobody new comes in.
+        #[command(flatten)]
+        closing: Closing,
+    },
     /// Take lists back to the current tree.
-    Downgrade(Move),
+    Downgrade {
+        /// Which, and how.
+        #[command(flatten)]
+        r#move: Move,
+        /// What becomes of those inside.
+        #[command(flatten)]
+        draining: Draining,
+    },
+    /// Show who is inside: the processes that handle something of these lists at this moment.
+    Drain {
+        /// Names.
+        #[arg(value_name = "LIST", required = true)]
+        lists: Vec<OsString>,
+    },
     /// Make the future tree the current one.
     Commit {
         /// Move all lists first.
@@ -81,11 +102,24 @@ pub enum OnSite {
         /// Trial and reason.
         #[command(flatten)]
         how: How,
+        /// With --all.
+        #[command(flatten)]
+        closing: Closing,
     },
     /// Look at the release that was installed in the future tree; lists may then move there.
     Verify(How),
     /// Take the last change back; again: one change further.
-    Undo(How),
+    Undo {
+        /// Trial and reason.
+        #[command(flatten)]
+        how: How,
+        /// Where lists go ahead again.
+        #[command(flatten)]
+        closing: Closing,
+        /// Where lists go back.
+        #[command(flatten)]
+        draining: Draining,
+    },
     /// Defer the mail of lists.
     Pause(Move),
     /// Let the mail of paused lists through.
@@ -127,6 +161,28 @@ pub struct How {
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+/// How long lists that go ahead are waited for.
+#[derive(Debug, Args)]
+pub struct Closing {
+    /// How long deliveries in flight are waited for; if one is still there, nothing moves.
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub closed: Span,
+}
+
+/// What becomes of those inside when lists go back.
+#[derive(Debug, Args)]
+pub struct Draining {
+    /// How long deliveries in flight are waited for; then the lists move all the same.
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub drain: Span,
+    /// Do not wait for them.
+    #[arg(long, conflicts_with = "drain")]
+    pub now: bool,
+    /// End those that run under mm-guard then; their messages come again, to the other tree.
+    #[arg(long)]
+    pub kill: bool,
 }
 
 /// The forms of rows.

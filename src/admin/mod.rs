@@ -8,11 +8,14 @@ pub mod aliases;
 pub mod change;
 pub mod check;
 pub mod cli;
+pub mod closing;
 pub mod commit;
+pub mod drain;
 pub mod glob;
 pub mod grammar;
 pub mod history;
 pub mod init;
+pub mod inside;
 pub mod marks;
 pub mod moving;
 pub mod outcome;
@@ -29,7 +32,8 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use crate::admin::change::{Mode, Request};
-use crate::admin::cli::{Act, Cli, How, Move, OnSite, Rows};
+use crate::admin::cli::{Act, Cli, Closing, Draining, How, Move, OnSite, Rows};
+use crate::admin::closing::Patience;
 use crate::admin::commit::Behind;
 use crate::admin::grammar::Line;
 use crate::admin::history::Format;
@@ -37,6 +41,7 @@ use crate::admin::marks::Mark;
 use crate::admin::outcome::{AFTER, Done, Outcome, Refused};
 use crate::admin::selection::Which;
 use crate::site::Site;
+use crate::span::Span;
 
 /// A command line that means nothing.
 const USAGE: u8 = 2;
@@ -99,25 +104,42 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             let which = (all || !lists.is_empty()).then(|| which(lists, all));
             status::status(site, which.as_ref(), rows(format))
         }
-        OnSite::Upgrade(r#move) => on_lists("upgrade", r#move, |which, request| {
-            moving::upgrade(site, which, request)
+        OnSite::Upgrade { r#move, closing } => on_lists("upgrade", r#move, |which, request| {
+            let request = patient(request.clone(), Some(&closing), None);
+            moving::upgrade(site, which, &request)
         }),
-        OnSite::Downgrade(r#move) => on_lists("downgrade", r#move, |which, request| {
-            moving::downgrade(site, which, request)
-        }),
-        OnSite::Commit { all, revert, how } => match (all, revert) {
+        OnSite::Downgrade { r#move, draining } => {
+            on_lists("downgrade", r#move, |which, request| {
+                let request = patient(request.clone(), None, Some(&draining));
+                moving::downgrade(site, which, &request)
+            })
+        }
+        OnSite::Drain { lists } => drain::drain(site, &lists),
+        OnSite::Commit {
+            all,
+            revert,
+            how,
+            closing,
+        } => match (all, revert) {
             (_, true) => {
                 commit::revert(site, &request("revert the commit", "commit --revert", how))
             }
             (true, _) => commit::commit(
                 site,
                 Behind::MoveFirst,
-                &request("commit", "commit --all", how),
+                &patient(request("commit", "commit --all", how), Some(&closing), None),
             ),
             _ => commit::commit(site, Behind::Refuse, &request("commit", "commit", how)),
         },
         OnSite::Verify(how) => verify::verify(site, &request("verify", "verify", how)),
-        OnSite::Undo(how) => undo::undo(site, &request("undo", "undo", how)),
+        OnSite::Undo {
+            how,
+            closing,
+            draining,
+        } => {
+            let request = request("undo", "undo", how);
+            undo::undo(site, &patient(request, Some(&closing), Some(&draining)))
+        }
         OnSite::Pause(r#move) => on_mark(site, "pause", Mark::Pause, r#move),
         OnSite::Resume(r#move) => on_mark(site, "resume", Mark::Resume, r#move),
         OnSite::Pin(r#move) => on_mark(site, "pin", Mark::Pin, r#move),
@@ -155,7 +177,28 @@ fn request(act: &'static str, line: &str, how: How) -> Request {
         line: line.to_owned(),
         mode: if how.dry_run { Mode::Trial } else { Mode::Real },
         reason: how.reason,
+        patience: Patience::default(),
     }
+}
+
+/// The same request with the patience that was typed.
+fn patient(
+    mut request: Request,
+    closing: Option<&Closing>,
+    draining: Option<&Draining>,
+) -> Request {
+    let patience = &mut request.patience;
+    if let Some(closing) = closing {
+        patience.closed = closing.closed;
+    }
+    if let Some(draining) = draining {
+        patience.drain = match draining.now {
+            true => Span::seconds(0),
+            false => draining.drain,
+        };
+        patience.kill = draining.kill;
+    }
+    request
 }
 
 fn rows(rows: Rows) -> Format {

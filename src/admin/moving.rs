@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::admin::aliases::{self, Known};
 use crate::admin::change::{Change, Mode, Request, Step};
+use crate::admin::closing::{self, Moves};
 use crate::admin::outcome::{Outcome, Refused, lists, names, typed};
 use crate::admin::rights;
 use crate::admin::selection::{self, Choice, Unclear, Which};
@@ -143,9 +144,13 @@ fn ready_to_move<'a>(
             names(&rights.untried)
         ));
     }
+    if let Err(closed) = closing::could_close(site, change.request) {
+        refused.add(closed);
+    }
     match aliases::plan_move(site, &after, moving) {
         Ok(first) => Some(Step {
             first: Some(first),
+            moves: Some(Moves::Ahead(moving.clone())),
             ..Step::to(after)
         }),
         Err(error) => {
@@ -205,7 +210,11 @@ pub fn downgrade(site: &Site, which: &Which, request: &Request) -> Outcome {
         &moving,
         Role::Future,
     );
-    change.carry_out(Step::to(parity.downgrade(&moving)), &told)?;
+    let step = Step {
+        moves: Some(Moves::Back(moving.clone())),
+        ..Step::to(parity.downgrade(&moving))
+    };
+    change.carry_out(step, &told)?;
     tell_the_way(&mut change, "upgrade", &moving);
     tell_of_mail(&mut change);
     Ok(change.end())

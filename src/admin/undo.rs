@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::admin::aliases;
 use crate::admin::change::{Change, Mode, Request, Step, no_state};
+use crate::admin::closing::Moves;
 use crate::admin::commit;
 use crate::admin::moving::{few, step_ahead, tell_of_mail, told_of};
 use crate::admin::outcome::{Outcome, Refused, names, typed};
@@ -102,6 +103,11 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
             Role::Future,
         ));
     }
+    step.moves = match (ahead.is_empty(), back.is_empty()) {
+        (false, _) => Some(Moves::Ahead(ahead.union(&back).cloned().collect())),
+        (true, false) => Some(Moves::Back(back.clone())),
+        (true, true) => None,
+    };
     step.undoes = undoes;
     let paused = |parity: &Parity| parity.paused.keys().cloned().collect::<BTreeSet<_>>();
     let (paused, resumed) = (

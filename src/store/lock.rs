@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 
 use super::StoreError;
 use crate::accounts;
-use crate::doors::{DoorError, LockFile};
+use crate::doors::LockFile;
 use crate::site::Site;
 
 /// Makes the lock file, unless it is there: whether it was made.
@@ -52,28 +52,4 @@ fn open_to_all(site: &Site, file: &File) -> io::Result<()> {
         fchown(file, Some(state.uid()), Some(state.gid()))?;
     }
     file.set_permissions(Permissions::from_mode(0o644))
-}
-
-/// Why the lock file keeps nobody's doors as it should, if it does not.
-///
-/// # Errors
-/// The reason: missing, on a network file system, or writable by others.
-pub fn look_at_lock_file(site: &Site) -> Result<(), LockFault> {
-    let path = site.config.lock_file();
-    LockFile::open(&path).map_err(LockFault::Door)?;
-    let meta = fs::symlink_metadata(&path)
-        .map_err(|error| LockFault::Door(DoorError::File(path.clone(), error)))?;
-    match meta.mode() & 0o022 {
-        0 => Ok(()),
-        _ => Err(LockFault::Writable(meta.mode() & 0o777)),
-    }
-}
-
-/// What is wrong with the lock file.
-#[derive(Debug)]
-pub enum LockFault {
-    /// Nobody could come in.
-    Door(DoorError),
-    /// Others than its owner may write it; its permission bits.
-    Writable(u32),
 }

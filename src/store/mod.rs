@@ -25,7 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use history::{Delta, Entry, undoable};
-pub use lock::{LockFault, look_at_lock_file, make_lock_file};
+pub use lock::make_lock_file;
 pub use seal::render;
 pub use writer::{Holder, Writer};
 

@@ -1,12 +1,13 @@
 //! What makes mail wait, or soon will.
 //!
-//! Looks at parity.toml and its seal, the history, the accounts, the lists and their data
+//! Looks at parity.toml and its seal, the lock file (`doors`), the history, the accounts, the lists and their data
 //! (`lists`), both trees, their releases and programs (`trees`), Sendmail's restricted shell
 //! (`smrsh`), and through `addresses` at alias text and database.
 //!
 //! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
 //! UNKNOWN, never OK.
 
+mod doors;
 mod lists;
 mod smrsh;
 mod trees;
@@ -61,6 +62,7 @@ fn closed(path: &Path, error: &SiteError) -> Finding {
 
 fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts> {
     accounts(site, findings);
+    doors::look(site, findings);
     let loaded = match store::load(site) {
         Ok(loaded) => loaded,
         Err(error) => {

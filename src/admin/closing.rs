@@ -1,0 +1,323 @@
+//! Doors closed and floors drained while lists change trees.
+//!
+//! All doors first, so that nobody new comes in; then all floors, which those inside hold until
+//! they are gone. Both are held while parity.toml is replaced, and let go of with what `close`
+//! returned. Lists that go ahead stay where they are if somebody is still inside when the time
+//! is over; lists that go back do so all the same, and who was left running is named.
+//!
+//! **Invariants.** No parity and no aliases here. Taking back is never refused: whatever is
+//! wrong with the locks is a note then. Whoever closes doors and dies has opened them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::admin::change::Request;
+use crate::admin::inside::{self, Inside};
+use crate::admin::moving::few;
+use crate::admin::outcome::{Refused, typed};
+use crate::doors::{DoorError, Floor, LockFile, Range, Waiting};
+use crate::list::ListName;
+use crate::site::Site;
+use crate::span::Span;
+
+/// More lists than this are locked as whole ranges: the kernel walks all locks of a file for
+/// each one more.
+const MOST_BYTES: usize = 1_000;
+/// How long those who were told to end may take for it.
+const GRACE: Span = Span::seconds(5);
+/// How many of those inside are named.
+const MOST_NAMED: usize = 10;
+
+/// Lists that change trees by a step, and in which direction.
+#[derive(Debug)]
+pub enum Moves {
+    /// To the future tree: nobody may be left inside.
+    Ahead(BTreeSet<ListName>),
+    /// To the current tree: nobody can hold them up.
+    Back(BTreeSet<ListName>),
+}
+
+/// How long those inside are waited for, and what happens to them then.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// `--closed`: for lists that go ahead; then nothing moves.
+    pub closed: Span,
+    /// `--drain`: for lists that go back; then they move all the same.
+    pub drain: Span,
+    /// `--kill`: what runs under mm-guard is ended then.
+    pub kill: bool,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            closed: Span::seconds(30),
+            drain: Span::seconds(10),
+            kill: false,
+        }
+    }
+}
+
+/// Doors that are closed. Dropped, they open.
+#[derive(Debug)]
+pub struct Closed {
+    /// The locks are its; there is none where lists go back in spite of what is wrong with it.
+    _lock: Option<LockFile>,
+    /// Who was left inside, for the admin.
+    pub notes: Vec<String>,
+}
+
+/// Closes the doors of `moves` and waits until nobody is inside.
+///
+/// # Errors
+/// Only where lists go ahead: why the doors cannot be closed, or who is still inside.
+pub fn close(site: &Site, request: &Request, moves: &Moves) -> Result<Closed, Refused> {
+    let patience = request.patience;
+    match moves {
+        Moves::Ahead(lists) => {
+            let drain = Drain::begin(site, lists, patience.closed)
+                .map_err(|error| refuse(site, request, &error))?;
+            match drain.is_done() {
+                true => Ok(drain.closed()),
+                false => Err(drain.refuse(request)),
+            }
+        }
+        Moves::Back(lists) => Ok(Drain::begin(site, lists, patience.drain).map_or_else(
+            |error| Closed {
+                _lock: None,
+                notes: vec![format!("note: nobody was waited for: {error}")],
+            },
+            |drain| drain.move_anyway(patience),
+        )),
+    }
+}
+
+/// Whether the doors could be closed at all, before anything is touched.
+///
+/// # Errors
+/// What is wrong with the lock file.
+pub fn could_close(site: &Site, request: &Request) -> Result<(), Refused> {
+    let lock = LockFile::open_to_close_doors(&site.config.lock_file());
+    lock.map(drop)
+        .map_err(|error| refuse(site, request, &error))
+}
+
+fn refuse(site: &Site, request: &Request, error: &DoorError) -> Refused {
+    let refused = Refused::new(request.act, error);
+    match error {
+        DoorError::Missing(_) => refused.hint(typed(site, "init")),
+        _ => refused,
+    }
+}
+
+/// Doors that are being closed.
+struct Drain<'a> {
+    site: &'a Site,
+    lists: &'a BTreeSet<ListName>,
+    patience: Span,
+    lock: LockFile,
+    /// What could not be had: somebody is there.
+    held: Vec<Range>,
+}
+
+impl<'a> Drain<'a> {
+    /// Takes all doors, then all floors, for at most `patience` in all.
+    fn begin(
+        site: &'a Site,
+        lists: &'a BTreeSet<ListName>,
+        patience: Span,
+    ) -> Result<Drain<'a>, DoorError> {
+        let path = site.config.lock_file();
+        let ranges = ranges(lists);
+        let waiting = Waiting::for_at_most(patience);
+        loop {
+            let lock = LockFile::open_to_close_doors(&path)?;
+            let held = exclude(&lock, &ranges, &waiting)?;
+            if lock.is_at_its_path() {
+                return Ok(Drain {
+                    site,
+                    lists,
+                    patience,
+                    lock,
+                    held,
+                });
+            }
+            if waiting.left().is_zero() {
+                return Err(DoorError::Swapped(path));
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    fn closed(self) -> Closed {
+        Closed {
+            _lock: Some(self.lock),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Who is inside, each with the lists that it holds.
+    fn inside(&self) -> Vec<String> {
+        let found = inside::look(&self.lock, &self.held).unwrap_or_default();
+        if found.is_empty() {
+            return vec![format!(
+                "{}: who is inside cannot be seen from here; root could",
+                self.names(None)
+            )];
+        }
+        let mut told: Vec<String> = found
+            .iter()
+            .take(MOST_NAMED)
+            .map(|inside| format!("{}: {inside}", self.names(Some(inside))))
+            .collect();
+        if found.len() > MOST_NAMED {
+            told.push(format!("and {} more", found.len() - MOST_NAMED));
+        }
+        told
+    }
+
+    /// The lists whose bytes this process holds, or of nobody in particular all that are held.
+    fn names(&self, by: Option<&Inside>) -> String {
+        let is_held = |range: Range| {
+            by.is_none_or(|inside| inside.holds(range))
+                && self.held.iter().any(|held| held.overlaps(range))
+        };
+        let concerned = self
+            .lists
+            .iter()
+            .filter(|list| own_ranges(list).into_iter().any(is_held));
+        crate::admin::outcome::names(concerned)
+    }
+
+    fn refuse(self, request: &Request) -> Refused {
+        let mut refused = Refused::empty(request.act);
+        refused.reasons = self
+            .inside()
+            .into_iter()
+            .map(|who| format!("after {} still inside: {who}", self.patience))
+            .collect();
+        if let Some(names) = few(self.lists) {
+            let look = typed(self.site, &format!("drain {names}"));
+            refused.hints.push(format!("who is inside: {look}"));
+        }
+        refused.hint("no list has moved; --closed 5m would wait longer")
+    }
+
+    /// For lists that go back: whoever is still inside stays there, or is ended.
+    fn move_anyway(mut self, patience: Patience) -> Closed {
+        let mut notes = Vec::new();
+        if !self.is_done() && patience.kill {
+            let ended = self.end_guarded();
+            notes.extend(ended.iter().map(|who| format!("ended: {who}")));
+            if !ended.is_empty() {
+                let waiting = Waiting::for_at_most(GRACE);
+                let held = exclude(&self.lock, &self.held, &waiting);
+                self.held = held.unwrap_or_default();
+            }
+        }
+        if !self.is_done() {
+            let left = self.inside();
+            notes.extend(left.iter().map(|who| format!("left running: {who}")));
+            notes.push("what they hold is handled on the tree that the lists left".to_owned());
+        }
+        Closed {
+            _lock: Some(self.lock),
+            notes,
+        }
+    }
+
+    /// Tells every mm-guard inside to end its program; it then answers 75, and the message
+    /// comes again.
+    fn end_guarded(&self) -> Vec<String> {
+        let guard = guard(self.site);
+        let found = inside::look(&self.lock, &self.held).unwrap_or_default();
+        let guarded = found.iter().filter(|inside| inside.runs(&guard));
+        guarded
+            .filter(|inside| end(inside, &guard))
+            .map(|inside| format!("{}: {inside}", self.names(Some(inside))))
+            .collect()
+    }
+}
+
+/// Where mm-guard stands: beside mm-deliver.
+fn guard(site: &Site) -> PathBuf {
+    let program = &site.config.program;
+    let real = fs::canonicalize(program).unwrap_or_else(|_| program.clone());
+    real.with_file_name("mm-guard")
+}
+
+/// Sends SIGTERM to the process if it still is the one that was seen: its number may have come
+/// to somebody else.
+fn end(inside: &Inside, guard: &PathBuf) -> bool {
+    let pid = i32::try_from(inside.pid).ok().and_then(Pid::from_raw);
+    let Some(process) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+        return false;
+    };
+    let runs = fs::read_link(format!("/proc/{}/exe", inside.pid));
+    runs.is_ok_and(|program| program == *guard) && pidfd_send_signal(&process, Signal::TERM).is_ok()
+}
+
+/// Doors, then floors; each in the order of their bytes.
+fn ranges(lists: &BTreeSet<ListName>) -> Vec<Range> {
+    let [mail, web] = Floor::ALL;
+    if lists.len() > MOST_BYTES {
+        return vec![Range::all_doors(), Range::whole(mail), Range::whole(web)];
+    }
+    // The regions lie in that order, too.
+    let all: BTreeSet<Range> = lists.iter().flat_map(own_ranges).collect();
+    all.into_iter().collect()
+}
+
+fn own_ranges(list: &ListName) -> [Range; 3] {
+    let [mail, web] = Floor::ALL;
+    [
+        Range::door(list),
+        Range::floor(mail, list),
+        Range::floor(web, list),
+    ]
+}
+
+/// Takes exclusive locks one after the other; returns those that could not be had in time.
+fn exclude(lock: &LockFile, ranges: &[Range], waiting: &Waiting) -> Result<Vec<Range>, DoorError> {
+    let mut held = Vec::new();
+    for &range in ranges {
+        match waiting.until(|| lock.try_exclude(range)) {
+            Ok(()) => {}
+            Err(DoorError::Closed(_)) => held.push(range),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(held)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn lists(count: usize) -> BTreeSet<ListName> {
+        (0..count)
+            .map(|n| ListName::parse(format!("list{n}")).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn doors_are_closed_before_floors_are_waited_for() {
+        for count in [1, 2, 1_000, 1_001] {
+            let ranges = ranges(&lists(count));
+            assert!(ranges.is_sorted(), "{count}");
+            let expected = if count > 1_000 { 3 } else { 3 * count };
+            assert_eq!(ranges.len(), expected);
+            let whole = Range::all_doors();
+            let doors = ranges.iter().filter(|range| range.overlaps(whole)).count();
+            assert_eq!(doors, expected / 3);
+            assert!(ranges[..doors].iter().all(|range| range.overlaps(whole)));
+        }
+    }
+}

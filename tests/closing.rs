@@ -1,0 +1,383 @@
+//! Moves and the deliveries in flight: who is waited for, who is named, and what is left as it
+//! was when somebody stays inside.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::process::{Child, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use mm_deliver::doors::{Floor, Range};
+
+use crate::doors::{close, delivery, inside, mover, put_slow_program, set_wait, until};
+use crate::stage::{Stage, spawn};
+
+/// A command of mm-parity that goes on by itself.
+fn begin(stage: &Stage, words: &[&str]) -> Child {
+    let mut command = stage.command("mm-parity", words);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    spawn(&mut command)
+}
+
+#[track_caller]
+fn still_waits(child: &mut Child) {
+    thread::sleep(Duration::from_millis(400));
+    assert!(child.try_wait().unwrap().is_none(), "it did not wait");
+}
+
+#[track_caller]
+fn ends_well(child: Child) -> Output {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output
+}
+
+/// A stage with one slow program inside `tree`, for toylist.
+fn with_one_inside(tree: &str) -> (Stage, Child) {
+    let stage = Stage::new();
+    if tree == "b" {
+        stage.parity(&["upgrade", "toylist"]).expect(0);
+    }
+    put_slow_program(&stage, tree);
+    let running = delivery(&stage, "toylist");
+    until("a program inside", || inside(&stage, tree) == 1);
+    (stage, running)
+}
+
+fn let_go(stage: &Stage, mut running: Child) {
+    stage.write("go", "", 0o644);
+    until("its end", || running.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn an_upgrade_waits_for_who_is_inside_and_new_ones_wait_for_it() {
+    let (stage, running) = with_one_inside("a");
+    set_wait(&stage, "1m");
+    let mut upgrade = begin(&stage, &["upgrade", "toylist"]);
+    still_waits(&mut upgrade);
+    let mut new = delivery(&stage, "toylist");
+    still_waits(&mut new);
+    // Who is not concerned goes on.
+    let other = delivery(&stage, "reallist1");
+    until("another list's program", || inside(&stage, "a") == 2);
+    assert!(upgrade.try_wait().unwrap().is_none());
+    let_go(&stage, running);
+    ends_well(upgrade);
+    assert!(new.wait().unwrap().success());
+    let ran = stage.ran();
+    assert_eq!(ran.len(), 1, "{ran:?}");
+    assert_eq!(ran[0].tree, "b");
+    let_go(&stage, other);
+}
+
+#[test]
+fn an_upgrade_that_is_held_up_leaves_everything_as_it_was() {
+    let (stage, running) = with_one_inside("a");
+    let parts = ["state/parity.toml", "state/history.jsonl", "aliases"];
+    let before = parts.map(|part| stage.read(part));
+    let pid = running.id().to_string();
+    let words = ["upgrade", "toylist", "reallist1", "--closed", "200ms"];
+    stage.parity(&words).expect(1).complains(&[
+        "cannot upgrade: after 200ms still inside: toylist: process ",
+        &pid,
+        " of user ",
+        "a/mail/mailman post toylist",
+        "drain reallist1 toylist",
+        "the aliases are as they were before",
+    ]);
+    assert_eq!(parts.map(|part| stage.read(part)), before);
+    // The doors are open again.
+    close(&mover(&stage), Range::all_doors());
+    let_go(&stage, running);
+    stage.parity(&words).expect(0);
+}
+
+#[test]
+fn a_child_that_keeps_the_descriptor_is_waited_for() {
+    let stage = Stage::new();
+    let script = format!(
+        "#!/bin/sh\n( while [ ! -e '{}' ]; do sleep 0.02; done ) </dev/null >/dev/null 2>&1 &\n",
+        stage.path("go").display()
+    );
+    stage.write("a/mail/mailman", script, 0o755);
+    stage.deliver(&["post", "toylist"], b"x").expect(0);
+    stage
+        .parity(&["upgrade", "toylist", "--closed", "200ms"])
+        .expect(1)
+        .complains(&["still inside: toylist: process "]);
+    let mut upgrade = begin(&stage, &["upgrade", "toylist"]);
+    still_waits(&mut upgrade);
+    stage.write("go", "", 0o644);
+    ends_well(upgrade);
+}
+
+#[test]
+fn overlapping_deliveries_do_not_starve_a_move() {
+    let stage = Stage::new();
+    set_wait(&stage, "1m");
+    for tree in ["a", "b"] {
+        let log = stage.path(&format!("ran/{tree}"));
+        let script = format!("#!/bin/sh\nsleep 0.1\necho >> '{}'\n", log.display());
+        stage.write(&format!("{tree}/mail/mailman"), script, 0o755);
+        stage.write(&format!("ran/{tree}"), "", 0o666);
+    }
+    let stop = AtomicBool::new(false);
+    let (started, in_old) = thread::scope(|scope| {
+        let senders: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut started = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        assert!(delivery(&stage, "toylist").wait().unwrap().success());
+                        started += 1;
+                    }
+                    started
+                })
+            })
+            .collect();
+        until("traffic", || stage.read("ran/a").len() > 8);
+        let upgrade = begin(&stage, &["upgrade", "toylist"]).wait_with_output();
+        let in_old = stage.read("ran/a").len();
+        // Traffic goes on in the new tree.
+        until("traffic", || stage.read("ran/b").len() > 8);
+        stop.store(true, Ordering::Relaxed);
+        let upgrade = upgrade.unwrap();
+        assert!(upgrade.status.success(), "{upgrade:?}");
+        let started: usize = senders.into_iter().map(|it| it.join().unwrap()).sum();
+        (started, in_old)
+    });
+    let handled = ["a", "b"].map(|tree| stage.read(&format!("ran/{tree}")).len());
+    assert_eq!(handled[0], in_old, "the old tree worked after the upgrade");
+    assert_eq!(handled[0] + handled[1], started);
+}
+
+#[test]
+fn a_mover_that_is_killed_leaves_no_door_closed() {
+    let (stage, running) = with_one_inside("a");
+    let before = stage.read("state/parity.toml");
+    let mut upgrade = begin(&stage, &["upgrade", "toylist"]);
+    still_waits(&mut upgrade);
+    upgrade.kill().unwrap();
+    upgrade.wait().unwrap();
+    close(&mover(&stage), Range::all_doors());
+    let new = delivery(&stage, "toylist");
+    until("a second program", || inside(&stage, "a") == 2);
+    assert_eq!(stage.read("state/parity.toml"), before);
+    let_go(&stage, running);
+    let_go(&stage, new);
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+}
+
+#[test]
+fn more_than_a_thousand_lists_are_drained_as_whole_ranges() {
+    let (stage, running) = with_one_inside("a");
+    for n in 0..1_000 {
+        stage.add_list(&format!("list{n}"));
+    }
+    // Whoever holds a byte that is no list's is in the way of whole ranges alone.
+    let stranger = mm_deliver::doors::LockFile::open(&stage.path("state/lock")).unwrap();
+    let nobodys = Range {
+        start: Range::whole(Floor::Web).start + 12_345,
+        length: 1,
+    };
+    assert!(stranger.try_share(nobodys).unwrap());
+    stage
+        .parity(&["upgrade", "--all", "--closed", "200ms"])
+        .expect(1)
+        .complains(&["still inside: toylist: process "]);
+    let_go(&stage, running);
+    stage
+        .parity(&["upgrade", "--all", "--closed", "200ms"])
+        .expect(1);
+    stage
+        .parity(&["upgrade", "list*", "--closed", "200ms"])
+        .expect(0);
+    stranger.release(nobodys).unwrap();
+    stage.parity(&["upgrade", "--all"]).expect(0);
+}
+
+#[test]
+fn a_downgrade_names_who_it_left_running() {
+    let (stage, running) = with_one_inside("b");
+    let pid = running.id().to_string();
+    let told = [
+        "left running: toylist: process ",
+        &pid,
+        "b/mail/mailman post toylist",
+    ];
+    stage
+        .parity(&["downgrade", "toylist", "--drain", "200ms"])
+        .expect(0)
+        .says(&told);
+    // It still runs, and the next message goes to the tree that the list is on.
+    assert_eq!(inside(&stage, "b"), 1);
+    stage.deliver(&["post", "toylist"], b"x").expect(0);
+    assert_eq!(stage.ran()[0].tree, "a");
+    stage.parity(&["upgrade", "reallist1"]).expect(0);
+    stage.parity(&["downgrade", "--all", "--now"]).expect(0);
+    let_go(&stage, running);
+}
+
+#[test]
+fn a_downgrade_ends_by_kill_what_runs_guarded_and_nothing_else() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    // The shell stands for the guard: what counts is which file runs.
+    fs::copy("/bin/sh", stage.path("bin/mm-guard")).unwrap();
+    put_slow_program(&stage, "b");
+    let unguarded = delivery(&stage, "toylist");
+    until("a program inside", || inside(&stage, "b") == 1);
+    let dir = stage.dir.display();
+    let script = format!(
+        "#!{dir}/bin/mm-guard\ntrap 'exit 75' TERM\necho > '{dir}/inside/b.g'\n\
+         while :; do sleep 0.02; done\n"
+    );
+    stage.write("b/mail/mailman", script, 0o755);
+    let mut guarded = delivery(&stage, "toylist");
+    until("a guarded one", || inside(&stage, "b") == 2);
+    let (one, other) = (guarded.id(), unguarded.id());
+    stage
+        .parity(&["downgrade", "toylist", "--now", "--kill"])
+        .expect(0)
+        .says(&[
+            &format!("ended: toylist: process {one} "),
+            &format!("left running: toylist: process {other} "),
+        ]);
+    assert_eq!(guarded.wait().unwrap().code(), Some(75));
+    let_go(&stage, unguarded);
+}
+
+#[test]
+fn undo_waits_as_the_move_that_it_is() {
+    // Of an upgrade: as a downgrade.
+    let (stage, running) = with_one_inside("b");
+    stage
+        .parity(&["undo", "--now"])
+        .expect(0)
+        .says(&["left running: toylist: process "]);
+    let_go(&stage, running);
+    fs::remove_file(stage.path("go")).unwrap();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.parity(&["downgrade", "toylist"]).expect(0);
+    // Of a downgrade: as an upgrade.
+    put_slow_program(&stage, "a");
+    let running = delivery(&stage, "toylist");
+    until("a program inside", || inside(&stage, "a") == 1);
+    stage
+        .parity(&["undo", "--closed", "200ms"])
+        .expect(1)
+        .complains(&["cannot undo: after 200ms still inside: toylist: process "]);
+    // No list changes trees by a mark or a dry run: nobody is waited for.
+    stage.parity(&["pause", "toylist"]).expect(0);
+    stage.parity(&["upgrade", "toylist", "--dry-run"]).expect(0);
+    let_go(&stage, running);
+}
+
+#[test]
+fn a_commit_waits_for_nobody() {
+    let (stage, running) = with_one_inside("b");
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    stage.parity(&["commit"]).expect(0);
+    stage.parity(&["commit", "--revert"]).expect(0);
+    assert_eq!(inside(&stage, "b"), 1);
+    let_go(&stage, running);
+}
+
+#[test]
+fn drain_shows_who_is_inside() {
+    let (stage, running) = with_one_inside("a");
+    let pid = format!("process {} of user ", running.id());
+    let done = stage.parity(&["drain", "ToyList", "reallist1"]).expect(0);
+    done.says(&[
+        "reallist1: nobody is inside\n",
+        &format!("toylist, mail: {pid}"),
+        "a/mail/mailman post toylist\"\n",
+    ]);
+    let lock = mover(&stage);
+    close(&lock, Range::all_doors());
+    stage
+        .parity(&["drain", "reallist1"])
+        .expect(0)
+        .says(&[&format!(
+            "reallist1, door: process {} of user ",
+            std::process::id()
+        )]);
+    stage
+        .parity(&["drain", "a/b"])
+        .expect(1)
+        .complains(&["not a list name: \"a/b\""]);
+    let_go(&stage, running);
+}
+
+#[test]
+fn what_a_process_calls_itself_cannot_reach_the_terminal() {
+    let stage = Stage::new();
+    put_slow_program(&stage, "a");
+    let program = stage.read("a/mail/mailman");
+    stage.write("slow", program, 0o755);
+    let script = format!(
+        "#!/bin/sh\nexec '{}' \"$(printf '\\033[31m\\nred')\"\n",
+        stage.path("slow").display()
+    );
+    stage.write("a/mail/mailman", script, 0o755);
+    let running = delivery(&stage, "toylist");
+    until("a program inside", || inside(&stage, "a") == 1);
+    let done = stage.parity(&["drain", "toylist"]).expect(0);
+    let done = done.says(&["\\u{1b}[31m\\nred\"\n"]);
+    // The program, and the sleep that it starts.
+    let of_list = |line: &str| line.starts_with("toylist, mail: process ");
+    assert!(done.stdout.lines().all(of_list), "{done:#?}");
+    let_go(&stage, running);
+}
+
+#[test]
+fn without_a_lock_file_nothing_goes_ahead_and_everything_back() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "reallist1"]).expect(0);
+    fs::remove_file(stage.path("state/lock")).unwrap();
+    let before = (stage.read("state/parity.toml"), stage.read("aliases"));
+    for words in [
+        &["upgrade", "toylist"][..],
+        &["upgrade", "toylist", "--dry-run"],
+    ] {
+        stage
+            .parity(words)
+            .expect(1)
+            .complains(&["state/lock\" is missing", "hint: ", " init"]);
+    }
+    assert_eq!(
+        (stage.read("state/parity.toml"), stage.read("aliases")),
+        before
+    );
+    stage
+        .parity(&["downgrade", "--all"])
+        .expect(0)
+        .says(&["nobody was waited for", "state/lock\" is missing"]);
+    let done = stage.parity(&["check"]).expect(2);
+    let done = done.says(&["CRITICAL: lock: ", "mend: mm-parity ", " init"]);
+    assert!(done.stdout.contains("the mail of all lists waits (75)"));
+    stage.parity(&["init"]).expect(0);
+    stage.write("state/lock", "", 0o666);
+    stage.parity(&["check"]).expect(1).says(&[
+        "WARNING: lock: ",
+        "everybody may write it",
+        "chmod 644 ",
+    ]);
+}
+
+#[test]
+fn times_are_written_with_their_unit() {
+    let stage = Stage::new();
+    for words in [
+        &["upgrade", "toylist", "--closed", "30"][..],
+        &["downgrade", "toylist", "--drain", "-1s"],
+        &["downgrade", "toylist", "--now", "--drain", "1s"],
+    ] {
+        stage.parity(words).expect(2);
+    }
+}
