@@ -2,10 +2,11 @@
 //! through mm-deliver, and guarded.
 //!
 //! One message an end; many at a time. A program that stops itself is where its message stays,
-//! until the MTA or the guard ends it.
+//! until mm-guard ends it.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
 use std::ops::RangeInclusive;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ use crate::rig::{Agent, Event, Exim, HOST, Machine, OpenSmtpd, Postfix, Sendmail
 const PATIENCE: Duration = Duration::from_secs(240);
 /// Signals that stop a program: one that nobody ends stays.
 const STOPS: RangeInclusive<u8> = 19..=22;
+
+const SITE: &str = "/etc/mm-deliver/site.toml";
+const PARITY: &str = "/var/lib/mm-deliver/parity.toml";
 
 /// How the tree's program ends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,9 +59,9 @@ fn put_program(machine: &Machine, tree: &str) {
 }
 
 /// Sends one message for each end and waits for what becomes of it.
-fn measure(machine: &Machine, facts: &Facts) -> Row {
+fn measure(machine: &Machine, facts: &dyn Fn(End) -> char) -> Row {
     // Who stays comes last: OpenSMTPD runs seven programs at a time.
-    let (stay, mut ends): (Vec<End>, Vec<End>) = End::all().partition(|&end| facts.of(end) == 'H');
+    let (stay, mut ends): (Vec<End>, Vec<End>) = End::all().partition(|&end| facts(end) == 'H');
     ends.extend(stay);
     let mut client = machine.connect();
     let mut waiting = BTreeMap::new();
@@ -79,7 +83,11 @@ fn measure(machine: &Machine, facts: &Facts) -> Row {
 }
 
 /// Waits until the log has told of each message, but of those whose program stays.
-fn settle(machine: &Machine, mut waiting: BTreeMap<End, String>, facts: &Facts) -> Row {
+fn settle(
+    machine: &Machine,
+    mut waiting: BTreeMap<End, String>,
+    facts: &dyn Fn(End) -> char,
+) -> Row {
     let start = Instant::now();
     let mut row = Row::new();
     loop {
@@ -90,7 +98,7 @@ fn settle(machine: &Machine, mut waiting: BTreeMap<End, String>, facts: &Facts) 
             row.insert(end, letter(&event));
             false
         });
-        if waiting.keys().all(|&end| facts.of(end) == 'H') {
+        if waiting.keys().all(|&end| facts(end) == 'H') {
             break;
         }
         if start.elapsed() > PATIENCE {
@@ -161,32 +169,58 @@ fn print(what: &str, row: &Row) {
     }
 }
 
+/// The same under mm-guard, in any MTA, which starts a program with no signal ignored and, where
+/// that stops, ends it at the deadline.
+fn guarded(end: End) -> char {
+    match end {
+        End::Status(0) | End::Signal(17 | 18 | 23 | 28) => 'D',
+        _ => 'T',
+    }
+}
+
+/// Measures, prints and compares one row.
 #[track_caller]
-fn expect(what: &str, row: &Row, facts: &Facts) {
-    print(what, row);
-    let wrong = row
-        .iter()
-        .filter(|(end, letter)| facts.of(**end) != **letter);
+fn check(machine: &Machine, how: &str, facts: &dyn Fn(End) -> char) {
+    let row = measure(machine, facts);
+    let what = format!("{}, {how}", machine.agent.name());
+    print(&what, &row);
+    let wrong = row.iter().filter(|(end, letter)| facts(**end) != **letter);
     let wrong: Vec<String> = wrong
-        .map(|(end, letter)| format!("{end}: {letter}, not {}", facts.of(*end)))
+        .map(|(end, letter)| format!("{end}: {letter}, not {}", facts(*end)))
         .collect();
     assert!(wrong.is_empty(), "{what}: {}", wrong.join("; "));
 }
 
 /// The table of one MTA.
 fn table(agent: &'static dyn Agent, facts: &Facts) {
-    let name = agent.name();
     println!("| ==== {agent:?}");
     let machine = Machine::with(agent, &["toylist"]);
     put_program(&machine, "a");
-    expect(&format!("{name}, direct"), &measure(&machine, facts), facts);
+    check(&machine, "direct", &|end| facts.of(end));
     drop(machine);
+
     let machine = Machine::with(agent, &["toylist"]);
     put_program(&machine, "a");
     machine.expect("mm-parity init --current a");
     machine.expect("mm-aliases adopt");
-    let row = measure(&machine, facts);
-    expect(&format!("{name}, unguarded"), &row, facts);
+    check(&machine, "unguarded", &|end| facts.of(end));
+    drop(machine);
+
+    let machine = Machine::with(agent, &["toylist"]);
+    put_program(&machine, "a");
+    edit(&machine, SITE, "[deliver]", "[deliver]\ndeadline = \"20s\"");
+    machine.expect("mm-parity init --current a");
+    machine.expect("mm-aliases adopt");
+    edit(&machine, PARITY, "guarded = []", "guarded = [\"a\"]");
+    check(&machine, "guarded", &guarded);
+    machine.expect_no_bounce();
+}
+
+fn edit(machine: &Machine, file: &str, from: &str, to: &str) {
+    let path = machine.path(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file}: {text}");
+    fs::write(&path, text.replace(from, to)).unwrap();
 }
 
 #[test]

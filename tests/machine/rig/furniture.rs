@@ -46,6 +46,15 @@ program = "/usr/lib/mm-deliver/mm-deliver"
 users = ["USER"]
 "#;
 
+/// Our programs, and where cargo built them.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("mm-deliver", env!("CARGO_BIN_EXE_mm-deliver")),
+    ("mm-guard", env!("CARGO_BIN_EXE_mm-guard")),
+    ("mm-lmtp", env!("CARGO_BIN_EXE_mm-lmtp")),
+    ("mm-parity", env!("CARGO_BIN_EXE_mm-parity")),
+    ("mm-aliases", env!("CARGO_BIN_EXE_mm-aliases")),
+];
+
 /// Puts our programs, two trees, their lists and the aliases of an admin who has never heard
 /// of us into the machine.
 pub(super) fn install(run: &Path, agent: &dyn Agent, lists: &[&str]) {
@@ -53,23 +62,9 @@ pub(super) fn install(run: &Path, agent: &dyn Agent, lists: &[&str]) {
         .replace("MTA", agent.name())
         .replace("USER", agent.user());
     let user = account(run, agent.user()).0;
-    let programs = [
-        (deliver_program(), "mm-deliver"),
-        (
-            admin_program("mm-parity", env!("CARGO_BIN_EXE_mm-parity")),
-            "mm-parity",
-        ),
-        (
-            admin_program("mm-aliases", env!("CARGO_BIN_EXE_mm-aliases")),
-            "mm-aliases",
-        ),
-    ];
-    for (from, name) in programs {
-        put(
-            &run.join("programs").join(name),
-            &fs::read(from).unwrap(),
-            0o755,
-        );
+    for (name, built) in PROGRAMS {
+        let bytes = fs::read(program(name, built)).unwrap();
+        put(&run.join("programs").join(name), &bytes, 0o755);
     }
     put(
         &run.join("etc/mm-deliver/site.toml"),
@@ -117,24 +112,27 @@ fn put(path: &Path, bytes: &[u8], mode: u32) {
     set_mode(path, mode);
 }
 
-/// A program of the admin's as it is released, where `tests/run` built it so; else as cargo
+/// A program of ours as it is shipped or released, where `tests/run` built it so; else as cargo
 /// built it for this test.
-fn admin_program(name: &str, built: &str) -> PathBuf {
-    match std::env::var_os("MM_RELEASE_DIR") {
+fn program(name: &str, built: &str) -> PathBuf {
+    let directory = match name {
+        "mm-parity" | "mm-aliases" => "MM_RELEASE_DIR",
+        _ => "MM_HOT_DIR",
+    };
+    match std::env::var_os(directory) {
         Some(directory) => PathBuf::from(directory).join(name),
-        None => built.into(),
+        None => {
+            if directory == "MM_HOT_DIR" {
+                println!("{directory} is not set: {name} as cargo built it, not as it is shipped");
+            }
+            built.into()
+        }
     }
 }
 
-/// mm-deliver as it is shipped, where `tests/run` built it; else as cargo built it.
+/// mm-deliver, as [`program`] finds it.
 pub(crate) fn deliver_program() -> PathBuf {
-    match std::env::var_os("MM_HOT_DIR") {
-        Some(directory) => PathBuf::from(directory).join("mm-deliver"),
-        None => {
-            println!("MM_HOT_DIR is not set: mm-deliver as cargo built it, not as it is shipped");
-            env!("CARGO_BIN_EXE_mm-deliver").into()
-        }
-    }
+    program("mm-deliver", env!("CARGO_BIN_EXE_mm-deliver"))
 }
 
 /// The numbers of a user of the machine and of its group.
