@@ -467,6 +467,21 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_ends() {
+        let mut tries = 0;
+        let waited = Waiting::for_at_most("20ms".parse().unwrap()).until(|| {
+            tries += 1;
+            assert!(tries < 100, "no end");
+            Ok(false)
+        });
+        assert!(matches!(waited, Err(DoorError::Closed(_))));
+        assert!(tries > 1);
+        // Without any time it is tried all the same.
+        let waited = Waiting::for_at_most(Span::seconds(0)).until(|| Ok(true));
+        assert!(waited.is_ok());
+    }
+
+    #[test]
     fn network_file_systems_are_known_by_number() {
         assert_eq!(name_of(0x6969), Some("nfs"));
         assert_eq!(name_of(0xff53_4d42), Some("cifs"));

@@ -16,8 +16,8 @@ usage: mmmigrate [--site FILE] [-forward | -back] LIST... | -all
        mmmigrate [--site FILE] -commit
 
 Moves lists to the future tree (-back: to the current one); -commit makes the
-future tree the current one. One dash or two. -dry-run and -reason TEXT are
-mm-parity's. All else: mm-parity --help.
+future tree the current one. One dash or two. -dry-run, -reason TEXT,
+-closed TIME, -drain TIME, -now and -kill are mm-parity's. All else: mm-parity --help.
 ";
 
 /// A command line after the executable's name was heeded.
@@ -99,9 +99,9 @@ fn kens(mut line: Vec<OsString>, mut words: Vec<OsString>) -> Line {
                 all = true;
                 kept.push("--all".into());
             }
-            b"dry-run" => kept.push("--dry-run".into()),
-            b"reason" => {
-                kept.push("--reason".into());
+            b"dry-run" | b"now" | b"kill" => kept.push(two_dashes(option)),
+            b"reason" | b"closed" | b"drain" => {
+                kept.push(two_dashes(option));
                 kept.extend(words.next());
             }
             _ => return Line::Usage(format!("unknown option {word:?}; see mmmigrate -help")),
@@ -129,6 +129,11 @@ fn kens(mut line: Vec<OsString>, mut words: Vec<OsString>) -> Line {
     );
     line.append(&mut kept);
     Line::Ours(line)
+}
+
+/// An option as mm-parity takes it.
+fn two_dashes(option: &[u8]) -> OsString {
+    format!("--{}", String::from_utf8_lossy(option)).into()
 }
 
 /// The name of an option with one dash or two; no list's name begins with a dash.
@@ -173,6 +178,11 @@ mod tests {
                 "mm-parity --site /s upgrade --all",
             ),
             ("mmmigrate -dry-run x", "mm-parity upgrade --dry-run x"),
+            ("mmmigrate -closed 5m x", "mm-parity upgrade --closed 5m x"),
+            (
+                "mmmigrate -back -now -kill x",
+                "mm-parity downgrade --now --kill x",
+            ),
             ("mmmigrate -help", "help"),
             ("mmmigrate --version", "mm-parity --version"),
         ] {
