@@ -13,6 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::accounts::Account;
+use crate::endpoint::Endpoint;
 use crate::position::Position;
 use crate::span::Span;
 use crate::tree::Tree;
@@ -105,6 +106,7 @@ struct RawTree {
     data: Option<Spanned<String>>,
     domain: Option<Spanned<String>>,
     url: Option<Spanned<String>>,
+    lmtp: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -195,6 +197,12 @@ impl Config {
     /// The program that stands between mm-deliver and a guarded tree's: beside mm-deliver.
     pub fn guard(&self) -> PathBuf {
         self.program.with_file_name("mm-guard")
+    }
+
+    /// The program by which a message gets into a tree that takes mail by LMTP: beside
+    /// mm-deliver.
+    pub fn lmtp(&self) -> PathBuf {
+        self.program.with_file_name("mm-lmtp")
     }
 
     /// The directory of the logs of guarded deliveries.
@@ -307,6 +315,7 @@ fn cook_tree(
     };
     let domain = raw.domain.as_ref().map(domain).transpose()?;
     let url = raw.url.as_ref().map(url).transpose()?;
+    let lmtp = raw.lmtp.as_ref().map(endpoint).transpose()?;
     Ok(Tree {
         name: name.get_ref().clone(),
         root,
@@ -314,6 +323,7 @@ fn cook_tree(
         data,
         domain,
         url,
+        lmtp,
     })
 }
 
@@ -422,6 +432,11 @@ fn url(text: &Spanned<String>) -> Result<String, Wrong> {
             ),
         )),
     }
+}
+
+fn endpoint(text: &Spanned<String>) -> Result<Endpoint, Wrong> {
+    let wrong = |bad| (text.span().start, format!("{:?} is {bad}", text.get_ref()));
+    Endpoint::parse(text.get_ref()).map_err(wrong)
 }
 
 fn domain(text: &Spanned<String>) -> Result<String, Wrong> {
@@ -561,6 +576,12 @@ users = ["nobody", "38"]
                 "",
             ),
             ("Lists.example.org", "a/b", "11:10", "is not a domain"),
+            (
+                "[data]",
+                "lmtp = \"localhost:8024\"\n[data]",
+                "13:8",
+                "neither an IP address with a port",
+            ),
             (
                 "[data]\nroot = \"/srv/mailman/var\"\n",
                 "",

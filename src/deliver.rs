@@ -291,13 +291,10 @@ fn command(
     list: &ListName,
 ) -> Result<Command, Failure> {
     let routing = site.routing(place.tree).map_err(Failure::Site)?;
-    let Some(argv) = routing.argv(verb) else {
+    let argv = site.argv(place.tree, &routing, verb, list);
+    let Some(argv) = argv.map_err(Failure::Site)? else {
         let known_there = match site.config.other_tree(&place.tree.name) {
-            Some(other) => site
-                .routing(other)
-                .map_err(Failure::Site)?
-                .argv(verb)
-                .is_some(),
+            Some(other) => site.routing(other).map_err(Failure::Site)?.knows(verb),
             None => false,
         };
         return Err(match known_there {
@@ -305,13 +302,6 @@ fn command(
             false => Failure::UnknownVerb(verb),
         });
     };
-    if let Some(key) = argv.iter().find_map(|word| place.tree.lacks(word)) {
-        let (path, tree) = (site.path.clone(), place.tree.name.clone());
-        return Err(Failure::Site(SiteError::Lacks(path, tree, key)));
-    }
-    let argv = argv
-        .iter()
-        .map(|word| place.tree.expand(word, Some((list, routing.case))));
     let command = Command::new(argv, std::env::vars_os());
     Ok(match place.guarded {
         true => command.under(guard(site, place, verb, list)),

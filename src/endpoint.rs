@@ -79,11 +79,13 @@ impl fmt::Display for BadEndpoint {
                 "neither an IP address with a port (127.0.0.1:8024, [::1]:8024) nor the path of \
                  a socket",
             ),
-            BadEndpoint::Port => f.write_str("port 0 is nobody's"),
+            BadEndpoint::Port => f.write_str("at port 0, which is nobody's"),
             BadEndpoint::Path => f.write_str(
-                "a socket's path begins with / and has no part . or .. and no control character",
+                "no socket: its path begins with / and has no part . or .. and no control character",
             ),
-            BadEndpoint::TooLong => write!(f, "a socket's path has at most {LONGEST_PATH} bytes"),
+            BadEndpoint::TooLong => {
+                write!(f, "no socket: its path has at most {LONGEST_PATH} bytes")
+            }
         }
     }
 }

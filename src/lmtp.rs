@@ -35,7 +35,7 @@ mm-deliver runs it for a list whose tree takes mail that way (site.toml, `lmtp`)
                     [::1]:8024, /run/lmtp.sock, unix:/run/lmtp.sock
   RECIPIENT         LOCAL@DOMAIN; what the MTA found behind a + is added to LOCAL
                     (EXTENSION, LOCAL_PART_SUFFIX or LOCAL in the environment)
-  --within SECONDS  give up after this time in all (default 270)
+  --within SECONDS  give up after this time in all (default 240)
 
 The sender is SENDER in the environment (set but empty: nobody), else that of the
 message's From_ line, else that of its Return-Path.
@@ -46,8 +46,9 @@ keeps the message and tries again).
 ";
 
 /// How long a delivery may take in all: OpenSMTPD gives up after 300 s, lets the program run on
-/// and delivers again; Postfix kills after 1000 s and Exim after an hour, and both bounce.
-const WITHIN: Duration = Duration::from_secs(270);
+/// and delivers again; Postfix kills after 1000 s and Exim after an hour, and both bounce. Less
+/// than any default of mm-guard's, so that the reason is told here.
+const WITHIN: Duration = Duration::from_secs(240);
 /// How long a connection may take.
 const TO_CONNECT: Duration = Duration::from_secs(30);
 /// How long each reply may take, and each write.
@@ -155,8 +156,8 @@ impl fmt::Display for Failure {
         match self {
             Failure::Closed(fd) => write!(f, "descriptor {fd} is closed"),
             Failure::Usage(what) => write!(f, "{what}; see mm-lmtp --help"),
-            Failure::Server(bad) => write!(f, "not a server: {bad}"),
-            Failure::Recipient(bad) => write!(f, "not a recipient: {bad}"),
+            Failure::Server(bad) => write!(f, "SERVER is {bad}"),
+            Failure::Recipient(bad) => write!(f, "RECIPIENT is no address of a list: {bad}"),
             Failure::Message(trouble) => write!(f, "cannot read the message: {trouble}"),
             Failure::Nothing => f.write_str("standard input is empty: no message has no header"),
             Failure::NoSender => f.write_str(

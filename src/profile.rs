@@ -1,4 +1,4 @@
-//! The part of a profile that a delivery needs: verbs and the argv for each.
+//! The part of a profile that a delivery needs: verbs, and the way into a tree for each.
 //!
 //! A shipped profile is a static table, made from its TOML at build time; an admin's own
 //! one is read from its file, and of that only what stands before the first table that is
@@ -34,13 +34,22 @@ impl Case {
     }
 }
 
-/// What mm-deliver runs for one verb.
+/// What becomes of messages for one verb.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// The verb that is served.
     pub verb: Verb,
-    /// Program and arguments with `{tree}` and `{list}` still in them; never empty.
-    pub argv: Cow<'static, [Cow<'static, str>]>,
+    /// How they get into a tree.
+    pub way: Way,
+}
+
+/// How a message gets into a tree. What stands in braces is still in the texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// By a program of the tree: it and its arguments; never empty.
+    Run(Cow<'static, [Cow<'static, str>]>),
+    /// By LMTP, to the tree's server: for this recipient, `{local}-bounces@{domain}`.
+    Lmtp(Cow<'static, str>),
 }
 
 /// What a delivery knows of a list manager.
@@ -72,12 +81,15 @@ impl Routing {
         SHIPPED.iter().find(|profile| profile.name == name)
     }
 
-    /// What to run for `verb`, if the list manager knows it.
-    pub fn argv(&self, verb: Verb) -> Option<&[Cow<'static, str>]> {
-        self.routes
-            .iter()
-            .find(|route| route.verb == verb)
-            .map(|route| &*route.argv)
+    /// The way for `verb`, if the list manager knows it.
+    pub fn way(&self, verb: Verb) -> Option<&Way> {
+        let mut routes = self.routes.iter();
+        Some(&routes.find(|route| route.verb == verb)?.way)
+    }
+
+    /// Whether the list manager knows `verb`.
+    pub fn knows(&self, verb: Verb) -> bool {
+        self.way(verb).is_some()
     }
 
     /// Reads the first part of a profile.
@@ -139,7 +151,8 @@ struct First {
 struct Row {
     #[serde(rename = "addresses")]
     _addresses: Vec<String>,
-    argv: Vec<Cow<'static, str>>,
+    argv: Option<Vec<Cow<'static, str>>>,
+    recipient: Option<Cow<'static, str>>,
 }
 
 impl First {
@@ -153,20 +166,10 @@ impl First {
             let at = word.span().start;
             let verb = Verb::parse(word.get_ref().as_bytes())
                 .ok_or_else(|| bad(at, format!("not a verb: {:?}", word.get_ref())))?;
-            if !row
-                .argv
-                .first()
-                .is_some_and(|program| program.starts_with("{tree}/"))
-            {
-                return Err(bad(
-                    at,
-                    format!("argv of verb {verb} does not begin with \"{{tree}}/\""),
-                ));
-            }
-            routes.push(Route {
-                verb,
-                argv: row.argv.into(),
-            });
+            let way = row
+                .way()
+                .map_err(|what| bad(at, format!("verb {verb}: {what}")))?;
+            routes.push(Route { verb, way });
         }
         routes.sort_by_key(|route| route.verb);
         Ok(Routing {
@@ -174,6 +177,35 @@ impl First {
             routes: routes.into(),
         })
     }
+}
+
+impl Row {
+    fn way(self) -> Result<Way, &'static str> {
+        let is_program = |argv: &Vec<Cow<'_, str>>| {
+            let mut words = argv.iter();
+            words
+                .next()
+                .is_some_and(|program| program.starts_with("{tree}/"))
+        };
+        match (self.argv, self.recipient) {
+            (Some(argv), None) if is_program(&argv) => Ok(Way::Run(argv.into())),
+            (Some(_), None) => Err("argv does not begin with \"{tree}/\""),
+            (None, Some(recipient)) if is_recipient(&recipient) => Ok(Way::Lmtp(recipient)),
+            (None, Some(_)) => {
+                Err("a recipient is {local} once, with a-z 0-9 . _ + = - around it, and @{domain}")
+            }
+            _ => Err("either `argv` or `recipient` says where its messages go"),
+        }
+    }
+}
+
+/// Whether this is the address of a list, whichever list it is.
+fn is_recipient(template: &str) -> bool {
+    let is_sound = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._+=-".contains(&b);
+    let parts = template
+        .strip_suffix("@{domain}")
+        .and_then(|local| local.split_once("{local}"));
+    parts.is_some_and(|(before, after)| before.bytes().chain(after.bytes()).all(is_sound))
 }
 
 #[cfg(test)]
@@ -200,16 +232,50 @@ mod tests {
         let first = "format = 1\nabout = \"x\"\ncase = \"lower\"\n[verbs.post]\naddresses = [\"{list}\"]\n\
                      argv = [\"{tree}/p\", \"{list}\"]\n";
         let routing = Routing::parse(&format!("{first}[release]\nthis is not TOML")).unwrap();
-        assert_eq!(routing.argv(Verb::Post).unwrap(), ["{tree}/p", "{list}"]);
-        assert_eq!(routing.argv(Verb::Owner), None);
+        let argv = ["{tree}/p", "{list}"].map(Cow::Borrowed);
+        assert_eq!(
+            routing.way(Verb::Post),
+            Some(&Way::Run(argv.to_vec().into()))
+        );
+        assert_eq!(routing.way(Verb::Owner), None);
         for (from, to, at) in [
             ("format = 1", "format = 2", Some(9)),
             ("verbs.post", "verbs.posts", Some(45)),
             ("{tree}/p", "/bin/p", Some(45)),
             ("case", "caze", Some(23)),
+            ("argv", "recipient = \"{local}@{domain}\"\nargv", Some(45)),
+            ("argv = [\"{tree}/p\", \"{list}\"]", "", Some(45)),
         ] {
             let error = Routing::parse(&first.replace(from, to)).unwrap_err();
             assert_eq!(error.at, at, "{from}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_recipient_is_an_address_of_the_list() {
+        let routing = |recipient: &str| {
+            Routing::parse(&format!(
+                "format = 1\nabout = \"x\"\ncase = \"lower\"\n[verbs.bounces]\n\
+                 addresses = [\"{{list}}-bounces\"]\nrecipient = \"{recipient}\"\n"
+            ))
+        };
+        let good = "{local}-bounces@{domain}";
+        let way = Way::Lmtp(Cow::Borrowed(good));
+        assert_eq!(routing(good).unwrap().way(Verb::Bounces), Some(&way));
+        for bad in [
+            "",
+            "{local}",
+            "{list}@{domain}",
+            "{local}@lists.example.org",
+            "bounces@{domain}",
+            "{local}{local}@{domain}",
+            "{local} x@{domain}",
+            "{local}>x@{domain}",
+            "{tree}{local}@{domain}",
+            "{local}@{domain}@{domain}",
+        ] {
+            let error = routing(bad).unwrap_err();
+            assert_eq!(error.at, Some(45), "{bad}: {error}");
         }
     }
 }

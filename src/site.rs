@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 
 use crate::accounts;
 use crate::config::{BadConfig, Config};
-use crate::list::{BadName, ListName};
+use crate::endpoint::Endpoint;
+use crate::list::{BadName, ListName, Verb};
 use crate::ownership::{self, Fault, GROUP_WRITES, Trusted, Unsafe};
 use crate::parity::{FutureState, Role};
 use crate::position::Position;
-use crate::profile::Routing;
+use crate::profile::{Routing, Way};
 use crate::state::{self, Standing, StateError};
 use crate::tree::Tree;
 
@@ -278,6 +279,39 @@ impl Site {
                 Err(SiteError::NoProfile(tree.profile.clone(), path))
             }
         }
+    }
+
+    /// What is run to get a message for `verb` of `list` into `tree`; `None` if its list manager
+    /// does not know the verb.
+    ///
+    /// # Errors
+    /// `Lacks`: the profile asks for something that site.toml does not say of the tree.
+    pub fn argv(
+        &self,
+        tree: &Tree,
+        routing: &Routing,
+        verb: Verb,
+        list: &ListName,
+    ) -> Result<Option<Vec<String>>, SiteError> {
+        let Some(way) = routing.way(verb) else {
+            return Ok(None);
+        };
+        if let Some(key) = tree.lacks(way) {
+            let (path, tree) = (self.path.clone(), tree.name.clone());
+            return Err(SiteError::Lacks(path, tree, key));
+        }
+        let expand = |text: &str| tree.expand(text, Some((list, routing.case)));
+        Ok(Some(match way {
+            Way::Run(argv) => argv.iter().map(|word| expand(word)).collect(),
+            Way::Lmtp(recipient) => vec![
+                self.config.lmtp().to_string_lossy().into_owned(),
+                tree.lmtp
+                    .as_ref()
+                    .map(Endpoint::to_string)
+                    .unwrap_or_default(),
+                expand(recipient),
+            ],
+        }))
     }
 
     /// Opens parity.toml.

@@ -5,8 +5,9 @@
 
 use std::path::PathBuf;
 
+use crate::endpoint::Endpoint;
 use crate::list::ListName;
-use crate::profile::Case;
+use crate::profile::{Case, Way};
 
 /// One installed release, as site.toml describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Tree {
     pub domain: Option<String>,
     /// Where its server answers, for a list manager that is reached by a URL.
     pub url: Option<String>,
+    /// Where its LMTP server answers, for a list manager that takes mail that way.
+    pub lmtp: Option<Endpoint>,
 }
 
 impl Tree {
@@ -60,8 +63,17 @@ impl Tree {
         text
     }
 
-    /// The key of site.toml that `template` asks for and this tree has not.
-    pub fn lacks(&self, template: &str) -> Option<&'static str> {
+    /// The key of site.toml that `way` asks for and this tree has not.
+    pub fn lacks(&self, way: &Way) -> Option<&'static str> {
+        match way {
+            Way::Run(argv) => argv.iter().find_map(|word| self.lacks_for(word)),
+            Way::Lmtp(_) if self.lmtp.is_none() => Some("lmtp"),
+            Way::Lmtp(recipient) => self.lacks_for(recipient),
+        }
+    }
+
+    /// The same for one text of it.
+    fn lacks_for(&self, template: &str) -> Option<&'static str> {
         let keys = [
             ("domain", "{domain}", &self.domain),
             ("url", "{url}", &self.url),
@@ -86,6 +98,7 @@ mod tests {
             data: "/srv/var".into(),
             domain: None,
             url: None,
+            lmtp: None,
         };
         let list = ListName::parse("Toy{tree}".replace("{tree}", "List")).unwrap();
         let expand = |text| tree.expand(text, Some((&list, Case::AsWritten)));
@@ -94,9 +107,9 @@ mod tests {
         assert_eq!(expand("{list}-{other}{"), "ToyList-{other}{");
         assert_eq!(tree.expand("{list}", Some((&list, Case::Lower))), "toylist");
         assert_eq!(expand("{local}-x@{domain}{url}"), "ToyList-x@");
-        assert_eq!(tree.lacks("{local}@{domain}"), Some("domain"));
-        assert_eq!(tree.lacks("{url}{list}"), Some("url"));
-        assert_eq!(tree.lacks("{tree}{data}{list}{local}"), None);
+        assert_eq!(tree.lacks_for("{local}@{domain}"), Some("domain"));
+        assert_eq!(tree.lacks_for("{url}{list}"), Some("url"));
+        assert_eq!(tree.lacks_for("{tree}{data}{list}{local}"), None);
         let tree = Tree {
             domain: Some("lists.example.org".into()),
             url: Some("https://rt.example.org/".into()),
@@ -113,6 +126,18 @@ mod tests {
         );
         let own = ListName::parse("Toy@Other.org").unwrap();
         assert_eq!(expand("{local}-x@{domain}", &own), "Toy-x@other.org");
-        assert_eq!(tree.lacks("{local}@{domain}{url}"), None);
+        assert_eq!(tree.lacks_for("{local}@{domain}{url}"), None);
+        let way = Way::Lmtp("{local}@{domain}".into());
+        assert_eq!(tree.lacks(&way), Some("lmtp"));
+        let tree = Tree {
+            lmtp: Endpoint::parse("127.0.0.1:8024").ok(),
+            ..tree
+        };
+        assert_eq!(tree.lacks(&way), None);
+        let tree = Tree {
+            domain: None,
+            ..tree
+        };
+        assert_eq!(tree.lacks(&way), Some("domain"));
     }
 }

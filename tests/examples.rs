@@ -37,6 +37,7 @@ fn every_key_of_the_example_site_is_one_that_is_read() {
     let text = example("site.toml")
         .replace("\n#data", "\ndata")
         .replace("\n#domain", "\ndomain")
+        .replace("\n#lmtp", "\nlmtp")
         .replace("\n#url", "\nurl")
         .replace("\n#wait", "\nwait")
         .replace("\n#deadline", "\ndeadline")

@@ -12,6 +12,15 @@ use std::time::Duration;
 
 use crate::stage::{Done, hot, spawn};
 
+/// What a server says, and what becomes of the message.
+mod replies;
+
+/// Sender and recipient.
+mod envelope;
+
+/// Lists on a tree that takes mail by LMTP.
+mod tree;
+
 const MESSAGE: &[u8] = b"From: al@example.org\nSubject: x\n\nbody\n.\n..x\n";
 const RECEIVED: &[u8] = b"From: al@example.org\r\nSubject: x\r\n\r\nbody\r\n.\r\n..x\r\n";
 const LIST: &str = "toylist@lists.example.org";
@@ -201,116 +210,6 @@ fn a_server_that_keeps_to_the_rules_has_the_message() {
 }
 
 #[test]
-fn whatever_a_server_does_the_message_is_kept_unless_it_answers() {
-    let megabyte = [b"250 ".to_vec(), vec![b'x'; 1 << 20]].concat();
-    let endless = b"250-x\r\n".repeat(10_000);
-    let acts = [
-        Act::Close,
-        Act::HalfClose,
-        Act::Hang,
-        Act::Say(megabyte),
-        Act::Say(endless),
-        Act::Say(vec![0xff, 0, b'\n']),
-        say("hello\r\n"),
-        say("\r\n"),
-        say("2"),
-        say("250-Ok\r\n550 no\r\n"),
-        say("150 wait\r\n"),
-        say("600 x\r\n"),
-        say("2xx Ok\r\n"),
-        say("399 more\r\n"),
-        Act::SayAndClose("250 O"),
-        Act::SayAndClose("250-Ok\r\n"),
-        say("421 \u{1b}[31m/srv/secret\r\n"),
-        say("450-not\r\n450 now\r\n"),
-        Act::SayAndClose("451 later\r\n"),
-    ];
-    let acts = &acts;
-    let try_all = |step| {
-        for act in acts {
-            let (address, server) = serve(step, act.clone());
-            let about = format!("{step}: {}", short(act));
-            let words = ["--within", "1", &address, LIST];
-            ends(&run(AL, &words, MESSAGE), 75, &about);
-            let seen = server.join().unwrap();
-            assert_eq!(seen.message.is_some(), step == "dot", "{about}: {seen:?}");
-        }
-    };
-    // Those that wait, wait at the same time.
-    std::thread::scope(|scope| {
-        for step in STEPS {
-            scope.spawn(move || try_all(step));
-        }
-    });
-}
-
-fn short(act: &Act) -> String {
-    match act {
-        Act::Say(text) => format!("says {}", text[..text.len().min(40)].escape_ascii()),
-        other => format!("{other:?}"),
-    }
-}
-
-#[test]
-fn what_is_refused_for_good_is_no_such_address_or_unavailable() {
-    for step in STEPS {
-        for text in [
-            "550 no\r\n",
-            "550-no\r\n550 never\r\n",
-            "552\r\n",
-            "500 \u{1b}[31m/srv\n",
-        ] {
-            for act in [say(text), Act::SayAndClose(text)] {
-                let (address, server) = serve(step, act);
-                let status = if step == "RCPT" { 67 } else { 69 };
-                ends(
-                    &run(AL, &[&address, LIST], MESSAGE),
-                    status,
-                    &format!("{step}: {text:?}"),
-                );
-                server.join().unwrap();
-            }
-        }
-    }
-}
-
-#[test]
-fn a_slow_or_lengthy_reply_is_a_reply() {
-    for (step, act) in [
-        ("greeting", Act::Slowly("220-a\r\n220-b\r\n220 c\r\n")),
-        ("RCPT", Act::Slowly("250-Ok\r\n250 Ok\r\n")),
-        ("dot", Act::Slowly("250 Ok\r\n")),
-        ("dot", say("250\n")),
-        ("dot", say("200 other\r\n")),
-        ("dot", Act::SayAndClose("250 Ok\r\n")),
-    ] {
-        let (address, server) = serve(step, act);
-        ends(&run(AL, &[&address, LIST], MESSAGE), 0, step);
-        assert_eq!(server.join().unwrap().message.unwrap(), RECEIVED);
-    }
-}
-
-#[test]
-fn a_server_that_answers_before_it_is_asked_is_not_believed() {
-    for (step, text) in [
-        (
-            "greeting",
-            "220 here\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n354 go\r\n250 Ok\r\n",
-        ),
-        (
-            "LHLO",
-            "250 here\r\n250 Ok\r\n250 Ok\r\n354 go\r\n250 Ok\r\n",
-        ),
-        ("DATA", "354 go on\r\n250 Ok\r\n"),
-        ("DATA", "354 go on\r\n5"),
-    ] {
-        let (address, server) = serve(step, say(text));
-        ends(&run(AL, &[&address, LIST], MESSAGE), 75, step);
-        assert_eq!(server.join().unwrap().message, None, "{text:?}");
-    }
-}
-
-#[test]
 fn nobody_there_is_no_answer() {
     let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -356,133 +255,6 @@ fn a_unix_socket_is_as_good() {
     ends(&run(AL, &[&unix, LIST], MESSAGE), 0, "unix");
     assert_eq!(server.join().unwrap(), RECEIVED);
     std::fs::remove_file(path).unwrap();
-}
-
-/// What the server was told of sender and recipient.
-fn envelope(environment: &[(&str, &str)], recipient: &str, message: &[u8]) -> Result<String, Done> {
-    let (address, server) = serve("none", Act::Close);
-    let done = run(environment, &[&address, recipient], message);
-    if done.status != Some(0) {
-        // The server waits for its client still, unless it was one that said nothing.
-        let _ = TcpStream::connect(&address);
-        return Err(done);
-    }
-    let seen = server.join().unwrap();
-    let argument = |n: usize| {
-        seen.commands[n]
-            .split_once(':')
-            .unwrap()
-            .1
-            .trim_end()
-            .to_owned()
-    };
-    Ok(argument(1).replace(" BODY=8BITMIME", "") + " " + &argument(2))
-}
-
-#[test]
-fn the_sender_is_said_by_the_mta_or_by_the_message() {
-    let to = " <toylist@lists.example.org>";
-    for (environment, message, wanted) in [
-        (
-            AL,
-            &b"From x@y Mon Nov 23\nReturn-Path: <z@y>\n\n"[..],
-            "<al@example.org>",
-        ),
-        (&[("SENDER", "")], b"From x@y Mon Nov 23\n\n", "<>"),
-        (
-            &[("SENDER", "al u@example.org")],
-            b"\n",
-            "<\"al u\"@example.org>",
-        ),
-        (
-            &[],
-            b"From x@y Mon Nov 23 17:00:00 2026\nReturn-Path: <z@y>\n\n",
-            "<x@y>",
-        ),
-        (
-            &[],
-            b"From MAILER-DAEMON Mon Nov 23\nReturn-Path: <z@y>\n\n",
-            "<>",
-        ),
-        (
-            &[],
-            b"Received: x\n\tReturn-Path: <a@b>\nReturn-Path: <z@y>\nreturn-path: <c@d>\n\n",
-            "<z@y>",
-        ),
-        (&[], b"RETURN-PATH:<>\r\n\r\n", "<>"),
-    ] {
-        assert_eq!(
-            envelope(environment, LIST, message).unwrap(),
-            wanted.to_owned() + to
-        );
-    }
-}
-
-#[test]
-fn a_sender_that_nobody_can_say_makes_the_message_wait() {
-    let long = "x".repeat(1_000);
-    let header = [
-        b"X: ".to_vec(),
-        vec![b'x'; 300_000],
-        b"\nReturn-Path: <a@b>\n\n".to_vec(),
-    ]
-    .concat();
-    for (environment, message) in [
-        (&[][..], &b"From: x@y\n\nReturn-Path: <a@b>\n"[..]),
-        (&[], b"From : x@y\n\nbody\n"),
-        (&[], b"From x@y\rMAIL Mon\n\nbody\n"),
-        (&[], &header),
-        (&[], b"From \n\nbody\n"),
-        (&[("SENDER", "a@b>\r\nRCPT TO:<c@d")], MESSAGE),
-        (&[("SENDER", "a@b\nDATA")], MESSAGE),
-        (&[("SENDER", "a@b SIZE=0")], MESSAGE),
-        (&[("SENDER", "a> SIZE=0 <@b")], MESSAGE),
-        (&[("SENDER", "s\u{f8}ren@example.org")], MESSAGE),
-        (&[("SENDER", &long)], MESSAGE),
-        (AL, b""),
-    ] {
-        let done = envelope(environment, LIST, message).unwrap_err();
-        ends(&done, 75, &format!("{environment:?}"));
-    }
-}
-
-#[test]
-fn the_tail_is_passed_on_and_a_hostile_one_is_left_out() {
-    let bounces = "toylist-bounces@lists.example.org";
-    let plain = "<toylist-bounces@lists.example.org>";
-    let with = |tail: &str| format!("<toylist-bounces+{tail}@lists.example.org>");
-    let long = "x".repeat(1_000);
-    for (name, value, wanted) in [
-        ("EXTENSION", "anne=example.com", with("anne=example.com")),
-        (
-            "EXTENSION",
-            "a..b=docomo.example",
-            with("a..b=docomo.example"),
-        ),
-        (
-            "LOCAL_PART_SUFFIX",
-            "+anne=example.com",
-            with("anne=example.com"),
-        ),
-        (
-            "LOCAL",
-            "toylist-bounces+anne=example.com",
-            with("anne=example.com"),
-        ),
-        ("LOCAL", "other+anne=example.com", plain.to_owned()),
-        ("EXTENSION", "x>\r\nDATA\r\n", plain.to_owned()),
-        ("EXTENSION", "x> NOTIFY=NEVER", plain.to_owned()),
-        ("EXTENSION", "x@evil.example", plain.to_owned()),
-        ("EXTENSION", "\u{e9}", plain.to_owned()),
-        ("EXTENSION", &long, plain.to_owned()),
-        ("LOCAL_PART_SUFFIX", "+x\ny", plain.to_owned()),
-        ("LOCAL", "toylist-bounces+x y", plain.to_owned()),
-        ("DEFAULT", "x", plain.to_owned()),
-    ] {
-        let environment = [("SENDER", ""), (name, value)];
-        let said = envelope(&environment, bounces, MESSAGE).unwrap();
-        assert_eq!(said, format!("<> {wanted}"), "{name}={value:?}");
-    }
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl Stage {
         for (name, path) in [
             ("mm-deliver", hot("mm-deliver")),
             ("mm-guard", hot("mm-guard")),
+            ("mm-lmtp", hot("mm-lmtp")),
             ("mm-parity", PathBuf::from(env!("CARGO_BIN_EXE_mm-parity"))),
             (
                 "mm-aliases",

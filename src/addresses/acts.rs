@@ -91,6 +91,10 @@ fn complain(failure: &Failure, cli: &Cli) -> u8 {
         Failure::Name(name, bad) => (format!("not a list name: {name:?}: {bad}"), Vec::new(), 1),
         Failure::Address(error) => (error.to_string(), error.hints(), error.status()),
     };
+    // To be copied as they are.
+    if let Failure::Address(AddressError::NoDirect(_, lines, _)) = failure {
+        print(&(lines.join("\n") + "\n"));
+    }
     let text = crate::syslog::printable(&text);
     let mut lines = format!("mm-aliases: cannot {}: {text}\n", act.word());
     for hint in hints {

@@ -221,7 +221,7 @@ pub(super) fn stale(
     };
     let is_unused = |verb: Verb, list: &ListName, place: Place| {
         let mut in_use = trees.in_use(parity);
-        let is_known = in_use.any(|(_, profile)| profile.routing.argv(verb).is_some());
+        let is_known = in_use.any(|(_, profile)| profile.routing.knows(verb));
         !is_known || wanted::is_out_of_use(trees, parity, list, &found.folded(place))
     };
     let mut stale = Vec::new();

@@ -23,6 +23,7 @@ use super::reserved::Reserved;
 use super::sentinel;
 use super::stays;
 use super::sync;
+use super::transports;
 use super::wanted;
 use super::well::Well;
 use crate::list::ListName;
@@ -254,6 +255,7 @@ pub(super) fn decide<'f>(
         Intent::Unadopt(lists) => {
             view.check_lists(lists.as_ref())?;
             refuse_ahead(view.parity, lists.as_ref())?;
+            transports::refuse(&view.trees, view.parity, view.found, lists.as_ref())?;
             adopt::unadopt(
                 &view.trees,
                 view.parity,

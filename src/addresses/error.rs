@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::rights::Denied;
+use crate::config::Mta;
 use crate::list::ListName;
 use crate::site::SiteError;
 use crate::store::StoreError;
@@ -38,6 +39,9 @@ pub enum AddressError {
     Denied(Vec<Denied>),
     /// Lists are ahead, so there is no one tree to go back to.
     OnFuture(Vec<ListName>),
+    /// This tree takes mail by LMTP, so no entry can lead straight into it; the lines by which
+    /// the MTA could send it there.
+    NoDirect(String, Vec<String>, Mta),
     /// Posts of lists that are to move would stay: where and why, and the lines that would lead
     /// them to us.
     Stays(Vec<String>, Vec<String>),
@@ -100,6 +104,11 @@ impl fmt::Display for AddressError {
             AddressError::OnFuture(lists) => {
                 write!(f, "lists are on the future tree: {}", some_of(lists))
             }
+            AddressError::NoDirect(tree, ..) => write!(
+                f,
+                "tree {tree} takes mail by LMTP, and no alias leads straight into it; the MTA \
+                 itself would have to send it there"
+            ),
             AddressError::Stays(posts, _) => {
                 write!(f, "posts would stay where they go now: {}", some_of(posts))
             }
@@ -160,6 +169,7 @@ impl AddressError {
             AddressError::OnFuture(_) => {
                 one("mm-parity downgrade them, or mm-parity upgrade --all and commit")
             }
+            AddressError::NoDirect(.., mta) => super::transports::hints(*mta),
             AddressError::Stays(_, lines) => {
                 let mut hints = vec![format!("let it be one line: {}", some_of(lines))];
                 hints.push(

@@ -44,6 +44,7 @@ pub mod smrsh;
 mod stays;
 mod sync;
 mod trace;
+mod transports;
 mod typed;
 mod virtual_map;
 mod wanted;

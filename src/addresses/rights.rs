@@ -103,7 +103,7 @@ pub(super) fn denied_of(site: &Site, parity: &Parity, lists: &BTreeSet<ListName>
         let Some(list) = lists.iter().find(is_its) else {
             continue;
         };
-        for (verb, _) in profile.programs(tree) {
+        for (verb, _) in profile.programs(site, tree) {
             all.extend(denied(site, tree, verb, list));
         }
     }

@@ -270,17 +270,15 @@ fn ours(trees: &Trees<'_>, parity: &Parity, verb: Verb, list: &ListName) -> Fact
     if let Some(since) = parity.paused.get(list) {
         facts.push(("paused", format!("since {since}: mail waits (75)")));
     }
-    match profile.direct_command(tree, verb, list) {
+    let argv = trees.site.argv(tree, &profile.routing, verb, list);
+    match argv.ok().flatten() {
         Some(argv) => {
             let program = argv.first().cloned().unwrap_or_default();
             let argv: Vec<String> = argv.iter().map(|word| format!("{word:?}")).collect();
             facts.push(("argv", argv.join(" ")));
             facts.extend(obstacle(trees, tree, &program).map(|why| ("but", why)));
         }
-        None if trees
-            .all()
-            .any(|(_, profile)| profile.routing.argv(verb).is_some()) =>
-        {
+        None if trees.all().any(|(_, profile)| profile.routing.knows(verb)) => {
             facts.push((
                 "why",
                 "the list's tree has no such address: refused (67)".to_owned(),

@@ -170,7 +170,7 @@ fn look(site: &Site, tree: &Tree) -> Result<(String, BTreeSet<ListName>), Vec<St
 /// Why they would not be run, or the release cannot be read.
 pub fn runs(site: &Site, tree: &Tree) -> Result<String, String> {
     let profile = Profile::of(site, tree).map_err(|error| error.to_string())?;
-    for (_, program) in profile.programs(tree) {
+    for (_, program) in profile.programs(site, tree) {
         let checked = site
             .trusted()
             .check(&program, Some(&tree.root))

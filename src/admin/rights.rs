@@ -25,7 +25,7 @@ pub struct Rights {
 pub fn check(site: &Site, tree: &Tree, list: &ListName) -> Rights {
     let mut rights = Rights::default();
     let programs = match Profile::of(site, tree) {
-        Ok(profile) => profile.programs(tree),
+        Ok(profile) => profile.programs(site, tree),
         Err(error) => {
             rights.problems.push(error.to_string());
             return rights;

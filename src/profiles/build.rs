@@ -19,7 +19,8 @@ struct Profile {
 
 #[derive(Deserialize)]
 struct Row {
-    argv: Vec<String>,
+    argv: Option<Vec<String>>,
+    recipient: Option<String>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -55,14 +56,20 @@ fn table(file: &Path) -> Result<String, Box<dyn Error>> {
         pascal(&profile.case)
     );
     for (verb, row) in rows {
-        let argv: String = row
-            .argv
-            .iter()
-            .map(|word| format!("Cow::Borrowed({word:?}), "))
-            .collect();
+        let way = match (&row.argv, &row.recipient) {
+            (Some(argv), None) => {
+                let words = argv.iter();
+                let words: String = words
+                    .map(|word| format!("Cow::Borrowed({word:?}), "))
+                    .collect();
+                format!("Run(Cow::Borrowed(&[{words}]))")
+            }
+            (None, Some(recipient)) => format!("Lmtp(Cow::Borrowed({recipient:?}))"),
+            _ => return Err(format!("{verb}: either argv or recipient").into()),
+        };
         writeln!(
             code,
-            "Route {{ verb: Verb::{}, argv: Cow::Borrowed(&[{argv}]) }},",
+            "Route {{ verb: Verb::{}, way: Way::{way} }},",
             pascal(verb)
         )?;
     }

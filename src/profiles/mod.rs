@@ -25,7 +25,7 @@ use serde::Deserialize;
 
 use crate::list::{ListName, Verb};
 use crate::position::Position;
-use crate::profile::{Case, Routing};
+use crate::profile::{Case, Routing, Way};
 use crate::site::{Site, SiteError};
 use crate::tree::Tree;
 
@@ -64,8 +64,12 @@ pub enum ProbeError {
     Read(PathBuf, io::Error),
     /// The file does not hold what the profile looks for.
     NoMatch(PathBuf),
+    /// Several files are there of which one is meant: two of them.
+    Several(PathBuf, PathBuf),
     /// The directory of lists holds none.
     NoLists(PathBuf),
+    /// A list's directory has another domain in its name than the tree's.
+    Foreign(PathBuf),
     /// The profile of this tree cannot be used.
     NoProfile(String),
     /// The list manager's data are no directories: only the alias files name its lists, and
@@ -80,7 +84,13 @@ impl fmt::Display for ProbeError {
             ProbeError::NoMatch(path) => {
                 write!(f, "{path:?} does not say what the profile looks for in it")
             }
+            ProbeError::Several(one, other) => {
+                write!(f, "{one:?} and {other:?} are there, and one is expected")
+            }
             ProbeError::NoLists(path) => write!(f, "{path:?} holds no list"),
+            ProbeError::Foreign(path) => {
+                write!(f, "{path:?} is of a list in another domain than the tree's")
+            }
             ProbeError::NoProfile(tree) => {
                 write!(f, "the profile of tree {tree} cannot be used")
             }
@@ -93,6 +103,20 @@ impl fmt::Display for ProbeError {
 
 impl std::error::Error for ProbeError {}
 
+impl ProbeError {
+    /// The file or directory at fault, where it is one of the list manager's.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            ProbeError::Read(path, _)
+            | ProbeError::NoMatch(path)
+            | ProbeError::Several(path, _)
+            | ProbeError::NoLists(path)
+            | ProbeError::Foreign(path) => Some(path),
+            ProbeError::NoProfile(_) | ProbeError::InAliases => None,
+        }
+    }
+}
+
 /// What the list manager has once per site.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,10 +127,12 @@ struct SiteWide {
 /// How lists are enumerated.
 #[derive(Debug)]
 enum Lists {
-    /// Each is a directory in `directory` that holds one of `holds`.
+    /// Each is a directory in `directory` that holds one of `holds`, if any are named, and is
+    /// called as `name` says: the list's name, and what follows it.
     Directory {
         directory: String,
         holds: Vec<String>,
+        after: String,
     },
     /// Nothing on disk says it but the alias files.
     Aliases,
@@ -180,10 +206,8 @@ impl Profile {
 
     /// The key of site.toml that some command of this profile asks for and `tree` has not.
     fn lacks(&self, tree: &Tree) -> Option<&'static str> {
-        let routes = self.routing.routes.iter();
-        routes
-            .flat_map(|route| route.argv.iter())
-            .find_map(|word| tree.lacks(word))
+        let mut routes = self.routing.routes.iter();
+        routes.find_map(|route| tree.lacks(&route.way))
     }
 
     /// Local parts that belong to the list manager as a whole, lower case: no list has them.
@@ -228,29 +252,34 @@ impl Profile {
     /// A directory whose name is no list's is passed over: no alias could name it.
     ///
     /// # Errors
-    /// The directory cannot be read, or holds no list; `InAliases` if no directory says it.
+    /// The directory cannot be read, or holds no list, or one whose name cannot be told from
+    /// its domain; `InAliases` if no directory says it.
     pub fn enumerate(&self, tree: &Tree) -> Result<BTreeSet<ListName>, ProbeError> {
-        let Lists::Directory { directory, holds } = &self.lists else {
+        let Lists::Directory {
+            directory,
+            holds,
+            after,
+        } = &self.lists
+        else {
             return Err(ProbeError::InAliases);
         };
         let directory = PathBuf::from(tree.expand(directory, None));
+        let after = tree.expand(after, None);
         let read = |error| ProbeError::Read(directory.clone(), error);
         // They come in no order; a set is made of all at once in less time than one by one.
         let mut lists = Vec::new();
         for entry in fs::read_dir(&directory).map_err(read)? {
             let entry = entry.map_err(read)?;
-            let Some(list) = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| ListName::parse(name).ok())
-            else {
+            let name = entry.file_name();
+            let called = name.to_str().and_then(|name| name.strip_suffix(&*after));
+            if called.is_none() && holds.is_empty() && entry.path().is_dir() {
+                return Err(ProbeError::Foreign(entry.path()));
+            }
+            let Some(list) = called.and_then(|name| ListName::parse(name).ok()) else {
                 continue;
             };
-            for file in holds {
-                if is_there(&entry.path().join(file))? {
-                    lists.push(list.within(tree.domain.as_deref()));
-                    break;
-                }
+            if is_list(&entry.path(), holds)? {
+                lists.push(list.within(tree.domain.as_deref()));
             }
         }
         if lists.is_empty() {
@@ -262,21 +291,25 @@ impl Profile {
     /// The directories that hold a list's data under a name that no list of ours can have, in
     /// their order; none where the lists cannot be told.
     pub fn refused(&self, tree: &Tree) -> Vec<OsString> {
-        let Lists::Directory { directory, holds } = &self.lists else {
+        let Lists::Directory {
+            directory,
+            holds,
+            after,
+        } = &self.lists
+        else {
             return Vec::new();
         };
         let directory = PathBuf::from(tree.expand(directory, None));
+        let after = tree.expand(after, None);
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-        let is_refused = |name: &OsString| ListName::parse(name.as_bytes()).is_err();
+        let is_refused = |name: &OsString| {
+            let called = name.as_bytes().strip_suffix(after.as_bytes());
+            called.is_none_or(|name| ListName::parse(name).is_err())
+        };
         let mut refused: Vec<OsString> = entries
             .map(|entry| entry.file_name())
             .filter(is_refused)
-            .filter(|name| {
-                let holds = holds.iter();
-                holds
-                    .map(|file| directory.join(name).join(file))
-                    .any(|file| file.exists())
-            })
+            .filter(|name| is_list(&directory.join(name), holds).unwrap_or(false))
             .collect();
         refused.sort();
         refused
@@ -287,7 +320,7 @@ impl Profile {
     /// # Errors
     /// Its file cannot be read, or does not say.
     pub fn release(&self, tree: &Tree) -> Result<String, ProbeError> {
-        let found = self.release.find(&self.release.place(tree, None))?;
+        let found = self.release.find(&self.release.place(tree, None)?)?;
         Ok(String::from_utf8_lossy(&found).into_owned())
     }
 
@@ -299,7 +332,7 @@ impl Profile {
         let Some(version) = &self.data_version else {
             return Ok(None);
         };
-        let path = version.probe.place(tree, Some((list, self.routing.case)));
+        let path = version.probe.place(tree, Some((list, self.routing.case)))?;
         let found = version.probe.find(&path)?;
         match version.read {
             ReadAs::Byte => Ok(found.first().map(|&byte| u64::from(byte))),
@@ -311,11 +344,14 @@ impl Profile {
         }
     }
 
-    /// The programs that deliveries run in `tree`, each once, with a verb that runs it.
-    pub fn programs(&self, tree: &Tree) -> Vec<(Verb, PathBuf)> {
+    /// The programs that deliveries to `tree` run, each once, with a verb that runs it.
+    pub fn programs(&self, site: &Site, tree: &Tree) -> Vec<(Verb, PathBuf)> {
         let mut programs: Vec<(Verb, PathBuf)> = Vec::new();
         for route in self.routing.routes.iter() {
-            let program = PathBuf::from(tree.expand(&route.argv[0], None));
+            let program = match &route.way {
+                Way::Run(argv) => PathBuf::from(tree.expand(&argv[0], None)),
+                Way::Lmtp(_) => site.config.lmtp(),
+            };
             if !programs.iter().any(|(_, known)| *known == program) {
                 programs.push((route.verb, program));
             }
@@ -337,15 +373,40 @@ impl Profile {
         matches!(self.lists, Lists::Aliases)
     }
 
-    /// The command by which an alias pipes `verb` for `list` straight into `tree`.
+    /// The command by which an alias pipes `verb` for `list` straight into `tree`; `None` if
+    /// there is no such address, or no such command.
     pub fn direct_command(&self, tree: &Tree, verb: Verb, list: &ListName) -> Option<Vec<String>> {
-        let argv = self.routing.argv(verb)?;
+        let Way::Run(argv) = self.routing.way(verb)? else {
+            return None;
+        };
         Some(
             argv.iter()
                 .map(|word| tree.expand(word, Some((list, self.routing.case))))
                 .collect(),
         )
     }
+
+    /// The address to which an MTA may send messages for `verb` of `list` by LMTP, if that is
+    /// how `tree` takes them.
+    pub fn recipient(&self, tree: &Tree, verb: Verb, list: &ListName) -> Option<String> {
+        match self.routing.way(verb)? {
+            Way::Lmtp(recipient) => Some(tree.expand(recipient, Some((list, self.routing.case)))),
+            Way::Run(_) => None,
+        }
+    }
+}
+
+/// Whether this is a list's directory: one of `holds` is in it, if any are named.
+fn is_list(path: &Path, holds: &[String]) -> Result<bool, ProbeError> {
+    if holds.is_empty() {
+        return Ok(path.is_dir());
+    }
+    for file in holds {
+        if is_there(&path.join(file))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a plain file stands there. What cannot be looked at is not "no": a list would be
@@ -363,16 +424,19 @@ fn is_there(path: &Path) -> Result<bool, ProbeError> {
 
 impl Probe {
     /// The first of its files that is there; the first one if none is.
-    fn place(&self, tree: &Tree, list: Option<(&ListName, Case)>) -> PathBuf {
-        let mut places = self
-            .files
-            .iter()
-            .map(|file| PathBuf::from(tree.expand(file, list)));
-        let first = places.next().unwrap_or_default();
-        match first.exists() {
-            true => first,
-            false => places.find(|place| place.exists()).unwrap_or(first),
+    ///
+    /// # Errors
+    /// `Several`: a `*` stands for more than one part of a path.
+    fn place(&self, tree: &Tree, list: Option<(&ListName, Case)>) -> Result<PathBuf, ProbeError> {
+        let mut first = None;
+        for file in &self.files {
+            let place = the_one(PathBuf::from(tree.expand(file, list)))?;
+            if place.exists() {
+                return Ok(place);
+            }
+            first = first.or(Some(place));
         }
+        Ok(first.unwrap_or_default())
     }
 
     /// What the first group of the regex matches in the file.
@@ -388,5 +452,37 @@ impl Probe {
             .and_then(|captures| captures.get(1))
             .map(|group| group.as_bytes().to_vec())
             .ok_or_else(|| ProbeError::NoMatch(path.to_owned()))
+    }
+}
+
+/// The path with its `*` replaced by what makes it one that is there; itself if nothing does.
+fn the_one(pattern: PathBuf) -> Result<PathBuf, ProbeError> {
+    let mut parts = pattern.iter();
+    let mut holder = PathBuf::new();
+    let Some((before, after)) = parts.find_map(|part| {
+        let halves = part.to_str().and_then(|part| part.split_once('*'));
+        if halves.is_none() {
+            holder.push(part);
+        }
+        halves
+    }) else {
+        return Ok(pattern);
+    };
+    let rest = parts.as_path();
+    let is_one = |name: &OsString| {
+        let rest = name.as_bytes().strip_prefix(before.as_bytes());
+        rest.is_some_and(|rest| rest.ends_with(after.as_bytes()))
+    };
+    let entries = fs::read_dir(&holder).into_iter().flatten().flatten();
+    let mut there: Vec<PathBuf> = entries
+        .map(|entry| entry.file_name())
+        .filter(is_one)
+        .map(|name| holder.join(name).join(rest))
+        .filter(|path| path.exists())
+        .collect();
+    there.sort();
+    match <[PathBuf; 2]>::try_from(there.drain(..there.len().min(2)).collect::<Vec<_>>()) {
+        Ok([one, other]) => Err(ProbeError::Several(one, other)),
+        Err(mut one) => Ok(one.pop().unwrap_or(pattern)),
     }
 }

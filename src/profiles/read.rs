@@ -37,7 +37,9 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawVerb {
     addresses: Vec<Spanned<String>>,
-    argv: Spanned<Vec<String>>,
+    argv: Option<Spanned<Vec<String>>>,
+    #[serde(rename = "recipient")]
+    _recipient: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +47,7 @@ struct RawVerb {
 struct RawLists {
     directory: Option<String>,
     holds: Option<Vec<String>>,
+    name: Option<String>,
     from: Option<From>,
 }
 
@@ -98,13 +101,15 @@ impl Profile {
         let mut direct = Vec::new();
         for (word, row) in &raw.verbs {
             let verb = verb(word)?;
-            if routing.argv(verb).is_none() {
+            if !routing.knows(verb) {
                 return Err(bad(
                     word,
                     "a verb stands after another section; verbs come first",
                 ));
             }
-            direct.extend(words(verb, &row.argv)?);
+            if let Some(argv) = &row.argv {
+                direct.extend(words(verb, argv)?);
+            }
         }
         // Verbs of one command in the order of the verbs: the alias's name tells which is meant.
         direct.sort_by_key(|&(verb, _)| verb);
@@ -173,21 +178,37 @@ fn words(verb: Verb, argv: &Spanned<Vec<String>>) -> Result<Option<(Verb, Words)
 
 fn lists(raw: Spanned<RawLists>) -> Result<Lists, BadProfile> {
     let at = raw.span().start;
+    let bad = |what: &str| BadProfile {
+        at: Some(at),
+        what: what.to_owned(),
+    };
     match raw.into_inner() {
         RawLists {
             directory: Some(directory),
-            holds: Some(holds),
+            holds,
+            name,
             from: None,
-        } => Ok(Lists::Directory { directory, holds }),
+        } if holds.is_some() || name.is_some() => {
+            let name = name.as_deref().unwrap_or("{list}");
+            let after = ["{list}", "{local}"]
+                .into_iter()
+                .find_map(|list| name.strip_prefix(list));
+            let after = after.ok_or_else(|| bad("`name` begins with {list} or {local}"))?;
+            Ok(Lists::Directory {
+                directory,
+                holds: holds.unwrap_or_default(),
+                after: after.to_owned(),
+            })
+        }
         RawLists {
             directory: None,
             holds: None,
+            name: None,
             from: Some(From::Aliases),
         } => Ok(Lists::Aliases),
-        _ => Err(BadProfile {
-            at: Some(at),
-            what: "[lists] has `directory` and `holds`, or `from = \"aliases\"` alone".to_owned(),
-        }),
+        _ => Err(bad(
+            "[lists] has `directory`, with `holds` or `name` or both, or `from = \"aliases\"` alone",
+        )),
     }
 }
 

@@ -32,7 +32,6 @@ use super::record;
 use super::typed::{on_site, quoted, typed};
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 use crate::parity::Parity;
-use crate::profiles::ProbeError;
 use crate::site::{Site, SiteError};
 use crate::store::{self, StoreError};
 
@@ -243,10 +242,7 @@ fn enumeration(view: &View<'_>, findings: &mut Vec<Finding>) {
     let Err(error) = view.enumerated() else {
         return;
     };
-    let path = match error {
-        ProbeError::Read(path, _) | ProbeError::NoMatch(path) | ProbeError::NoLists(path) => path,
-        ProbeError::NoProfile(_) | ProbeError::InAliases => &view.trees.site.path,
-    };
+    let path = error.path().unwrap_or(&view.trees.site.path);
     // With no name of any list nothing below can find anything.
     let severity = match view.known().is_empty() {
         true => Severity::Critical,

@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::finding::{Finding, Kind, Mend, Quoted, Severity, Spot};
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};
-use crate::profiles::{ProbeError, Profile};
+use crate::profiles::Profile;
 use crate::site::Site;
 
 const DAY: i64 = 86_400;
@@ -124,12 +124,7 @@ fn data(site: &Site, parity: &Parity, there: &BTreeSet<ListName>, findings: &mut
         let Err(error) = profile.data_version(tree, list) else {
             continue;
         };
-        let file = match &error {
-            ProbeError::Read(path, _) | ProbeError::NoMatch(path) | ProbeError::NoLists(path) => {
-                path
-            }
-            ProbeError::NoProfile(_) | ProbeError::InAliases => &tree.data,
-        };
+        let file = error.path().unwrap_or(&tree.data);
         findings.push(Finding::new(
             (Kind::Data, Severity::Warning),
             format!("the data of {list} do not say their version: {error}"),

@@ -9,7 +9,7 @@ use crate::admin::rights;
 use crate::finding::{Finding, Kind, Mend, Quoted, Severity, Spot};
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity};
-use crate::profiles::{ProbeError, Profile};
+use crate::profiles::Profile;
 use crate::site::{Site, SiteError};
 use crate::tree::Tree;
 
@@ -146,7 +146,7 @@ impl Look<'_> {
         };
         findings.extend(self.release(tree, &profile));
         let Some(list) = self.probe else { return };
-        let programs = profile.programs(tree);
+        let programs = profile.programs(self.site, tree);
         for problem in rights::check(self.site, tree, list).problems {
             let at_fault =
                 |(_, path): &&(_, std::path::PathBuf)| problem.contains(&format!("{path:?}"));
@@ -178,12 +178,7 @@ impl Look<'_> {
                 Mend::Type(typed(self.site, "verify")),
             ),
             Err(error) => {
-                let file = match &error {
-                    ProbeError::Read(path, _)
-                    | ProbeError::NoMatch(path)
-                    | ProbeError::NoLists(path) => path.clone(),
-                    ProbeError::NoProfile(_) | ProbeError::InAliases => tree.root.clone(),
-                };
+                let file = error.path().unwrap_or(&tree.root).to_owned();
                 (
                     format!("tree {}: no release: {error}", tree.name),
                     file,
