@@ -48,6 +48,7 @@ pub use grammar::reading::DestinationKind;
 pub use mta::error::{Cause, MtaError, PublishError};
 pub use mta::exim::Exim;
 pub use mta::expected::{Astray, Expected};
+pub use mta::master::Override;
 pub use mta::opensmtpd::OpenSmtpd;
 pub use mta::postfix::Postfix;
 pub use mta::sendmail::Sendmail;

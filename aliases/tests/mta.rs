@@ -19,6 +19,8 @@ use aliases::{
 const POSTCONF: &str = r#"#!/bin/sh
 [ -z "$MAIL_CONFIG$HOME$CARGO_MANIFEST_DIR" ] && [ "$PATH:$LC_ALL" = /usr/sbin:/usr/bin:/sbin:/bin:C ] || exit 9
 case "$*" in
+-Px) exec cat "${0%/*}/services" ;;
+"-xh default_database_type") exec head -n 1 "${0%/*}/configured" ;;
 "-xh default_database_type alias_maps alias_database" | "-xh default_database_type virtual_alias_maps") ;;
 *) exit 8 ;;
 esac
@@ -85,6 +87,7 @@ impl Site {
             _alone: alone,
         };
         site.configure(configured);
+        fs::write(site.root.join("tools/services"), "").unwrap();
         fs::write(site.file(), OLD).unwrap();
         site
     }
@@ -652,4 +655,40 @@ fn what_a_killed_run_left_is_removed() {
     }
     site.publish().unwrap();
     site.expect(NEW, Some(NEW_MAP));
+}
+
+#[test]
+fn a_map_with_a_second_name_is_replaced_and_that_is_said() {
+    let site = Site::with_map("linked");
+    fs::hard_link(site.map(), site.root.join("other.db")).unwrap();
+    let published = site.publish().unwrap();
+    site.expect(NEW, Some(NEW_MAP));
+    let note = format!(
+        "{:?} has another name (ls -i): under that one the old map stays",
+        site.map()
+    );
+    assert_eq!(published.notes, [note]);
+    let other = fs::read_to_string(site.root.join("other.db")).unwrap();
+    assert_ne!(other, NEW_MAP);
+    assert!(site.publish().unwrap().notes.is_empty());
+}
+
+#[test]
+fn a_map_that_one_service_alone_reads_is_built_and_a_service_without_it_is_told() {
+    let site = Site::with_map("services");
+    site.configure("hash\nhash:ROOT/other\n\n");
+    let file = site.file().display().to_string();
+    let services = format!(
+        "local/unix/alias_maps = hash:{file}\nmine/unix/alias_maps = hash:/etc/other\n\
+         mine/unix/virtual_alias_maps = hash:/etc/other\n"
+    );
+    fs::write(site.root.join("tools/services"), services).unwrap();
+    assert_eq!(site.publish().unwrap().maps, [site.map()]);
+    site.expect(NEW, Some(NEW_MAP));
+    let Mta::Postfix(postfix) = &site.mta else {
+        unreachable!("the stand-ins are Postfix' tools");
+    };
+    let others = postfix.overrides(&site.read()).unwrap();
+    let others: Vec<_> = others.iter().map(|it| (&*it.service, &*it.value)).collect();
+    assert_eq!(others, [("mine/unix", "hash:/etc/other")]);
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 pub(super) use aliases::Original;
 use aliases::{
     Astray, Cause, Dialect, Document, Exim, Expected, FileError, MapState, MapTrouble, Method,
-    MtaError, OpenSmtpd, Postfix, PublishError, Published, Sendmail, Stands,
+    MtaError, OpenSmtpd, Override, Postfix, PublishError, Published, Sendmail, Stands,
 };
 
 use super::error::{AddressError, some_of};
@@ -148,6 +148,17 @@ pub(super) fn trouble(path: &Path, state: MapState) -> Option<String> {
             )
         }
     })
+}
+
+/// The services of Postfix that read other alias files than this one.
+///
+/// # Errors
+/// Postfix' tools cannot be asked.
+pub(super) fn overrides(site: &Site, file: &AliasFile) -> Result<Vec<Override>, MtaError> {
+    match site.config.mta {
+        config::Mta::Postfix => Postfix::find()?.overrides(&file.original),
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Whether the MTA is one that can be asked what it makes of a file.

@@ -103,7 +103,7 @@ kinds! {
     Smrsh "smrsh",
     /// Which lists there are cannot be told.
     Enumeration "enumeration",
-    /// The alias files cannot be read, or hold nothing.
+    /// The alias files cannot be read, hold nothing, or are not what the MTA reads.
     Aliases "aliases",
     /// A wanted address by whose entry the MTA delivers no mail.
     Undeliverable "address-undeliverable",

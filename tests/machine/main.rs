@@ -30,6 +30,9 @@ mod statuses;
 /// Text and database under each MTA and map type.
 mod maps;
 
+/// Maps of an odd configuration of Postfix, and what a new map keeps.
+mod postfix_maps;
+
 /// The text of virtual aliases and its maps.
 mod virtual_maps;
 

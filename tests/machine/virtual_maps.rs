@@ -60,7 +60,7 @@ fn maps_virtual_are_found_by_every_name_that_postfix_has_for_them() {
             "lmdb",
             "hash:/etc/postfix/other, { lmdb:/etc/postfix/virtual-lists }",
         ),
-        // Of default_database_type.
+        // Of default_database_type for the tools; a daemon of Postfix takes no name without a type.
         ("cdb", "/etc/linked/virtual-lists"),
     ];
     shell(&machine, "postconf -e default_database_type=cdb");

@@ -151,7 +151,7 @@ impl<'m> Built<'m> {
 
     /// Makes the new map look like the old one; the first one like what postalias would make of the
     /// text: it belongs to the text's owner and is nobody else's to write.
-    fn look_alike(&self, original: &Original, image: &File) -> io::Result<()> {
+    fn look_alike(&mut self, original: &Original, image: &File) -> io::Result<()> {
         let old = match self.open(&self.target) {
             Ok(file) => Some(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -160,6 +160,9 @@ impl<'m> Built<'m> {
         let (user, group, mode) = match &old {
             Some(file) => {
                 let metadata = file.metadata()?;
+                if metadata.nlink() > 1 {
+                    self.notes.push(self.parted());
+                }
                 (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
             }
             None if self.map.image.as_ref().is_some_and(|image| image.is_owned) => {
@@ -179,6 +182,15 @@ impl<'m> Built<'m> {
             looks::copy_attributes(old, image)?;
         }
         Ok(())
+    }
+
+    /// A map with a second name is not refused, as a text is: it is built of the text, and whoever reads
+    /// it by that name can be given a new one.
+    fn parted(&self) -> String {
+        format!(
+            "{:?} has another name (ls -i): under that one the old map stays",
+            self.path.join(&self.target)
+        )
     }
 
     /// Gives the new map the time of its text, where that is of a time to come: the MTA and

@@ -32,6 +32,7 @@ pub(crate) mod error;
 pub(crate) mod exim;
 pub(crate) mod expected;
 mod maps;
+pub(crate) mod master;
 pub(crate) mod opensmtpd;
 pub(crate) mod postfix;
 pub(crate) mod sendmail;

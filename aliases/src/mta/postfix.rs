@@ -3,7 +3,8 @@
 //! Aliases and virtual aliases differ in data alone ([`Table`]): who builds their maps, which parameters
 //! name them, how a text and a listing of them look.
 //!
-//! **Invariants**: map types are found out, never assumed: of one file there may be several. A map of
+//! **Invariants**: map types are found out, never assumed: of one file there may be several, and a
+//! service of master.cf may have others than main.cf names. A map of
 //! this file that cannot be built here is a refusal, since it would go on saying what the old text said.
 //!
 //! Source: postconf(1), postalias(1), postmap(1), and Postfix 3.7 as measured: `postalias -q -` takes a
@@ -25,6 +26,7 @@ use crate::grammar::table;
 use crate::mta::error::MtaError;
 use crate::mta::expected::{Astray, Expected};
 use crate::mta::maps::{Image, Map, Maps, distinct, names};
+use crate::mta::master::{Override, overrides};
 use crate::mta::tools::{Tools, printable, renamed};
 use crate::mta::whole::{Listed, leads};
 
@@ -116,6 +118,32 @@ impl Postfix {
         Self { tools, ..self }
     }
 
+    /// The services that have maps of their own by master.cf, none of this file among them.
+    ///
+    /// # Errors
+    /// `Tool` if postconf cannot say.
+    pub fn overrides(&self, original: &Original) -> Result<Vec<Override>, MtaError> {
+        let default = self.configured(&["default_database_type"])?;
+        let mut overrides = self.of_services()?;
+        overrides.retain(|of| {
+            let mut words = words(&of.value);
+            !words.any(|word| map_of(word, default.trim(), original).is_some())
+        });
+        Ok(overrides)
+    }
+
+    fn of_services(&self) -> Result<Vec<Override>, MtaError> {
+        let output = self.tools.succeed("postconf", ["-Px"], b"")?;
+        Ok(overrides(&printable(&output.stdout), self.table.parameters))
+    }
+
+    /// The values of these parameters of main.cf, a line each.
+    fn configured(&self, parameters: &[&str]) -> Result<String, MtaError> {
+        let words = ["-xh"].iter().chain(parameters);
+        let output = self.tools.succeed("postconf", words, b"")?;
+        Ok(printable(&output.stdout))
+    }
+
     /// What a map has for each name, in their order.
     fn ask(&self, map: &OsStr, names: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, MtaError> {
         // A name with a newline cannot be asked for, and cannot stand in a file either.
@@ -173,15 +201,15 @@ impl Postfix {
 
 impl Maps for Postfix {
     fn of(&self, original: &Original) -> Result<Vec<Map>, MtaError> {
-        let first = ["-xh", "default_database_type"].iter();
-        let parameters = first.chain(self.table.parameters);
-        let output = self.tools.succeed("postconf", parameters, b"")?;
-        let printed = printable(&output.stdout);
+        let parameters = [&["default_database_type"], self.table.parameters].concat();
+        let printed = self.configured(&parameters)?;
         let mut lines = printed.lines();
         let default = lines.next().unwrap_or_default().trim();
+        let of_services = self.of_services()?;
+        let lines = lines.chain(of_services.iter().map(|of| of.value.as_str()));
         let mut maps: Vec<Map> = Vec::new();
         let mut others = Vec::new();
-        for word in lines.flat_map(|line| line.split([',', ' ', '\t', '{', '}'])) {
+        for word in lines.flat_map(words) {
             let Some((kind, source)) = map_of(word, default, original) else {
                 continue;
             };
@@ -283,6 +311,11 @@ fn image_of(kind: &str, source: &Path) -> Option<Image> {
         suffix,
         is_owned: false,
     })
+}
+
+/// The maps that a parameter names, and whatever stands around them.
+fn words(value: &str) -> impl Iterator<Item = &str> {
+    value.split([',', ' ', '\t', '{', '}'])
 }
 
 /// Type and text of a map of the configuration, if it is one of this file.

@@ -9,6 +9,7 @@
 mod entries;
 mod held;
 mod includes;
+mod master;
 mod others;
 mod qualified;
 mod records;
@@ -93,6 +94,7 @@ fn look(site: &Site, parity: &Parity, depth: Depth) -> Result<Vec<Finding>, Addr
     virtual_map::look(&view, depth, &mut findings);
     if depth == Depth::Database {
         database(&view, &mut findings);
+        master::look(&view, &mut findings);
     }
     match record::read(&record::path(site)) {
         Ok(records) => records::look(&view, &records, &mut findings),

@@ -1,0 +1,136 @@
+//! Maps of the real Postfix that only an odd configuration has, and what a new map keeps of the old.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use crate::maps::{said, shell, wrap};
+use crate::rig::{HOST, Machine, Postfix, sender};
+
+const OURS: &str = "\"|/usr/lib/mm-deliver/mm-deliver post toylist\"\n";
+
+fn machine() -> Machine {
+    let machine = Machine::with(&Postfix { kind: "hash" }, &["toylist"]);
+    machine.expect("mm-parity init --current a");
+    machine
+}
+
+/// Posts to toylist, and returns the program that was run.
+fn ran(machine: &Machine) -> String {
+    let from = sender();
+    let message = format!("From: {from}\nTo: toylist@{HOST}\nSubject: post\n\nhello\n");
+    machine.send_and_take("toylist", message.as_bytes()).0
+}
+
+/// newaliases takes such a name; a daemon that finds one in alias_maps ends.
+#[test]
+fn maps_postfix_without_a_type_are_of_the_default_one() {
+    let machine = machine();
+    shell(
+        &machine,
+        "postconf -e default_database_type=lmdb alias_database=/etc/aliases
+         postfix reload; newaliases",
+    );
+    let before = machine.expect("postalias -q toylist lmdb:/etc/aliases");
+    assert_ne!(before, OURS);
+    machine.expect("mm-aliases adopt");
+    for kind in ["hash", "lmdb"] {
+        let asked = machine.expect(&format!("postalias -q toylist {kind}:/etc/aliases"));
+        assert_eq!(asked, OURS, "{kind}");
+    }
+    machine.expect("mm-aliases check");
+    assert_eq!(ran(&machine), "/usr/lib/mm-deliver/mm-deliver");
+}
+
+#[test]
+fn maps_postfix_of_one_service_are_built_and_one_without_them_is_told() {
+    let machine = machine();
+    shell(
+        &machine,
+        "postconf -P 'local/unix/alias_maps=lmdb:$alias_file' && postconf -e alias_file=/etc/aliases
+         postalias lmdb:/etc/aliases; postfix reload",
+    );
+    machine.expect("mm-aliases adopt");
+    for kind in ["lmdb", "hash"] {
+        let asked = machine.expect(&format!("postalias -q toylist {kind}:/etc/aliases"));
+        assert_eq!(asked, OURS, "{kind}");
+    }
+    machine.expect("mm-aliases check");
+    assert_eq!(ran(&machine), "/usr/lib/mm-deliver/mm-deliver");
+
+    println!("| ==== local(8) reads another file");
+    shell(
+        &machine,
+        "echo 'toylist: \"|/srv/mailman/a/mail/mailman post toylist\"' >/etc/other; postalias hash:/etc/other
+         postconf -P 'local/unix/alias_maps=hash:/etc/other'; postfix reload",
+    );
+    assert_eq!(ran(&machine), "/srv/mailman/a/mail/mailman");
+    let check = machine.run("mm-aliases check");
+    assert_eq!(check.status.code(), Some(2));
+    for told in [
+        "CRITICAL: aliases: Postfix' service local/unix does not read it",
+        "-o alias_maps=hash:/etc/other",
+        "name /etc/aliases in it too, then postfix reload",
+    ] {
+        assert!(said(&check).contains(told), "no {told:?} is said");
+    }
+    shell(
+        &machine,
+        "postconf -P 'local/unix/alias_maps=hash:/etc/aliases,hash:/etc/other'; postfix reload",
+    );
+    machine.expect("mm-aliases check");
+    assert_eq!(ran(&machine), "/usr/lib/mm-deliver/mm-deliver");
+}
+
+/// The text is copied for the builder, who runs as the owner of what he reads.
+#[test]
+fn maps_postfix_keep_their_acl_and_the_copy_of_the_text_belongs_to_the_directorys_owner() {
+    let machine = machine();
+    shell(
+        &machine,
+        "mkdir /etc/mine; mv /etc/aliases /etc/mine/; chown list:adm /etc/mine; rm /etc/aliases.db
+         postconf -e alias_maps=hash:/etc/mine/aliases alias_database=hash:/etc/mine/aliases
+         sed -i s:/etc/aliases:/etc/mine/aliases: /etc/mm-deliver/site.toml
+         postalias hash:/etc/mine/aliases; postfix reload
+         setfacl -m u:sender:rw /etc/mine/aliases.db",
+    );
+    let script = "case $1 in hash:*aliases-map) stat -c '%U:%G %a' \"${1#*:}\" >/tmp/copy ;; esac; exec $REAL \"$@\"";
+    wrap(&machine, "/usr/sbin/postalias", script);
+    let acl = || {
+        shell(
+            &machine,
+            "getfacl -cp /etc/mine/aliases.db; stat -c %a /etc/mine/aliases.db",
+        )
+    };
+    let before = acl();
+    assert!(before.contains("user:sender:rw-"), "{before}");
+    machine.expect("mm-aliases adopt");
+    assert_eq!(acl(), before);
+    assert_eq!(shell(&machine, "cat /tmp/copy"), "list:adm 600\n");
+    assert_eq!(
+        machine.expect("postalias -q toylist hash:/etc/mine/aliases"),
+        OURS
+    );
+}
+
+#[test]
+fn maps_postfix_with_a_second_name_are_replaced_and_that_is_said() {
+    let machine = machine();
+    machine.expect("ln /etc/aliases.db /etc/second.db");
+    let adopted = machine.expect("mm-aliases adopt");
+    let told = "\"/etc/aliases.db\" has another name (ls -i): under that one the old map stays";
+    assert!(adopted.contains(told), "no word of it");
+    assert_eq!(
+        machine.expect("postalias -q toylist hash:/etc/aliases"),
+        OURS
+    );
+    assert_ne!(
+        machine.expect("postalias -q toylist hash:/etc/second"),
+        OURS
+    );
+    assert_eq!(
+        fs::metadata(machine.path("/etc/aliases.db"))
+            .unwrap()
+            .nlink(),
+        1
+    );
+}
