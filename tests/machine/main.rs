@@ -27,6 +27,9 @@ mod repeated;
 /// What each MTA makes of every end of a tree's program.
 mod statuses;
 
+/// Real list managers in the trees.
+mod managers;
+
 /// Text and database under each MTA and map type.
 mod maps;
 

@@ -19,6 +19,15 @@ pub(crate) struct Reply {
 impl Client {
     /// Connects to this port of 127.0.0.1 and says hello.
     pub(crate) fn connect(port: u16) -> std::io::Result<Client> {
+        Client::greet(port, "EHLO")
+    }
+
+    /// The same where LMTP is spoken: to one recipient there is no other difference.
+    pub(crate) fn lmtp(port: u16) -> std::io::Result<Client> {
+        Client::greet(port, "LHLO")
+    }
+
+    fn greet(port: u16, hello: &str) -> std::io::Result<Client> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         stream.set_nodelay(true)?;
@@ -26,7 +35,7 @@ impl Client {
             reader: BufReader::new(stream),
         };
         client.expect_reply(220)?;
-        client.say("EHLO client.example")?;
+        client.say(&format!("{hello} client.example"))?;
         client.expect_reply(250)?;
         Ok(client)
     }

@@ -62,10 +62,7 @@ pub(super) fn install(run: &Path, agent: &dyn Agent, lists: &[&str]) {
         .replace("MTA", agent.name())
         .replace("USER", agent.user());
     let user = account(run, agent.user()).0;
-    for (name, built) in PROGRAMS {
-        let bytes = fs::read(program(name, built)).unwrap();
-        put(&run.join("programs").join(name), &bytes, 0o755);
-    }
+    programs(run);
     put(
         &run.join("etc/mm-deliver/site.toml"),
         site.as_bytes(),
@@ -106,7 +103,16 @@ pub(super) fn install(run: &Path, agent: &dyn Agent, lists: &[&str]) {
     put(&run.join("etc/aliases"), aliases.as_bytes(), 0o644);
 }
 
-fn put(path: &Path, bytes: &[u8], mode: u32) {
+/// Puts our programs into the machine.
+pub(crate) fn programs(run: &Path) {
+    for (name, built) in PROGRAMS {
+        let bytes = fs::read(program(name, built)).unwrap();
+        put(&run.join("programs").join(name), &bytes, 0o755);
+    }
+}
+
+/// Writes a file, its directories with it.
+pub(crate) fn put(path: &Path, bytes: &[u8], mode: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
     set_mode(path, mode);
@@ -136,7 +142,7 @@ pub(crate) fn deliver_program() -> PathBuf {
 }
 
 /// The numbers of a user of the machine and of its group.
-fn account(run: &Path, name: &str) -> (u32, u32) {
+pub(crate) fn account(run: &Path, name: &str) -> (u32, u32) {
     let accounts = fs::read_to_string(run.join("etc/passwd")).unwrap();
     let begin = format!("{name}:");
     let line = accounts.lines().find(|line| line.starts_with(&begin));

@@ -27,7 +27,7 @@ mod sendmail;
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -35,8 +35,8 @@ use std::time::{Duration, Instant};
 pub(crate) use agent::{Agent, Answer, Event};
 pub(crate) use delivery::Delivery;
 pub(crate) use exim::Exim;
-pub(crate) use furniture::{VERBS, deliver_program};
-pub(crate) use namespace::{base, source};
+pub(crate) use furniture::{VERBS, account, deliver_program, programs, put};
+pub(crate) use namespace::{base, free_port, manager, source};
 pub(crate) use opensmtpd::OpenSmtpd;
 pub(crate) use postfix::Postfix;
 pub(crate) use sendmail::Sendmail;
@@ -77,14 +77,27 @@ impl Machine {
     }
 
     fn on(agent: &'static dyn Agent, lists: &[&str], size: Option<&str>) -> Machine {
+        let base = namespace::base(agent.name());
+        Machine::furnished(agent, &base, size, |run| {
+            furniture::install(run, agent, lists);
+        })
+    }
+
+    /// A machine of this root, in which `furnish` puts what it has besides the MTA: it gets the
+    /// directory that has the machine's own etc, run, var, srv and programs.
+    pub(crate) fn furnished(
+        agent: &'static dyn Agent,
+        base: &Path,
+        size: Option<&str>,
+        furnish: impl FnOnce(&Path),
+    ) -> Machine {
         // libtest has begun a line with the test's name.
         println!();
-        let base = namespace::base(agent.name());
-        let run = namespace::lay_out(&base);
+        let run = namespace::lay_out(base);
         let port = namespace::free_port();
-        furniture::install(&run, agent, lists);
+        furnish(&run);
         agent.configure(&run, port);
-        let (namespace, first) = namespace::enter(&base, &run, size);
+        let (namespace, first) = namespace::enter(base, &run, size);
         let machine = Machine {
             agent,
             namespace,

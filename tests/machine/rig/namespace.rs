@@ -10,10 +10,19 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// The root that every machine is a copy of; made if there is none.
+/// The root that every machine with this MTA is a copy of; made if there is none.
 pub(crate) fn base(mta: &str) -> PathBuf {
-    let output = Command::new(source("root/make.sh"))
-        .arg(mta)
+    made_by("root/make.sh", mta)
+}
+
+/// The root with Postfix and this list manager, in two releases; made if there is none.
+pub(crate) fn manager(name: &str) -> PathBuf {
+    made_by("root/manager.sh", name)
+}
+
+fn made_by(maker: &str, name: &str) -> PathBuf {
+    let output = Command::new(source(maker))
+        .arg(name)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
@@ -103,7 +112,7 @@ pub(super) fn set_mode(path: &Path, mode: u32) {
 }
 
 /// A port of 127.0.0.1 that nobody listens on.
-pub(super) fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
