@@ -19,6 +19,9 @@ mod examples;
 /// mm-deliver: which program gets the message, and what happens to mail when none can.
 mod deliver;
 
+/// What a delivery costs, in counts.
+mod counts;
+
 /// The doors as a delivery meets them: who waits, who comes in, what the program holds.
 mod doors;
 

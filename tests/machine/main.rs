@@ -5,6 +5,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::print_stdout, reason = "the evidence is printed")]
 
+/// A throwaway site with two stub trees, for what needs no machine.
+#[path = "../stage.rs"]
+mod stage;
+
+/// Many deliveries while many lists move.
+mod crowd;
+
 /// Readers of aliases that ask without a pause.
 mod readers;
 /// The machine: mounted, started, stopped, asked what arrived.

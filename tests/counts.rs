@@ -1,0 +1,202 @@
+//! What a delivery costs until it becomes the tree's program, in counts that no busy machine
+//! changes: system calls, page faults and instructions. Times are `tests/bench/deliver`'s.
+//!
+//! The limits are what was counted, and a little: who goes over them says why.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(unsafe_code, reason = "ptrace has no safe form in std")]
+
+use std::collections::BTreeMap;
+use std::ffi::{c_int, c_long, c_void};
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Stdio};
+
+use crate::stage::{Stage, spawn};
+
+/// Further than any delivery comes: a test that steps so far has failed.
+const LONGEST: u64 = 50_000_000;
+
+/// As shipped, on x86-64: 98 calls (and one look at each part of each path), 61 to 64 faults
+/// and 156,287 instructions were counted, most of them the C library's before `main`.
+const MOST_CALLS: u32 = 100;
+const MOST_FAULTS: u64 = 75;
+const MOST_INSTRUCTIONS: u64 = 170_000;
+
+/// Calls by number, those of fcntl by command besides, and the page faults that needed no disk.
+struct Counted {
+    calls: BTreeMap<c_long, u32>,
+    fcntl: BTreeMap<c_int, u32>,
+    faults: u64,
+}
+
+impl Counted {
+    fn of(&self, call: c_long) -> u32 {
+        self.calls.get(&call).copied().unwrap_or(0)
+    }
+}
+
+/// A delivery that stands still, to be led on by this thread; dropped, it is ended.
+struct Standing(Child);
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One before its first instruction.
+fn standing(stage: &Stage) -> Standing {
+    let mut command = stage.command("mm-deliver", &["post", "toylist"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    // SAFETY: one system call, and nothing allocated.
+    unsafe {
+        command.pre_exec(|| match libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) {
+            -1 => Err(std::io::Error::last_os_error()),
+            _ => Ok(()),
+        });
+    }
+    let child = Standing(spawn(&mut command));
+    stopped(&child);
+    let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
+    trace(libc::PTRACE_SETOPTIONS, &child, options as usize);
+    child
+}
+
+fn pid(child: &Standing) -> libc::pid_t {
+    libc::pid_t::try_from(child.0.id()).unwrap()
+}
+
+#[track_caller]
+fn trace(request: libc::c_uint, child: &Standing, data: usize) {
+    // SAFETY: none of the requests here lets the kernel write into our memory.
+    let done = unsafe { libc::ptrace(request, pid(child), 0, data as *mut c_void) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Waits until it stops; returns what it stopped for.
+#[track_caller]
+fn stopped(child: &Standing) -> c_int {
+    let mut status = 0;
+    // SAFETY: the kernel writes one int.
+    let got = unsafe { libc::waitpid(pid(child), &raw mut status, libc::__WALL) };
+    assert_eq!(got, pid(child));
+    assert!(libc::WIFSTOPPED(status), "it ended: {status:#x}");
+    status >> 8
+}
+
+/// The call at whose beginning it stands, with its second argument; `None` at the end of one.
+fn call(child: &Standing) -> Option<(c_long, u64)> {
+    // SAFETY: plain data, for which all zeroes is a valid value.
+    let mut info: libc::ptrace_syscall_info = unsafe { std::mem::zeroed() };
+    let size = size_of::<libc::ptrace_syscall_info>();
+    let place = (&raw mut info).cast::<c_void>();
+    // SAFETY: the kernel writes no more than `size` bytes to `place`.
+    let got = unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid(child), size, place) };
+    assert!(got > 0, "{}", std::io::Error::last_os_error());
+    if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
+        return None;
+    }
+    // SAFETY: `op` says that this is the part of the union which the kernel wrote.
+    let entry = unsafe { info.u.entry };
+    Some((entry.nr as c_long, entry.args[1]))
+}
+
+/// Minor faults so far: field 10 of /proc/PID/stat.
+fn faults(child: &Standing) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.0.id())).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(7).unwrap().parse().unwrap()
+}
+
+/// Counts up to the exec of the tree's program.
+fn count(stage: &Stage) -> Counted {
+    let child = standing(stage);
+    let (mut calls, mut fcntl) = (BTreeMap::new(), BTreeMap::new());
+    for _ in 0..10_000 {
+        trace(libc::PTRACE_SYSCALL, &child, 0);
+        stopped(&child);
+        let Some((number, second)) = call(&child) else {
+            continue;
+        };
+        if number == libc::SYS_fcntl {
+            *fcntl.entry(c_int::try_from(second).unwrap()).or_insert(0) += 1;
+        }
+        *calls.entry(number).or_insert(0) += 1;
+        if number == libc::SYS_execve {
+            return Counted {
+                faults: faults(&child),
+                calls,
+                fcntl,
+            };
+        }
+    }
+    panic!("no exec: {calls:?}");
+}
+
+/// Instructions up to the exec, one by one.
+fn instructions(stage: &Stage) -> u64 {
+    let child = standing(stage);
+    for step in 1..LONGEST {
+        trace(libc::PTRACE_SINGLESTEP, &child, 0);
+        if stopped(&child) == libc::SIGTRAP | (libc::PTRACE_EVENT_EXEC << 8) {
+            return step;
+        }
+    }
+    panic!("no exec");
+}
+
+/// Two trees, toylist on the second, the file sealed.
+fn stage() -> Stage {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage
+}
+
+#[test]
+fn a_delivery_takes_three_locks_and_starts_nothing() {
+    let counted = count(&stage());
+    // Door, floor, door again; and that the descriptor is to be kept.
+    assert_eq!(counted.fcntl.get(&libc::F_OFD_SETLK), Some(&3));
+    assert_eq!(counted.fcntl.get(&libc::F_SETFD), Some(&1));
+    assert_eq!(counted.of(libc::SYS_fstatfs), 1);
+    for never in [
+        libc::SYS_clone,
+        libc::SYS_clone3,
+        libc::SYS_vfork,
+        libc::SYS_write,
+        libc::SYS_socket,
+        libc::SYS_clock_nanosleep,
+        libc::SYS_nanosleep,
+    ] {
+        assert_eq!(counted.of(never), 0, "call {never}");
+    }
+}
+
+#[test]
+fn a_delivery_costs_no_more_than_it_did() {
+    if std::env::var_os("MM_HOT_DIR").is_none() || !cfg!(target_arch = "x86_64") {
+        // Only what is shipped has such limits; tests/run sees to it.
+        return;
+    }
+    let stage = stage();
+    let counted = count(&stage);
+    // How many looks there are hangs on where the stage stands.
+    let calls = counted.calls.values().sum::<u32>() - counted.of(libc::SYS_statx);
+    let instructions = instructions(&stage);
+    assert!(
+        calls <= MOST_CALLS,
+        "{calls} system calls: {:?}",
+        counted.calls
+    );
+    assert!(
+        counted.faults <= MOST_FAULTS,
+        "{} page faults",
+        counted.faults
+    );
+    assert!(
+        instructions <= MOST_INSTRUCTIONS,
+        "{instructions} instructions"
+    );
+}
