@@ -88,6 +88,16 @@ pub struct Roles {
     pub guarded: BTreeSet<String>,
 }
 
+impl Roles {
+    /// The release in a tree, by the tree's name.
+    pub fn release_of(&self, tree: &str) -> &str {
+        match tree == self.current {
+            true => &self.current_release,
+            false => &self.future_release,
+        }
+    }
+}
+
 /// Everything that parity.toml says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parity {
@@ -180,14 +190,23 @@ impl Parity {
     }
 
     /// Records what a look at the trees showed: the release of the current one and, if it was
-    /// looked at, that of the other one, which takes lists from then on.
-    pub fn verified(&self, current_release: String, future_release: Option<String>) -> Parity {
+    /// looked at, the name of the other one and its release, which takes lists from then on, and
+    /// is guarded until somebody trusts it.
+    pub fn verified(&self, current_release: String, future: Option<(&str, String)>) -> Parity {
         self.next(|next| {
             next.roles.current_release = current_release;
-            if let Some(release) = future_release {
+            if let Some((tree, release)) = future {
                 next.roles.future_release = release;
                 next.roles.future_state = FutureState::Ready;
+                next.roles.guarded.insert(tree.to_owned());
             }
+        })
+    }
+
+    /// Ends the probation of the tree of this name.
+    pub fn trust(&self, tree: &str) -> Parity {
+        self.next(|next| {
+            next.roles.guarded.remove(tree);
         })
     }
 

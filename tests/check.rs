@@ -59,6 +59,23 @@ fn of_mta(stage: &Stage, mta: &str) {
     swap(stage, "site.toml", "mta = \"none\"", &mta);
 }
 
+/// The log of the user who delivers on a stage.
+fn log(stage: &Stage) -> String {
+    let mut logs = fs::read_dir(stage.path("state/probation")).unwrap();
+    let name = logs.next().unwrap().unwrap().file_name();
+    format!("state/probation/{}", name.to_str().unwrap())
+}
+
+/// toylist is on the guarded tree, and its deliveries were answered so.
+fn deferred(stage: &Stage, answers: &[u8]) {
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    let now = mm_deliver::clock::Timestamp::now();
+    let lines = answers.iter().map(|answer| {
+        format!("{now}\ttoylist\tpost\tb\t2.1.40\t{answer}\tstatus 1\t7\tKeyError: 'x'\n")
+    });
+    stage.write(&log(stage), lines.collect::<String>(), 0o644);
+}
+
 /// Every kind but those of [`ELSEWHERE`].
 fn cases() -> Vec<Case> {
     use Kind::*;
@@ -242,6 +259,14 @@ fn cases() -> Vec<Case> {
             s.write("state/adopted.jsonl", text, 0o644);
         }),
         case(Former, "WARNING", "\"name\"", |s| s.remove_program("a")),
+        case(Probation, "CRITICAL", "", |s| deferred(s, &[75])),
+        case(Probation, "WARNING", "", |s| deferred(s, &[75, 0])),
+        case(ProbationLog, "WARNING", "", |s| {
+            s.write(&log(s), "no line\n", 0o644);
+        }),
+        case(ProbationLog, "WARNING", "", |s| {
+            fs::remove_file(s.path(&log(s))).unwrap();
+        }),
     ]
 }
 

@@ -227,6 +227,7 @@ fn a_downgrade_names_who_it_left_running() {
 fn a_downgrade_ends_by_kill_what_runs_guarded_and_nothing_else() {
     let stage = Stage::new();
     stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.parity(&["trust", "b"]).expect(0);
     put_slow_program(&stage, "b");
     let unguarded = delivery(&stage, "toylist");
     until("a program inside", || inside(&stage, "b") == 1);

@@ -34,6 +34,9 @@ mod lmtp;
 /// Moves and the deliveries in flight: who is waited for, who is named.
 mod closing;
 
+/// A release on probation: guarded, counted, told of, and trusted.
+mod probation;
+
 /// Lists that move, are paused, pinned and forgotten; who is refused.
 mod moving;
 

@@ -155,11 +155,11 @@ fn status_as_json_has_the_documented_keys_and_no_others() {
             "format": 1,
             "generation": 2,
             "current": {"tree": "a", "release": "2.1.39", "guarded": false},
-            "future": {"tree": "b", "release": "2.1.40", "state": "ready", "guarded": false},
+            "future": {"tree": "b", "release": "2.1.40", "state": "ready", "guarded": true},
             "lists": [{
                 "name": "toylist", "parity": "future", "tree": "b", "release": "2.1.40",
-                "data_version": 112, "since": null, "paused": false, "pinned": false,
-                "aliases": "ok",
+                "data_version": 112, "since": null, "delivered": 0, "deferred": 0,
+                "last_trouble": null, "paused": false, "pinned": false, "aliases": "ok",
             }],
         })
     );

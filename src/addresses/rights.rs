@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::pipe::Trees;
@@ -32,6 +32,8 @@ pub enum Denied {
     SetId(PathBuf),
     /// It ended with 0, and did not answer as mm-deliver does.
     Stranger(PathBuf, String),
+    /// It ended with 0, and did not answer as mm-guard does.
+    NotGuard(PathBuf, String),
     /// There is no such user.
     NoUser(Account, io::Error),
     /// The program cannot be run as this user.
@@ -48,6 +50,10 @@ impl fmt::Display for Denied {
             Denied::Stranger(program, said) => write!(
                 f,
                 "{program:?} is not mm-deliver: to --explain it says {said:?}"
+            ),
+            Denied::NotGuard(program, said) => write!(
+                f,
+                "{program:?} is not mm-guard: to --version it says {said:?}"
             ),
             Denied::NoUser(user, error) => write!(f, "user {:?}: {error}", user.to_string()),
             Denied::Run(program, user, error) => {
@@ -72,22 +78,36 @@ impl Denied {
 
 /// Asks whether each of `[deliver] users` could run what `tree` has for `verb`; every reason
 /// why not.
-///
-/// Only root can become them: anybody else asks as himself.
 pub fn denied(site: &Site, tree: &Tree, verb: Verb, list: &ListName) -> Vec<Denied> {
-    if let Some(fault) = at_fault(site) {
+    if let Some(fault) = at_fault(site, &site.config.program) {
         return vec![fault];
     }
+    as_each(site, |user| ask(site, tree, verb, list, user))
+}
+
+/// Asks whether each of `[deliver] users` could run mm-guard; every reason why not.
+pub fn guard_denied(site: &Site) -> Vec<Denied> {
+    let guard = site.config.guard();
+    if let Some(fault) = at_fault(site, &guard) {
+        return vec![fault];
+    }
+    as_each(site, |user| {
+        let (status, first, name) = first_line(Command::new(&guard).arg("--version"), user)?;
+        match (status, first.starts_with("mm-guard ")) {
+            (Answer::Done, true) => Ok(()),
+            (Answer::Done, false) => Err(Denied::NotGuard(guard.clone(), first)),
+            (Answer::Failed, _) => Err(Denied::Says(name, first)),
+        }
+    })
+}
+
+/// Only root can become the delivering users: anybody else asks as himself.
+fn as_each(site: &Site, ask: impl Fn(Option<&Account>) -> Result<(), Denied>) -> Vec<Denied> {
     if accounts::runner() != 0 {
-        return ask(site, tree, verb, list, None)
-            .err()
-            .into_iter()
-            .collect();
+        return ask(None).err().into_iter().collect();
     }
     let users = site.config.users.iter();
-    users
-        .filter_map(|user| ask(site, tree, verb, list, Some(user)).err())
-        .collect()
+    users.filter_map(|user| ask(Some(user)).err()).collect()
 }
 
 /// Whether the delivering users could run what each tree that serves one of `lists` has.
@@ -112,15 +132,14 @@ pub(super) fn denied_of(site: &Site, parity: &Parity, lists: &BTreeSet<ListName>
     all
 }
 
-/// Who could change mm-deliver, or what the kernel would make of it.
-fn at_fault(site: &Site) -> Option<Denied> {
+/// Who could change a program of ours, or what the kernel would make of it.
+fn at_fault(site: &Site, program: &Path) -> Option<Denied> {
     const SET_ID: u32 = 0o6000;
-    let program = &site.config.program;
     match site.trusted().check(program, None) {
         // That it is not there, its user is told in the words of who tried to run it.
         Err(fault) if matches!(fault.fault, Fault::Stat(_)) => None,
         Err(fault) => Some(Denied::Untrusted(fault)),
-        Ok(checked) if checked.file.mode() & SET_ID != 0 => Some(Denied::SetId(program.clone())),
+        Ok(checked) if checked.file.mode() & SET_ID != 0 => Some(Denied::SetId(program.to_owned())),
         Ok(_) => None,
     }
 }
@@ -140,15 +159,6 @@ fn ask(
 ) -> Result<(), Denied> {
     let program = &site.config.program;
     let mut command = Command::new(program);
-    let mut name = accounts::runner().to_string();
-    if let Some(account) = user {
-        let user = account
-            .user()
-            .map_err(|error| Denied::NoUser(account.clone(), error))?;
-        // std drops the supplementary groups of root when it becomes somebody else.
-        command.uid(user.uid).gid(user.gid);
-        name = user.name;
-    }
     if !site.is_default() {
         command.arg("--site").arg(&site.path);
     }
@@ -159,22 +169,47 @@ fn ask(
         verb.as_str(),
         list.as_str(),
     ]);
-    command.env_clear().current_dir("/").stdin(Stdio::null());
-    let done = command
-        .output()
-        .map_err(|error| Denied::Run(program.clone(), name.clone(), error))?;
-    let text = match done.status.success() {
-        true => String::from_utf8_lossy(&done.stdout),
-        false => String::from_utf8_lossy(&done.stderr),
-    };
-    let first = text.lines().next();
-    if done.status.success() {
-        let first = first.unwrap_or_default();
-        return match is_ours(first, tree) {
-            true => Ok(()),
-            false => Err(Denied::Stranger(program.clone(), first.to_owned())),
-        };
+    let (status, first, name) = first_line(&mut command, user)?;
+    match (status, is_ours(&first, tree)) {
+        (Answer::Done, true) => Ok(()),
+        (Answer::Done, false) => Err(Denied::Stranger(program.clone(), first)),
+        (Answer::Failed, _) => Err(Denied::Says(name, first)),
     }
-    let first = first.unwrap_or("it said nothing");
-    Err(Denied::Says(name, crate::syslog::printable(first)))
+}
+
+/// How a program answered.
+enum Answer {
+    Done,
+    Failed,
+}
+
+/// The first line that a program says as `user`, where it says what it has to say: on standard
+/// output if it ended with 0, else on standard error; and the name of that user.
+fn first_line(
+    command: &mut Command,
+    user: Option<&Account>,
+) -> Result<(Answer, String, String), Denied> {
+    let mut name = accounts::runner().to_string();
+    if let Some(account) = user {
+        let user = account
+            .user()
+            .map_err(|error| Denied::NoUser(account.clone(), error))?;
+        // std drops the supplementary groups of root when it becomes somebody else.
+        command.uid(user.uid).gid(user.gid);
+        name = user.name;
+    }
+    command.env_clear().current_dir("/").stdin(Stdio::null());
+    let done = command.output().map_err(|error| {
+        let program = PathBuf::from(command.get_program());
+        Denied::Run(program, name.clone(), error)
+    })?;
+    let (answer, text) = match done.status.success() {
+        true => (Answer::Done, String::from_utf8_lossy(&done.stdout)),
+        false => (Answer::Failed, String::from_utf8_lossy(&done.stderr)),
+    };
+    let first = match (&answer, text.lines().next()) {
+        (Answer::Done, first) => first.unwrap_or_default().to_owned(),
+        (Answer::Failed, first) => crate::syslog::printable(first.unwrap_or("it said nothing")),
+    };
+    Ok((answer, first, name))
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use crate::admin::aliases::{self, AddressError, Applied, Known, Plan};
 use crate::admin::closing::{self, Moves, Patience};
 use crate::admin::outcome::{AFTER, Done, Refused, names, typed, typed_aliases};
+use crate::admin::probation;
 use crate::parity::Parity;
 use crate::site::Site;
 use crate::store::{self, StoreError, Writer};
@@ -194,9 +195,13 @@ impl<'a> Change<'a> {
                 self.done.text += &shown;
             }
             Hold::Real(writer) => {
+                // The logs first: the next delivery may be a guarded one.
+                let notes = probation::prepare(self.site, &step.after);
                 let after = make(self.site, self.request, writer, step)?;
                 self.say_all(told);
                 self.after(after);
+                let notes = notes.iter().map(|note| format!("note: {note}"));
+                self.say_all(&notes.collect::<Vec<_>>());
             }
         }
         Ok(())

@@ -99,6 +99,9 @@ pub enum OnSite {
         /// Take the last commit back, until something is installed.
         #[arg(long)]
         revert: bool,
+        /// Even where the last delivery to a list was deferred.
+        #[arg(long, conflicts_with = "revert")]
+        force: bool,
         /// Trial and reason.
         #[command(flatten)]
         how: How,
@@ -108,6 +111,15 @@ pub enum OnSite {
     },
     /// Look at the release that was installed in the future tree; lists may then move there.
     Verify(How),
+    /// End the probation of a tree: its programs run without mm-guard.
+    Trust {
+        /// The tree, as site.toml names it.
+        #[arg(value_name = "TREE")]
+        tree: String,
+        /// Trial and reason.
+        #[command(flatten)]
+        how: How,
+    },
     /// Take the last change back; again: one change further.
     Undo {
         /// Trial and reason.

@@ -13,7 +13,9 @@ use crate::admin::aliases::{self, AddressError};
 use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::moving::{few, not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
 use crate::admin::outcome::{Outcome, Refused, lists, names, typed, typed_aliases};
+use crate::admin::probation;
 use crate::admin::selection::Which;
+use crate::admin::verify::guarded_until;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal};
 use crate::site::Site;
@@ -29,15 +31,27 @@ pub enum Behind {
     MoveFirst,
 }
 
+/// What a commit does where the last delivery to a list was deferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It refuses.
+    Refuse,
+    /// `--force`: it says nothing of it.
+    Pass,
+}
+
 /// `commit`: swaps the parts of the trees.
 ///
 /// # Errors
 /// Lists are still on the current tree; with `MoveFirst`, why they cannot move.
-pub fn commit(site: &Site, behind: Behind, request: &Request) -> Outcome {
+pub fn commit(site: &Site, behind: Behind, trouble: Trouble, request: &Request) -> Outcome {
     let mut change = Change::begin(site, request)?;
     if change.parity().roles.future_state == FutureState::Retired {
         finish(&mut change)?;
         return Ok(change.end());
+    }
+    if trouble == Trouble::Refuse {
+        refuse_trouble(&change)?;
     }
     let before = change.parity().roles.generation;
     if behind == Behind::MoveFirst {
@@ -141,7 +155,12 @@ pub fn carry_out(change: &mut Change<'_>, step: Step<'_>) -> Result<(), Refused>
         "no list changes trees by this".to_owned(),
     ];
     let ways = ways(site, "commit --revert", &step);
+    let tree = site.config.tree(&roles.current);
+    let guarded = tree.filter(|tree| roles.guarded.contains(&tree.name));
     change.carry_out(step, &told)?;
+    if let Some(tree) = guarded {
+        change.say(guarded_until(site, tree));
+    }
     if change.request.mode == Mode::Real {
         change.say(format!(
             "the way back, until something is installed: {ways}"
@@ -276,6 +295,32 @@ fn refuse_blind(change: &Change<'_>) -> Result<(), Refused> {
             future.name
         ))),
     }
+}
+
+/// The release that is to serve all lists did not take its last mail for some.
+///
+/// # Errors
+/// With the lists, and why.
+pub fn refuse_trouble(change: &Change<'_>) -> Result<(), Refused> {
+    const MOST: usize = 10;
+    let (site, roles) = (change.site, &change.parity().roles);
+    let (_, future) = change.trees()?;
+    let seen = probation::read(site);
+    let of_tree = seen.of_tree(&future.name, &roles.future_release);
+    let troubled: Vec<String> = of_tree
+        .flat_map(|(_, tally)| tally.troubled())
+        .map(|line| format!("tree {}: {line}", future.name))
+        .collect();
+    let mut refused = Refused::empty(change.request.act);
+    refused.reasons.extend(troubled.iter().take(MOST).cloned());
+    if let Some(more @ 1..) = troubled.len().checked_sub(MOST) {
+        refused.reasons.push(format!("{more} more of the kind"));
+    }
+    refused.hints.extend([
+        "once they are mended and mail has come through, commit as before".to_owned(),
+        typed(site, "commit --force"),
+    ]);
+    refused.if_any()
 }
 
 /// The commit would leave these entries behind: the tree that they pipe into is the next one to

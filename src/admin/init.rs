@@ -18,7 +18,9 @@ use crate::accounts;
 use crate::admin::aliases;
 use crate::admin::change::no_state;
 use crate::admin::outcome::{Done, Outcome, Refused, lists, names, typed, typed_aliases};
+use crate::admin::probation;
 use crate::admin::rights::{self, Rights};
+use crate::admin::verify::guarded_until;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Roles};
 use crate::profiles::Profile;
@@ -72,23 +74,23 @@ pub fn init(site: &Site, current: Option<&str>) -> Outcome {
         .as_ref()
         .and_then(|(_, found)| found.as_ref().err().cloned());
     if let (Some((tree, Ok(_))), Some(list)) = (&future, probe) {
-        let problems = rights::check(site, tree, list).problems;
+        let problems = rights::check_guarded(site, tree, list).problems;
         if !problems.is_empty() {
             future_problem = Some(problems.join("; "));
             parity.roles.future_state = FutureState::Empty;
             parity.roles.future_release.clear();
+            parity.roles.guarded.clear();
             made.remove_files();
             made.create(&parity)?;
         }
     }
     made.hand_over();
-    Ok(Done::saying(told(
-        site,
-        &parity,
-        &there,
-        &rights,
-        future_problem,
-    )))
+    let mut text = told(site, &parity, &there, &rights, future_problem);
+    for note in probation::prepare(site, &parity) {
+        text += &format!("note: {note}\n");
+    }
+    text += &format!("next: {}\n", typed_aliases(site, "adopt"));
+    Ok(Done::saying(text))
 }
 
 /// A site that is there already gets the lock file, if that is what it lacks.
@@ -210,9 +212,13 @@ fn first(
     release: String,
     future: Option<&(&Tree, Result<String, String>)>,
 ) -> Parity {
-    let (future_state, future_release) = match future {
-        Some((_, Ok(release))) => (FutureState::Ready, release.clone()),
-        _ => (FutureState::Empty, String::new()),
+    let (future_state, future_release, guarded) = match future {
+        Some((tree, Ok(release))) => (
+            FutureState::Ready,
+            release.clone(),
+            BTreeSet::from([tree.name.clone()]),
+        ),
+        _ => (FutureState::Empty, String::new(), BTreeSet::new()),
     };
     Parity {
         roles: Roles {
@@ -221,7 +227,7 @@ fn first(
             current_release: release,
             future_state,
             future_release,
-            guarded: BTreeSet::new(),
+            guarded,
         },
         pinned: BTreeSet::new(),
         paused: BTreeMap::new(),
@@ -258,6 +264,9 @@ fn told(
                 roles.future_release.escape_debug(),
                 roles.future_state
             );
+            if roles.guarded.contains(&tree.name) {
+                text += &format!("{}\n", guarded_until(site, tree));
+            }
         }
     }
     if let Some(problem) = future_problem {
@@ -270,7 +279,6 @@ fn told(
             names(&rights.untried)
         );
     }
-    text += &format!("next: {}\n", typed_aliases(site, "adopt"));
     text
 }
 

@@ -19,10 +19,12 @@ pub mod inside;
 pub mod marks;
 pub mod moving;
 pub mod outcome;
+pub mod probation;
 pub mod rights;
 pub mod selection;
 pub mod status;
 pub mod terminal;
+pub mod trust;
 pub mod try_out;
 pub mod undo;
 pub mod verify;
@@ -34,7 +36,7 @@ use clap::Parser;
 use crate::admin::change::{Mode, Request};
 use crate::admin::cli::{Act, Cli, Closing, Draining, How, Move, OnSite, Rows};
 use crate::admin::closing::Patience;
-use crate::admin::commit::Behind;
+use crate::admin::commit::{Behind, Trouble};
 use crate::admin::grammar::Line;
 use crate::admin::history::Format;
 use crate::admin::marks::Mark;
@@ -118,20 +120,32 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
         OnSite::Commit {
             all,
             revert,
+            force,
             how,
             closing,
         } => match (all, revert) {
             (_, true) => {
                 commit::revert(site, &request("revert the commit", "commit --revert", how))
             }
-            (true, _) => commit::commit(
-                site,
-                Behind::MoveFirst,
-                &patient(request("commit", "commit --all", how), Some(&closing), None),
-            ),
-            _ => commit::commit(site, Behind::Refuse, &request("commit", "commit", how)),
+            (all, _) => {
+                let line = commit_line(all, force);
+                let behind = match all {
+                    true => Behind::MoveFirst,
+                    false => Behind::Refuse,
+                };
+                let trouble = match force {
+                    true => Trouble::Pass,
+                    false => Trouble::Refuse,
+                };
+                let request = patient(request("commit", &line, how), Some(&closing), None);
+                commit::commit(site, behind, trouble, &request)
+            }
         },
         OnSite::Verify(how) => verify::verify(site, &request("verify", "verify", how)),
+        OnSite::Trust { tree, how } => {
+            let line = format!("trust {tree}");
+            trust::trust(site, &tree, &request("trust", &line, how))
+        }
         OnSite::Undo {
             how,
             closing,
@@ -165,6 +179,15 @@ fn on_lists(
     let which = which(r#move.lists, r#move.all);
     let line = format!("{act} {}", which.line());
     run(&which, &request(act, &line, r#move.how))
+}
+
+/// A commit as it was typed.
+fn commit_line(all: bool, force: bool) -> String {
+    let words = [(all, " --all"), (force, " --force")];
+    let typed = words.into_iter().filter(|(typed, _)| *typed);
+    std::iter::once("commit")
+        .chain(typed.map(|(_, word)| word))
+        .collect()
 }
 
 fn which(lists: Vec<OsString>, all: bool) -> Which {

@@ -136,7 +136,10 @@ fn ready_to_move<'a>(
         }
     };
     let first = moving.iter().next()?;
-    let rights = rights::check(site, future, first);
+    let rights = match change.parity().roles.guarded.contains(&future.name) {
+        true => rights::check_guarded(site, future, first),
+        false => rights::check(site, future, first),
+    };
     refused.reasons.extend(rights.problems);
     if !rights.untried.is_empty() {
         change.say(format!(

@@ -40,13 +40,25 @@ pub fn check(site: &Site, tree: &Tree, list: &ListName) -> Rights {
         );
     }
     rights.problems.dedup();
-    let us = accounts::runner();
-    if us != 0 {
-        let others = site.config.users.iter();
-        rights.untried = others
-            .filter(|user| user.uid().is_ok_and(|uid| uid != us))
-            .map(|user| user.to_string().escape_debug().to_string())
-            .collect();
-    }
+    rights.untried = untried(site);
     rights
+}
+
+/// As [`check`], for a tree whose programs run, or are to run, under mm-guard.
+pub fn check_guarded(site: &Site, tree: &Tree, list: &ListName) -> Rights {
+    let mut rights = check(site, tree, list);
+    let denied = rights::guard_denied(site);
+    let denied = denied.iter().map(|denied| format!("mm-guard: {denied}"));
+    rights.problems.extend(denied);
+    rights
+}
+
+/// Users as whom nothing can be tried, since we are not root.
+fn untried(site: &Site) -> Vec<String> {
+    let us = accounts::runner();
+    let others = site.config.users.iter();
+    let others = others.filter(|user| us != 0 && user.uid().is_ok_and(|uid| uid != us));
+    others
+        .map(|user| user.to_string().escape_debug().to_string())
+        .collect()
 }

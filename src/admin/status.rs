@@ -13,6 +13,7 @@ use crate::admin::history::Format;
 use crate::admin::init;
 use crate::admin::moving::unclear_refusal;
 use crate::admin::outcome::{Done, Outcome, Refused, lists, typed};
+use crate::admin::probation::{self, Seen, Tally};
 use crate::admin::selection::{self, Which};
 use crate::admin::terminal;
 use crate::list::ListName;
@@ -34,6 +35,7 @@ struct View<'a> {
     since: BTreeMap<String, String>,
     profiles: BTreeMap<&'a str, Profile>,
     aliases: BTreeMap<ListName, &'static str>,
+    seen: Seen,
 }
 
 /// `status`. Without lists: those that are not plainly on the current tree.
@@ -76,6 +78,7 @@ fn look(site: &Site, parity: Parity) -> Result<View<'_>, Refused> {
         since: since(site, &parity),
         profiles,
         aliases: BTreeMap::new(),
+        seen: probation::read(site),
         parity,
     })
 }
@@ -95,7 +98,13 @@ fn since(site: &Site, parity: &Parity) -> BTreeMap<String, String> {
 fn choose(view: &View<'_>, which: Option<&Which>) -> Result<BTreeSet<ListName>, Refused> {
     let parity = &view.parity;
     let Some(which) = which else {
-        return Ok(parity.names().into_iter().cloned().collect());
+        let troubled = view.troubled();
+        return Ok(parity
+            .names()
+            .into_iter()
+            .chain(troubled)
+            .cloned()
+            .collect());
     };
     let cannot =
         |cause: &str| Refused::new(ACT, format!("cannot say which lists there are: {cause}"));
@@ -134,7 +143,7 @@ impl View<'_> {
                 "current".to_owned(),
                 self.current.name.clone(),
                 roles.current_release.escape_debug().to_string(),
-                String::new(),
+                self.guarded(self.current).unwrap_or_default().to_owned(),
             ],
             vec![
                 String::new(),
@@ -142,7 +151,10 @@ impl View<'_> {
                 self.future
                     .map_or_else(|| "none".to_owned(), |tree| tree.name.clone()),
                 roles.future_release.escape_debug().to_string(),
-                roles.future_state.to_string(),
+                match self.future.and_then(|tree| self.guarded(tree)) {
+                    Some(word) => format!("{}, {word}", roles.future_state),
+                    None => roles.future_state.to_string(),
+                },
             ],
         ];
         for list in chosen {
@@ -160,16 +172,53 @@ impl View<'_> {
         if let Some(refused) = init::refused(self.site, self.current) {
             text += &format!("note: {refused}\n");
         }
+        for (log, why) in &self.seen.unread {
+            text += &format!("note: {log:?}: {why}; guarded deliveries are not counted\n");
+        }
         for (word, command) in self.ways() {
             text += &format!("{word:<5} {command}\n");
         }
         text
     }
 
+    /// The word for a tree that is.
+    fn guarded(&self, tree: &Tree) -> Option<&'static str> {
+        let guarded = &self.parity.roles.guarded;
+        guarded.contains(&tree.name).then_some("guarded")
+    }
+
+    /// What became of a list's mail, where its tree is guarded and the logs can be read.
+    fn tally(&self, list: &ListName) -> Option<Tally> {
+        let (tree, _, release) = self.standing(list);
+        if self.guarded(tree).is_none() || !self.seen.unread.is_empty() {
+            return None;
+        }
+        let tally = self.seen.tally(list, &tree.name, release);
+        Some(tally.cloned().unwrap_or_default())
+    }
+
+    /// Lists whose newest mail was deferred by a guarded tree.
+    fn troubled(&self) -> Vec<&ListName> {
+        let trees = self.site.config.trees.iter();
+        let guarded = trees.filter(|tree| self.guarded(tree).is_some());
+        let all = guarded.flat_map(|tree| {
+            let release = self.parity.roles.release_of(&tree.name);
+            self.seen
+                .of_tree(&tree.name, release)
+                .filter(|(list, tally)| {
+                    self.standing(list).0.name == tree.name && tally.troubled().next().is_some()
+                })
+        });
+        all.map(|(list, _)| list).collect()
+    }
+
     fn remarks(&self, list: &ListName) -> Vec<String> {
         let mut remarks = Vec::new();
         if let Some(since) = self.since.get(list.as_str()) {
             remarks.push(format!("since {}", since.escape_debug()));
+        }
+        if let Some(tally) = self.tally(list) {
+            remarks.extend(tally_in_words(&tally));
         }
         if let Some(since) = self.parity.paused.get(list) {
             remarks.push(format!("paused since {since}"));
@@ -253,6 +302,9 @@ impl View<'_> {
         if !ahead.is_empty() {
             ways.push(("back:", say("downgrade LIST, or downgrade --all")));
         }
+        if self.guarded(self.current).is_some() {
+            ways.push(("also:", say(&format!("trust {}", self.current.name))));
+        }
         if !self.parity.paused.is_empty() {
             ways.push(("also:", say("resume LIST")));
         }
@@ -287,6 +339,7 @@ impl View<'_> {
             .profiles
             .get(tree.name.as_str())
             .and_then(|profile| profile.data_version(tree, list).ok().flatten());
+        let tally = self.tally(list);
         json!({
             "name": list.as_str(),
             "parity": part,
@@ -294,11 +347,40 @@ impl View<'_> {
             "release": release,
             "data_version": version,
             "since": self.since.get(list.as_str()),
+            "delivered": tally.as_ref().map(|tally| tally.delivered),
+            "deferred": tally.as_ref().map(|tally| tally.deferred),
+            "last_trouble": tally.and_then(|tally| tally.last_trouble).map(|line| json!({
+                "when": line.record.when.to_string(),
+                "verb": line.record.verb.as_str(),
+                "reason": line.record.end.to_string(),
+                "said": line.record.said,
+            })),
             "paused": self.parity.paused.contains_key(list),
             "pinned": self.parity.pinned.contains(list),
             "aliases": self.aliases.get(list),
         })
     }
+}
+
+/// `delivered 132, deferred 3, last trouble 2026-11-22T10:02:11Z: post ended with status 1`.
+fn tally_in_words(tally: &Tally) -> Vec<String> {
+    let mut words = Vec::new();
+    if tally.delivered + tally.deferred > 0 {
+        words.push(format!("delivered {}", tally.delivered));
+        words.push(format!("deferred {}", tally.deferred));
+    }
+    if let Some(line) = &tally.last_trouble {
+        let record = &line.record;
+        let mut text = format!(
+            "last trouble {}: {} {}",
+            record.when, record.verb, record.end
+        );
+        if !record.said.is_empty() {
+            text += &format!(": {:?}", record.said);
+        }
+        words.push(text);
+    }
+    words
 }
 
 /// Rows in columns as wide as they must be, two blanks between.

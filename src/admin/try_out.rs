@@ -22,7 +22,7 @@ use crate::config;
 /// The file by which `try` knows a directory as its own; it holds the link made for it.
 const MARK: &str = ".made-by-mm-parity-try";
 /// The programs that a site needs beside each other.
-const PROGRAMS: [&str; 3] = ["mm-deliver", "mm-parity", "mm-aliases"];
+const PROGRAMS: [&str; 4] = ["mm-deliver", "mm-guard", "mm-parity", "mm-aliases"];
 const LISTS: [&str; 3] = ["reallist1", "reallist2", "toylist"];
 const TREES: [(&str, &str); 2] = [("a", "2.1.39"), ("b", "2.1.40")];
 const TAILS: [&str; 9] = [
@@ -55,7 +55,7 @@ pub fn run(dir: &Path) -> Result<Done, Fault> {
 
 // ---- the programs ----
 
-/// Where the three programs stand; built first where cargo runs us.
+/// Where the programs stand; built first where cargo runs us.
 fn programs() -> Result<PathBuf, Fault> {
     let own =
         std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
@@ -80,7 +80,7 @@ fn programs() -> Result<PathBuf, Fault> {
             .status()
             .map_err(|error| format!("cannot run cargo: {error}"))?;
         if !done.success() {
-            return Err("cargo could not build mm-deliver and mm-aliases".to_owned());
+            return Err("cargo could not build the other programs".to_owned());
         }
     }
     for name in PROGRAMS {
@@ -158,7 +158,7 @@ impl Site {
             fs::copy(programs.join(name), &to).map_err(|error| format!("{to:?}: {error}"))?;
             set_mode(&to, 0o755)?;
         }
-        for name in &PROGRAMS[1..] {
+        for name in &PROGRAMS[2..] {
             self.write(name, &self.shortcut(name), 0o755)?;
         }
         self.write("aliases", &self.aliases(), 0o644)?;

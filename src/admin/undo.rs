@@ -63,6 +63,7 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
                 commit::carry_out_back(change, Step { undoes, ..step })
             }
             (FutureState::Ready, FutureState::Retired) => {
+                commit::refuse_trouble(change)?;
                 let step = commit::step(change)?;
                 commit::refuse_direct(change)?;
                 commit::carry_out(change, Step { undoes, ..step })
@@ -177,6 +178,15 @@ fn told_of_trees(change: &Change<'_>, after: &Parity) -> Vec<String> {
             "the future tree is {} again, with {:?} recorded",
             then.future_state, then.future_release
         ));
+    }
+    for (trees, word) in [
+        (then.guarded.difference(&now.guarded), "is guarded again"),
+        (
+            now.guarded.difference(&then.guarded),
+            "is not guarded any more",
+        ),
+    ] {
+        told.extend(trees.map(|tree| format!("tree {tree} {word}")));
     }
     told
 }

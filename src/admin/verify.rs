@@ -78,8 +78,13 @@ pub fn verify(site: &Site, request: &Request) -> Outcome {
         ));
         return Ok(change.end());
     }
-    let after = change.parity().verified(here, there);
+    let verified = there.filter(is_new).map(|new| (future.name.as_str(), new));
+    let is_guarded = verified.is_some();
+    let after = change.parity().verified(here, verified);
     change.carry_out(Step::to(after), &told)?;
+    if is_guarded {
+        change.say(guarded_until(site, future));
+    }
     if request.mode == Mode::Real {
         if ahead.is_empty() {
             change.say(format!("next: {}", typed(site, "upgrade LIST")));
@@ -87,6 +92,15 @@ pub fn verify(site: &Site, request: &Request) -> Outcome {
         change.say(format!("the way back: {}", typed(site, "undo")));
     }
     Ok(change.end())
+}
+
+/// That a tree is guarded, and until when.
+pub fn guarded_until(site: &Site, tree: &Tree) -> String {
+    format!(
+        "tree {} is guarded: to the MTA a failure of its programs is \"try again later\", until {}",
+        tree.name,
+        typed(site, &format!("trust {}", tree.name))
+    )
 }
 
 /// The release of the future tree, if lists could move there; why not goes to `refused`.
@@ -125,7 +139,7 @@ fn look(
         ));
         return None;
     };
-    let rights = rights::check(site, future, list);
+    let rights = rights::check_guarded(site, future, list);
     refused.reasons.extend(rights.problems);
     if !rights.untried.is_empty() {
         change.say(format!(

@@ -99,6 +99,10 @@ kinds! {
     Program "program",
     /// Whether it can be run was not tried.
     Untried "program-untried",
+    /// A guarded tree did not take mail.
+    Probation "probation",
+    /// A log of guarded deliveries is missing, cannot be read, or holds what is no line.
+    ProbationLog "probation-log",
     /// Sendmail's restricted shell does not know mm-deliver.
     Smrsh "smrsh",
     /// Which lists there are cannot be told.

@@ -230,6 +230,7 @@ impl Shown {
 fn lay_out(work: &Path, fill: &Path) {
     let programs = [
         (deliver_program(), "mm-deliver"),
+        (env!("CARGO_BIN_EXE_mm-guard").into(), "mm-guard"),
         (env!("CARGO_BIN_EXE_mm-parity").into(), "mm-parity"),
         (env!("CARGO_BIN_EXE_mm-aliases").into(), "mm-aliases"),
     ];

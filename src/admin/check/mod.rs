@@ -1,14 +1,16 @@
 //! What makes mail wait, or soon will.
 //!
-//! Looks at parity.toml and its seal, the lock file (`doors`), the history, the accounts, the lists and their data
-//! (`lists`), both trees, their releases and programs (`trees`), Sendmail's restricted shell
-//! (`smrsh`), and through `addresses` at alias text and database.
+//! Looks at parity.toml and its seal, the lock file (`doors`), the history, the accounts, the lists
+//! and their data (`lists`), both trees, their releases and programs (`trees`), what came of
+//! guarded deliveries (`probation`), Sendmail's restricted shell (`smrsh`), and through
+//! `addresses` at alias text and database.
 //!
 //! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
 //! UNKNOWN, never OK.
 
 mod doors;
 mod lists;
+mod probation;
 mod smrsh;
 mod trees;
 
@@ -85,6 +87,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     let parity = loaded.parity;
     let known = lists::look(site, &parity, findings);
     trees::look(site, &parity, findings);
+    probation::look(site, &parity, findings);
     let on_entries = aliases::findings(site, &parity, depth);
     // A broken profile is told with the tree that it is of.
     let told: Vec<Kind> = findings.iter().map(Finding::kind).collect();

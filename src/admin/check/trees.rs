@@ -3,6 +3,8 @@
 //!
 //! **Invariants.** No list manager's program is run: mm-deliver is asked what it would run.
 
+use std::collections::BTreeSet;
+
 use crate::admin::aliases;
 use crate::admin::outcome::{names, typed};
 use crate::admin::rights;
@@ -27,6 +29,7 @@ pub(super) fn look(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) {
         severity: Severity::Critical,
         way_out: (roles.future_state == FutureState::Retired)
             .then(|| typed(site, "commit --revert")),
+        guarded: &roles.guarded,
         probe: probe.as_ref(),
     };
     serving.tree(current, findings);
@@ -41,6 +44,7 @@ pub(super) fn look(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) {
                     false => Severity::Warning,
                 },
                 way_out: serves.then_some(down),
+                guarded: &roles.guarded,
                 probe: probe.as_ref(),
             };
             look.tree(future, findings);
@@ -131,6 +135,7 @@ struct Look<'a> {
     severity: Severity,
     /// What to type then, if anything helps but a repair.
     way_out: Option<String>,
+    guarded: &'a BTreeSet<String>,
     probe: Option<&'a ListName>,
 }
 
@@ -147,11 +152,15 @@ impl Look<'_> {
         findings.extend(self.release(tree, &profile));
         let Some(list) = self.probe else { return };
         let programs = profile.programs(self.site, tree);
-        for problem in rights::check(self.site, tree, list).problems {
-            let at_fault =
-                |(_, path): &&(_, std::path::PathBuf)| problem.contains(&format!("{path:?}"));
-            let file = programs.iter().find(at_fault);
-            let file = file.map_or_else(|| tree.root.clone(), |(_, path)| path.clone());
+        let rights = match self.guarded.contains(&tree.name) {
+            true => rights::check_guarded(self.site, tree, list),
+            false => rights::check(self.site, tree, list),
+        };
+        let guard = self.site.config.guard();
+        for problem in rights.problems {
+            let at_fault = |path: &&std::path::PathBuf| problem.contains(&format!("{path:?}"));
+            let mut files = programs.iter().map(|(_, path)| path).chain([&guard]);
+            let file = files.find(at_fault).unwrap_or(&tree.root);
             findings.push(Finding::new(
                 (Kind::Program, self.severity),
                 problem,

@@ -1,0 +1,331 @@
+//! The logs of guarded deliveries: made here, read here.
+//!
+//! A log is made for each delivering user, who alone may write it, and is turned over when it has
+//! grown: a new one takes its place by an exchange of names, so that at every moment one stands
+//! there. Who has the old one open writes into the old one, which is read as well.
+//!
+//! | a kill after | stands at `UID.log.1` | at `UID.log` | lost |
+//! |---|---|---|---|
+//! | 1. an empty file beside, with owner and mode | the one before | the log | nothing; the next one is made anew |
+//! | 2. its rename to `UID.log.1` | the empty one | the log | the one before, as planned |
+//! | 3. the exchange of both names | the log | the empty one | nothing |
+//!
+//! **Invariants.** No log is believed more than its user: lines are bounded, judged and counted.
+//! What cannot be read is said so, never taken for "no trouble".
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, lchown,
+};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::accounts;
+use crate::clock::Timestamp;
+use crate::list::ListName;
+use crate::parity::Parity;
+use crate::probation::{Record, log_file};
+use crate::site::Site;
+
+/// A log that has so many bytes is turned over; of each file so many are read, from its end.
+const MOST: u64 = 16 * 1024 * 1024;
+/// Clocks may differ by so many seconds; a line from later is no line.
+const SKEW: i64 = 300;
+/// The user writes, and the site's owner reads: a line may hold what a program said.
+const MODE: u32 = 0o640;
+
+// ---- making them ----
+
+/// Makes what logs are missing, where a tree is guarded; returns notes on those that it cannot.
+pub fn prepare(site: &Site, parity: &Parity) -> Vec<String> {
+    if parity.roles.guarded.is_empty() {
+        return Vec::new();
+    }
+    let directory = site.config.probation();
+    let group = site.config.owner.user().map_or(0, |owner| owner.gid);
+    let owner = site.config.owner.user().map_or(0, |owner| owner.uid);
+    let is_root = accounts::runner() == 0;
+    let made = make_directory(&directory, is_root.then_some((owner, group)));
+    if let Err(error) = made {
+        return vec![format!(
+            "{directory:?}: {error}; guarded deliveries are not counted"
+        )];
+    }
+    let users = site.config.users.iter().filter_map(|user| user.user().ok());
+    let logs = users.map(|user| (user.name, user.uid, log_file(&directory, user.uid)));
+    let failed = logs.filter_map(|(name, uid, log)| {
+        let made = tend(
+            &log,
+            (is_root || uid == accounts::runner()).then_some((uid, group)),
+        );
+        made.err()
+            .map(|error| format!("{log:?}: {error}; guarded deliveries as {name} are not counted"))
+    });
+    failed.collect()
+}
+
+fn make_directory(path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
+    match DirBuilder::new().mode(0o755).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made?,
+    }
+    if let Some((uid, gid)) = owner {
+        lchown(path, Some(uid), Some(gid))?;
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
+/// Makes the log for this user and group if there is none, and turns it over if it is large.
+fn tend(log: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
+    let Some(owner) = owner else {
+        return match log.exists() {
+            true => Ok(()),
+            false => Err(io::Error::other("only root can make it")),
+        };
+    };
+    match fs::symlink_metadata(log) {
+        Ok(meta) if !meta.is_file() => Err(io::Error::other("it is not a plain file")),
+        Ok(meta) if meta.uid() != owner.0 => Err(io::Error::other("it is another user's")),
+        Ok(meta) if meta.size() < MOST => Ok(()),
+        Ok(_) => {
+            let older = older(log);
+            fs::rename(make(log, owner)?, &older)?;
+            match renameat_with(CWD, log, CWD, &older, RenameFlags::EXCHANGE) {
+                Ok(()) => Ok(()),
+                // Where names cannot be exchanged, it grows on: no line is worth a gap.
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(make(log, owner)?, log),
+        Err(error) => Err(error),
+    }
+}
+
+/// An empty log under another name.
+fn make(log: &Path, (uid, gid): (u32, u32)) -> io::Result<PathBuf> {
+    let path = log.with_extension("log.new");
+    let _ = fs::remove_file(&path);
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    if accounts::runner() == 0 {
+        fchown(&file, Some(uid), Some(gid))?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(MODE))?;
+    Ok(path)
+}
+
+fn older(log: &Path) -> PathBuf {
+    log.with_extension("log.1")
+}
+
+// ---- reading them ----
+
+/// What became of one list's deliveries in one release.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Those that the MTA was told are done.
+    pub delivered: u64,
+    /// Those that went back to its queue.
+    pub deferred: u64,
+    /// The newest deferral.
+    pub last_trouble: Option<Line>,
+    /// The newest line for each verb.
+    newest: BTreeMap<&'static str, Line>,
+}
+
+/// A line, and where it stands.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// What it says.
+    pub record: Record,
+    /// Where.
+    pub log: PathBuf,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let record = &self.record;
+        let (list, verb, when, end) = (&record.list, record.verb, record.when, record.end);
+        write!(f, "the last {verb} for {list}, at {when}, {end}")?;
+        match record.said.as_str() {
+            "" => Ok(()),
+            said => write!(f, ": {said:?}"),
+        }
+    }
+}
+
+/// All that the logs say.
+#[derive(Debug, Default)]
+pub struct Seen {
+    tallies: BTreeMap<(ListName, String, String), Tally>,
+    /// Logs that cannot be read, and why.
+    pub unread: Vec<(PathBuf, String)>,
+    /// How many lines of a log are none.
+    pub damaged: Vec<(PathBuf, usize)>,
+}
+
+impl Tally {
+    /// The newest lines, one a verb, that are deferrals.
+    pub fn troubled(&self) -> impl Iterator<Item = &Line> {
+        self.newest
+            .values()
+            .filter(|line| line.record.is_deferral())
+    }
+
+    fn add(&mut self, line: Line) {
+        let is_deferral = line.record.is_deferral();
+        match is_deferral {
+            true => self.deferred += 1,
+            false => self.delivered += 1,
+        }
+        if is_deferral {
+            let known = self.last_trouble.as_ref();
+            if known.is_none_or(|known| known.record.when <= line.record.when) {
+                self.last_trouble = Some(line.clone());
+            }
+        }
+        let verb = line.record.verb.as_str();
+        // Of one second's lines in two logs nobody knows the order: the worse one counts.
+        let is_newer = |known: &Line| match known.record.when.cmp(&line.record.when) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => {
+                known.log == line.log || is_deferral || older(&line.log) == known.log
+            }
+            std::cmp::Ordering::Greater => false,
+        };
+        if self.newest.get(verb).is_none_or(is_newer) {
+            self.newest.insert(verb, line);
+        }
+    }
+}
+
+impl Seen {
+    /// What became of the list's deliveries in this release of this tree.
+    pub fn tally(&self, list: &ListName, tree: &str, release: &str) -> Option<&Tally> {
+        let place = (list.clone(), tree.to_owned(), release.to_owned());
+        self.tallies.get(&place)
+    }
+
+    /// Every list that had deliveries in this release of this tree.
+    pub fn of_tree(&self, tree: &str, release: &str) -> impl Iterator<Item = (&ListName, &Tally)> {
+        let is_its = move |(_, its, other): &(ListName, String, String)| {
+            (its.as_str(), other.as_str()) == (tree, release)
+        };
+        let all = self.tallies.iter().filter(move |(place, _)| is_its(place));
+        all.map(|((list, ..), tally)| (list, tally))
+    }
+}
+
+/// Reads the logs of all users who ever delivered under guard.
+pub fn read(site: &Site) -> Seen {
+    let mut seen = Seen::default();
+    let directory = site.config.probation();
+    let entries = match fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return seen,
+        Err(error) => {
+            seen.unread.push((directory, error.to_string()));
+            return seen;
+        }
+    };
+    let mut logs: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    logs.retain(|path| path.extension().is_some_and(|end| end == "log"));
+    logs.sort();
+    let latest = Timestamp(Timestamp::now().0 + SKEW);
+    for log in logs {
+        if let Err(error) = read_both(site, &log, latest, &mut seen) {
+            seen.unread.push((log, error.to_string()));
+        }
+    }
+    seen
+}
+
+/// A log and the one that it was before, which is read first.
+fn read_both(site: &Site, log: &Path, latest: Timestamp, seen: &mut Seen) -> io::Result<()> {
+    let mut newer = open(log)?;
+    let before = older(log);
+    match open(&before) {
+        Ok(file) => {
+            // Turned over between the two: what was opened first is now the older one.
+            if place(&file)? == place(&newer)? {
+                newer = open(log)?;
+            }
+            read_one(site, &before, &file, latest, seen)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    read_one(site, log, &newer, latest, seen)
+}
+
+fn read_one(
+    site: &Site,
+    log: &Path,
+    mut file: &File,
+    latest: Timestamp,
+    seen: &mut Seen,
+) -> io::Result<()> {
+    let skipped = file.metadata()?.len().saturating_sub(MOST);
+    file.seek(SeekFrom::Start(skipped))?;
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes)?;
+    // What does not end is still being written; what does not begin was cut here.
+    let end = bytes
+        .iter()
+        .rposition(|&b| b == b'\n')
+        .map_or(0, |at| at + 1);
+    let lines = bytes[..end].split(|&b| b == b'\n');
+    let mut damaged = 0;
+    for line in lines
+        .skip(usize::from(skipped > 0))
+        .filter(|line| !line.is_empty())
+    {
+        let sound = Record::parse(line)
+            .filter(|record| record.when <= latest && site.config.tree(&record.tree).is_some());
+        let Some(mut record) = sound else {
+            damaged += 1;
+            continue;
+        };
+        if let Ok(list) = site.list(record.list.as_str()) {
+            record.list = list;
+        }
+        let place = (
+            record.list.clone(),
+            record.tree.clone(),
+            record.release.clone(),
+        );
+        let log = log.to_owned();
+        seen.tallies
+            .entry(place)
+            .or_default()
+            .add(Line { record, log });
+    }
+    if damaged > 0 {
+        seen.damaged.push((log.to_owned(), damaged));
+    }
+    Ok(())
+}
+
+/// Opens a log without following a link or waiting for the other end of a pipe.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is not a plain file")),
+    }
+}
+
+fn place(file: &File) -> io::Result<(u64, u64)> {
+    let meta = file.metadata()?;
+    Ok((meta.dev(), meta.ino()))
+}
