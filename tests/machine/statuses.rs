@@ -211,7 +211,7 @@ fn table(agent: &'static dyn Agent, facts: &Facts) {
     edit(&machine, SITE, "[deliver]", "[deliver]\ndeadline = \"20s\"");
     machine.expect("mm-parity init --current a");
     machine.expect("mm-aliases adopt");
-    edit(&machine, PARITY, "guarded = []", "guarded = [\"a\"]");
+    edit(&machine, PARITY, "guarded = [\"b\"]", "guarded = [\"a\"]");
     check(&machine, "guarded", &guarded);
     machine.expect_no_bounce();
 }
