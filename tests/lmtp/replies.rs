@@ -6,8 +6,8 @@ use super::*;
 
 #[test]
 fn whatever_a_server_does_the_message_is_kept_unless_it_answers() {
-    let megabyte = [b"250 ".to_vec(), vec![b'x'; 1 << 20]].concat();
-    let endless = b"250-x\r\n".repeat(10_000);
+    let megabyte = [&b"250 "[..], &vec![b'x'; 1 << 20], b"\r\n"].concat();
+    let endless = [b"250-x\r\n".repeat(10_000), b"250 x\r\n".to_vec()].concat();
     let acts = [
         Act::Close,
         Act::HalfClose,
