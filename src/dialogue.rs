@@ -5,44 +5,26 @@
 //! answers; a server that speaks out of turn would else be believed to have taken a message
 //! that it never had.
 
-#![expect(
-    unsafe_code,
-    reason = "std connects to a Unix socket without a limit; each block argues its case"
-)]
-
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::mem;
-use std::net::TcpStream;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::endpoint::Endpoint;
+use crate::socket::Socket;
 
 /// How long a line of a reply may be, in bytes. RFC 5321 allows 512.
 const LONGEST_LINE: usize = 4 * 1024;
 /// How many lines a reply may have.
 const MOST_LINES: usize = 100;
-/// How long to wait until a Unix socket whose queue is full is tried again.
-const AGAIN: Duration = Duration::from_millis(20);
-
 /// A server that was reached.
 #[derive(Debug)]
 pub struct Dialogue {
-    stream: Stream,
+    socket: Socket,
     /// What was read and is no part of a reply yet.
     heard: Vec<u8>,
     /// When everything ends.
     end: Instant,
-}
-
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
 }
 
 /// A server's answer.
@@ -79,16 +61,9 @@ impl Dialogue {
     /// # Errors
     /// `Connect`, `Late`.
     pub fn open(endpoint: &Endpoint, limit: Duration, end: Instant) -> Result<Dialogue, Trouble> {
-        let until = end.min(Instant::now() + limit);
-        let connected = match endpoint {
-            Endpoint::Tcp(address) => TcpStream::connect_timeout(address, left(until)?)
-                .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-                .map(Stream::Tcp)
-                .map_err(Trouble::of_connect),
-            Endpoint::Unix(path) => connect(path, until).map(Stream::Unix),
-        };
+        let time = left(end)?.min(limit);
         Ok(Dialogue {
-            stream: connected?,
+            socket: Socket::open(endpoint, time).map_err(Trouble::of_connect)?,
             heard: Vec::new(),
             end,
         })
@@ -103,8 +78,9 @@ impl Dialogue {
         let until = self.until(limit);
         let mut rest = bytes;
         while !rest.is_empty() {
-            self.stream.limit_write(left(until)?)?;
-            match self.stream.write(rest) {
+            let time = left(until)?;
+            self.socket.limit_write(time).map_err(Trouble::Failed)?;
+            match self.socket.write(rest) {
                 Ok(0) => return Err(Trouble::Closed),
                 Ok(n) => rest = &rest[n..],
                 Err(error) => Trouble::of(error).map_or(Ok(()), Err)?,
@@ -136,8 +112,8 @@ impl Dialogue {
 
     /// Says goodbye, and does not care whether that is heard.
     pub fn leave(mut self) {
-        let _ = self.stream.set_nonblocking(true);
-        let _ = self.stream.write(b"QUIT\r\n");
+        let _ = self.socket.set_nonblocking(true);
+        let _ = self.socket.write(b"QUIT\r\n");
     }
 
     fn until(&self, limit: Duration) -> Instant {
@@ -149,9 +125,9 @@ impl Dialogue {
         if !self.heard.is_empty() {
             return Err(Trouble::OutOfTurn);
         }
-        self.stream.set_nonblocking(true).map_err(Trouble::Failed)?;
-        let heard = self.stream.read(&mut [0]);
-        self.stream
+        self.socket.set_nonblocking(true).map_err(Trouble::Failed)?;
+        let heard = self.socket.read(&mut [0]);
+        self.socket
             .set_nonblocking(false)
             .map_err(Trouble::Failed)?;
         match heard {
@@ -180,8 +156,9 @@ impl Dialogue {
                 return Err(Trouble::TooLong);
             }
             let mut bytes = [0; 1024];
-            self.stream.limit_read(left(until)?)?;
-            match self.stream.read(&mut bytes) {
+            let time = left(until)?;
+            self.socket.limit_read(time).map_err(Trouble::Failed)?;
+            match self.socket.read(&mut bytes) {
                 Ok(0) => return Err(Trouble::Closed),
                 Ok(n) => self.heard.extend_from_slice(&bytes[..n]),
                 Err(error) => Trouble::of(error).map_or(Ok(()), Err)?,
@@ -229,114 +206,13 @@ fn parse(line: &[u8]) -> Result<(u16, bool, String), Trouble> {
 }
 
 /// How long there is until then.
-fn left(until: Instant) -> Result<Duration, Trouble> {
+///
+/// # Errors
+/// `Late`: it is past.
+pub fn left(until: Instant) -> Result<Duration, Trouble> {
     match until.checked_duration_since(Instant::now()) {
         Some(left) if !left.is_zero() => Ok(left),
         _ => Err(Trouble::Late),
-    }
-}
-
-/// Waits until `input` has something to read, or has ended.
-///
-/// # Errors
-/// `Late`, `Failed`.
-pub fn wait_for(input: &impl AsRawFd, until: Instant) -> Result<(), Trouble> {
-    loop {
-        // Rounded up: a wait of less than a millisecond is none, and would turn without end.
-        let wait = left(until)?.as_millis().saturating_add(1);
-        let mut asked = libc::pollfd {
-            fd: input.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        let wait = libc::c_int::try_from(wait).unwrap_or(libc::c_int::MAX);
-        // SAFETY: one pollfd is handed over, and lives through the call.
-        match unsafe { libc::poll(&raw mut asked, 1, wait) } {
-            0 => {}
-            1.. => return Ok(()),
-            _ => Trouble::of(io::Error::last_os_error()).map_or(Ok(()), Err)?,
-        }
-    }
-}
-
-/// Connects to a Unix socket. One whose queue is full would make a plain connect wait for ever.
-fn connect(path: &Path, until: Instant) -> Result<UnixStream, Trouble> {
-    let failed = || Trouble::Connect(io::Error::last_os_error());
-    // SAFETY: all zeroes is a valid sockaddr_un.
-    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
-    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
-    // The last byte stays NUL: `Endpoint::parse` allows no longer path.
-    let room = address.sun_path.len() - 1;
-    for (to, from) in address.sun_path[..room]
-        .iter_mut()
-        .zip(path.as_os_str().as_bytes())
-    {
-        *to = from.cast_signed();
-    }
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: touches no memory.
-    let fd = unsafe { libc::socket(libc::AF_UNIX, kind, 0) };
-    if fd < 0 {
-        return Err(failed());
-    }
-    // SAFETY: `fd` was made above, is open, and nobody else's.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    let length = mem::size_of_val(&address) as libc::socklen_t;
-    loop {
-        // SAFETY: `address` lives through the call and has `length` bytes.
-        let done =
-            unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) };
-        if done == 0 {
-            let stream = UnixStream::from(socket);
-            stream.set_nonblocking(false).map_err(Trouble::Connect)?;
-            return Ok(stream);
-        }
-        let error = io::Error::last_os_error();
-        match error.kind() {
-            io::ErrorKind::WouldBlock => std::thread::sleep(AGAIN.min(left(until)?)),
-            io::ErrorKind::Interrupted => {}
-            _ => return Err(Trouble::Connect(error)),
-        }
-    }
-}
-
-impl Stream {
-    fn limit_read(&self, limit: Duration) -> Result<(), Trouble> {
-        let set = match self {
-            Stream::Tcp(stream) => stream.set_read_timeout(Some(limit)),
-            Stream::Unix(stream) => stream.set_read_timeout(Some(limit)),
-        };
-        set.map_err(Trouble::Failed)
-    }
-
-    fn limit_write(&self, limit: Duration) -> Result<(), Trouble> {
-        let set = match self {
-            Stream::Tcp(stream) => stream.set_write_timeout(Some(limit)),
-            Stream::Unix(stream) => stream.set_write_timeout(Some(limit)),
-        };
-        set.map_err(Trouble::Failed)
-    }
-
-    fn set_nonblocking(&self, whether: bool) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => stream.set_nonblocking(whether),
-            Stream::Unix(stream) => stream.set_nonblocking(whether),
-        }
-    }
-
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(bytes),
-            Stream::Unix(stream) => stream.read(bytes),
-        }
-    }
-
-    /// Without SIGPIPE: std sends with MSG_NOSIGNAL.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write(bytes),
-            Stream::Unix(stream) => stream.write(bytes),
-        }
     }
 }
 

@@ -11,7 +11,8 @@ use std::mem::{self, ManuallyDrop};
 use std::os::fd::FromRawFd;
 use std::time::Instant;
 
-use crate::dialogue::{Trouble, wait_for};
+use crate::dialogue::{Trouble, left};
+use crate::stdio;
 
 /// How much is read at once, in bytes: what a pipe holds.
 const PIECE: usize = 64 * 1024;
@@ -123,7 +124,7 @@ impl Incoming {
 
     /// Reads one piece more.
     fn read(&mut self) -> Result<(), Trouble> {
-        wait_for(&*self.input, self.end)?;
+        while !stdio::is_readable(0, left(self.end)?) {}
         let before = self.ahead.len();
         self.ahead.resize(before + PIECE, 0);
         let read = (&*self.input).read(&mut self.ahead[before..]);

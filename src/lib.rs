@@ -14,6 +14,7 @@ pub mod ownership;
 pub mod parity;
 pub mod position;
 pub mod smtp_text;
+pub mod socket;
 pub mod span;
 pub mod stdio;
 pub mod sysexits;
