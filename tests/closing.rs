@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -364,6 +366,20 @@ fn without_a_lock_file_nothing_goes_ahead_and_everything_back() {
         "everybody may write it",
         "chmod 644 ",
     ]);
+}
+
+#[test]
+fn a_dry_run_needs_no_right_to_close_doors() {
+    let stage = Stage::new();
+    let lock = stage.path("state/lock");
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o444)).unwrap();
+    let mut command = stage.command("mm-parity", &["upgrade", "toylist", "--dry-run"]);
+    // Root may write what nobody may.
+    if fs::metadata(&lock).unwrap().uid() == 0 {
+        command.uid(65_534).gid(65_534);
+    }
+    let done = stage.run(command, b"").expect(0);
+    done.says(&["would upgrade 1 list: toylist"]);
 }
 
 #[test]

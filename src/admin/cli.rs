@@ -49,7 +49,8 @@ pub enum Act {
 /// What to do with a site.
 #[derive(Debug, Subcommand)]
 pub enum OnSite {
-    /// Make parity.toml for a site.toml that was written by hand.
+    /// Make parity.toml and the lock file for a site.toml that was written by hand; where only
+    /// the lock file is missing, that.
     Init {
         /// The tree that serves all lists today.
         #[arg(long, value_name = "TREE")]

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::admin::change::Request;
+use crate::admin::change::{Mode, Request};
 use crate::admin::inside::{self, Inside};
 use crate::admin::moving::few;
 use crate::admin::outcome::{Refused, typed};
@@ -95,12 +95,17 @@ pub fn close(site: &Site, request: &Request, moves: &Moves) -> Result<Closed, Re
     }
 }
 
-/// Whether the doors could be closed at all, before anything is touched.
+/// Whether the doors could be closed at all, before anything is touched. A trial asks for no
+/// right that it does not need: anybody may make one.
 ///
 /// # Errors
 /// What is wrong with the lock file.
 pub fn could_close(site: &Site, request: &Request) -> Result<(), Refused> {
-    let lock = LockFile::open_to_close_doors(&site.config.lock_file());
+    let path = site.config.lock_file();
+    let lock = match request.mode {
+        Mode::Real => LockFile::open_to_close_doors(&path),
+        Mode::Trial => LockFile::open(&path),
+    };
     lock.map(drop)
         .map_err(|error| refuse(site, request, &error))
 }
