@@ -18,6 +18,8 @@ const LONGEST: usize = 128;
 pub struct ListName {
     folded: String,
     spelling: String,
+    /// How many bytes of both stand before the `@`.
+    local: usize,
 }
 
 /// Why some bytes are not the name of a list.
@@ -45,9 +47,11 @@ impl ListName {
         let bytes = bytes.as_ref();
         ListName::check(bytes)?;
         let spelling: String = bytes.iter().map(|&b| char::from(b)).collect();
+        let at = bytes.iter().position(|&b| b == b'@');
         Ok(ListName {
             folded: spelling.to_ascii_lowercase(),
             spelling,
+            local: at.unwrap_or(bytes.len()),
         })
     }
 
@@ -77,7 +81,7 @@ impl ListName {
 
     /// What stands before the `@`, lower case.
     pub fn local_part(&self) -> &str {
-        self.folded.split('@').next().unwrap_or(&self.folded)
+        &self.folded[..self.local]
     }
 
     /// The name without `@domain`, if that is the domain it has; else unchanged.
@@ -90,6 +94,7 @@ impl ListName {
         ListName {
             folded: self.folded[..cut].to_owned(),
             spelling: self.spelling[..cut].to_owned(),
+            local: cut,
         }
     }
 }

@@ -233,7 +233,7 @@ fn tell(plan: &Plan<'_>, dry: cli::Dry) -> String {
         false => {
             let first = plan.changes().take(MOST_LINES);
             out.extend(first.map(|line| format!("{line}\n")));
-            let more = plan.changes().count().saturating_sub(MOST_LINES);
+            let more = plan.changed().saturating_sub(MOST_LINES);
             if more > 0 {
                 out +=
                     &format!("… and {more} more; --dry-run --diff shows each before it is made\n");

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use aliases::Problem;
 
-use super::adopt::{Turning, turning};
 use super::found::{Found, Means, Place};
 use super::leads::Leads;
 use super::pipe::Trees;
 use super::reserved::{Holder, Reserved};
+use super::turning::{Turning, ours, turning};
 use super::wanted::{self, Wanted};
 use super::why::Why;
 use crate::list::{ListName, Verb};
@@ -222,7 +222,7 @@ pub(super) fn stale(
     let is_unused = |verb: Verb, list: &ListName, place: Place| {
         let mut in_use = trees.in_use(parity);
         let is_known = in_use.any(|(_, profile)| profile.routing.knows(verb));
-        !is_known || wanted::is_out_of_use(trees, parity, list, &found.folded(place))
+        !is_known || wanted::is_out_of_use(trees, parity, list, &found.name(place))
     };
     let mut stale = Vec::new();
     // A list's entries mostly stand together: its name is judged once.
@@ -253,20 +253,4 @@ pub(super) fn stale(
         stale.push(Stale { place, list, why });
     }
     stale
-}
-
-/// The verb and the list of an entry of ours: of its first destination that leads to us.
-pub(super) fn ours(trees: &Trees<'_>, found: &Found, place: Place) -> Option<(Verb, ListName)> {
-    let us = |command: &[u8]| match trees.leads(command) {
-        Leads::Us(verb, list) => Some((verb, list)),
-        _ => None,
-    };
-    if let Some(command) = found.plain_pipe(place) {
-        return us(command);
-    }
-    let destinations = found.destinations(place);
-    destinations.iter().find_map(|means| match means {
-        Means::Pipe(command) => us(command),
-        _ => None,
-    })
 }

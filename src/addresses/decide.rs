@@ -3,32 +3,24 @@
 //! **Invariants.** Writes nothing. Each act touches entries of ours, entries that pipe straight
 //! into a tree, and nothing else.
 
-use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::adopt;
-use super::compare::{self, Row, StaleWhy};
+use super::compare::{self, StaleWhy};
 use super::edits::{Change, Edits};
 use super::error::AddressError;
-use super::expansion::distance;
 use super::found::Found;
 use super::hindered;
-use super::known;
 use super::past;
-use super::pipe::Trees;
 use super::qualified;
 use super::record::Records;
-use super::reserved::Reserved;
 use super::sentinel;
 use super::stays;
 use super::sync;
 use super::transports;
-use super::wanted;
-use super::well::Well;
+use super::view::View;
 use crate::list::ListName;
 use crate::parity::Parity;
-use crate::profiles::ProbeError;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -63,6 +55,15 @@ impl Intent {
         }
     }
 
+    /// The lists that it is about; `None`: all.
+    pub(super) fn lists(&self) -> Option<&BTreeSet<ListName>> {
+        match self {
+            Intent::Move(lists) => Some(lists),
+            Intent::Adopt(lists) | Intent::Unadopt(lists) => lists.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether it looks at what was recorded: to put it back, or to tidy up where a whole site
     /// is rewritten anyway. A site's records may be many times its alias files, and the move of
     /// one list has no use for them.
@@ -71,154 +72,6 @@ impl Intent {
             self,
             Intent::Adopt(None) | Intent::Unadopt(_) | Intent::Revert
         )
-    }
-}
-
-/// Everything that a decision looks at. What takes a look at every list or every entry is found
-/// out when it is first asked for.
-#[derive(Debug)]
-pub(super) struct View<'a> {
-    pub(super) trees: Trees<'a>,
-    pub(super) parity: &'a Parity,
-    pub(super) found: &'a Found,
-    reserved: Reserved<'a>,
-    enumerated: OnceCell<Result<BTreeSet<ListName>, ProbeError>>,
-    known: OnceCell<BTreeSet<ListName>>,
-}
-
-impl<'a> View<'a> {
-    /// # Errors
-    /// /etc/passwd cannot be read.
-    pub(super) fn new(
-        site: &'a crate::site::Site,
-        parity: &'a Parity,
-        found: &'a Found,
-    ) -> Result<View<'a>, AddressError> {
-        let trees = Trees::open(site);
-        known::check_current(&trees, parity)?;
-        let reserved = Reserved::read(&trees, found)
-            .map_err(|error| AddressError::Io("read", "/etc/passwd".into(), error))?;
-        Ok(View {
-            trees,
-            parity,
-            found,
-            reserved,
-            enumerated: OnceCell::new(),
-            known: OnceCell::new(),
-        })
-    }
-
-    /// The lists whose data the current tree has.
-    pub(super) fn enumerated(&self) -> &Result<BTreeSet<ListName>, ProbeError> {
-        self.enumerated
-            .get_or_init(|| known::enumerated(&self.trees, self.parity, self.found))
-    }
-
-    /// Every list that anything knows.
-    pub(super) fn known(&self) -> &BTreeSet<ListName> {
-        self.known.get_or_init(|| {
-            let in_aliases = known::in_aliases(&self.trees, self.found);
-            known::all(self.enumerated(), &in_aliases, self.parity)
-        })
-    }
-
-    /// The lists that should have addresses: those that exist, or are known to the parity.
-    pub(super) fn living(&self) -> Cow<'_, BTreeSet<ListName>> {
-        match self.enumerated() {
-            Ok(enumerated) if self.parity.on_future.is_subset(enumerated) => {
-                Cow::Borrowed(enumerated)
-            }
-            Ok(enumerated) => {
-                Cow::Owned(enumerated.union(&self.parity.on_future).cloned().collect())
-            }
-            Err(_) => Cow::Borrowed(self.known()),
-        }
-    }
-
-    /// How each address of `lists` stands.
-    pub(super) fn rows(&self, lists: &BTreeSet<ListName>) -> Vec<Row> {
-        let wanted = wanted::wanted(&self.trees, self.parity, &self.living(), lists, &|_, _| {
-            None
-        });
-        compare::compare(&self.trees, self.found, &self.reserved, wanted)
-    }
-
-    /// As [`rows`](Self::rows), without the lists of `lists` of which each address stands as we
-    /// would write it, if they are not `asked` for: of them there is nothing to say.
-    pub(super) fn rows_but_well(
-        &self,
-        lists: &BTreeSet<ListName>,
-        asked: impl Fn(&ListName) -> bool,
-    ) -> Vec<Row> {
-        let well = Well::of(&self.trees, self.parity, self.found);
-        let (living, mut name) = (self.living(), String::new());
-        let rest = lists
-            .iter()
-            .filter(|list| asked(list) || !well.is_well(list, &mut name));
-        let rest: BTreeSet<ListName> = rest.cloned().collect();
-        let before = |list: &ListName, name: &str| {
-            let is_left_out = |other: &ListName| lists.contains(other) && !rest.contains(other);
-            well.holder(name)
-                .filter(|other| other < list && is_left_out(other))
-        };
-        let wanted = wanted::wanted(&self.trees, self.parity, &living, &rest, &before);
-        compare::compare(&self.trees, self.found, &self.reserved, wanted)
-    }
-
-    /// How the addresses stand of those lists that exist and are not well throughout, and of
-    /// those that are `asked` for.
-    pub(super) fn all_rows(&self, asked: impl Fn(&ListName) -> bool) -> Vec<Row> {
-        self.rows_but_well(&self.living(), asked)
-    }
-
-    /// Entries of ours that should not be there.
-    pub(super) fn stale(&self) -> Vec<compare::Stale> {
-        let exist = self.enumerated().as_ref().ok();
-        compare::stale(&self.trees, self.parity, self.found, exist)
-    }
-
-    /// The names that the MTA's database must have right once `intent` is done: those of the
-    /// lists that it is about, as far as they lead to us.
-    pub(super) fn to_verify(&self, intent: &Intent) -> BTreeSet<String> {
-        let lists = match intent {
-            Intent::Move(lists) => Some(lists),
-            Intent::Adopt(lists) | Intent::Unadopt(lists) => lists.as_ref(),
-            _ => None,
-        };
-        let asked = |list: &ListName| lists.is_none_or(|lists| lists.contains(list));
-        self.found
-            .all()
-            .filter(|&place| {
-                compare::ours(&self.trees, self.found, place).is_some_and(|(_, list)| asked(&list))
-            })
-            .map(|place| self.found.folded(place))
-            .collect()
-    }
-
-    /// # Errors
-    /// `Unknown` with the names that no list has.
-    fn check_lists(&self, lists: Option<&BTreeSet<ListName>>) -> Result<(), AddressError> {
-        let Some(lists) = lists else { return Ok(()) };
-        // Before adopt a list may be known from its direct entries alone.
-        let named = adopt::lists_of(&self.trees, self.found, lists);
-        if lists.is_subset(&named) {
-            return Ok(());
-        }
-        let known = self.known();
-        let unknown = lists
-            .difference(&named)
-            .filter(|list| !known.contains(*list));
-        let unknown: Vec<ListName> = unknown.cloned().collect();
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let is_near = |list: &&ListName| {
-            unknown
-                .iter()
-                .any(|wrong| distance(wrong.as_str().as_bytes(), list.as_str().as_bytes()) <= 2)
-        };
-        let near = known.iter().filter(is_near).take(5).cloned().collect();
-        Err(AddressError::Unknown(unknown, near))
     }
 }
 
@@ -364,9 +217,9 @@ fn revert(found: &Found, records: &Records, edits: &mut Edits<'_>) {
             .map(|name| String::from_utf8_lossy(&name.0).into_owned());
         edits.push(Change::PutBack {
             file,
-            name,
-            raw: before.0.to_vec(),
-            followed,
+            name: &name,
+            raw: &before.0,
+            followed: followed.as_deref(),
         });
     }
 }

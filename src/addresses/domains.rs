@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 
 use super::compare::State;
-use super::decide::View;
 use super::error::AddressError;
 use super::typed::typed;
+use super::view::View;
 use crate::list::ListName;
 
 /// The first line of what is written, and of nothing else.

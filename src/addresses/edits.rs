@@ -3,12 +3,13 @@
 //! **Invariants.** No disk. A change is made in a copy of the document; every one that is made
 //! leaves a record of the bytes before and after.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aliases::{Document, EntryId};
+use aliases::{Document, EditError, EntryId};
 
 use super::error::AddressError;
 use super::found::{Found, Place};
@@ -17,49 +18,39 @@ use crate::clock::Timestamp;
 use crate::list::ListName;
 
 /// One change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Destination `n` becomes `text`.
-    Destination {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change<'c> {
+    /// Destination `n` becomes a pipe to `command`.
+    Pipe {
         place: Place,
         n: usize,
-        text: String,
+        command: &'c str,
     },
     /// All bytes of the entry.
-    Replace { place: Place, raw: Vec<u8> },
+    Replace { place: Place, raw: &'c [u8] },
     /// The entry goes.
     Remove { place: Place },
     /// A new entry that pipes to `command`, after another or at the end of the first file.
     Add {
-        name: String,
-        command: String,
+        name: &'c str,
+        command: &'c str,
         after: Option<Place>,
     },
     /// A removed entry's bytes come back to file `file`, after the entry that it followed.
     PutBack {
         file: usize,
-        name: String,
-        raw: Vec<u8>,
-        followed: Option<String>,
+        name: &'c str,
+        raw: &'c [u8],
+        followed: Option<&'c str>,
     },
-}
-
-impl Change {
-    /// Destination `n` becomes a pipe to `command`.
-    pub(super) fn pipe(place: Place, n: usize, command: &str) -> Change {
-        Change::Destination {
-            place,
-            n,
-            text: format!("\"|{command}\""),
-        }
-    }
 }
 
 /// What is to be changed, and what was left.
 #[derive(Debug)]
 pub(super) struct Edits<'f> {
     pub(super) found: &'f Found,
-    changes: Vec<Change>,
+    /// The files in the making, by their numbers: those that nothing was asked of are none.
+    making: BTreeMap<usize, Making<'f>>,
     /// The lists whose entries are turned to us.
     pub(super) turned: BTreeSet<ListName>,
     /// Sentences: what was left as it is, and why.
@@ -87,31 +78,22 @@ pub(super) struct Rewrite {
     when: String,
 }
 
-/// A change that was made.
+/// A change that was made: what became of which entry. One that was there before has its handle
+/// in the file as it was found, too.
 #[derive(Debug)]
-struct Made {
-    what: What,
-    /// The entry that there was before; `None`: there was none.
-    place: Option<Place>,
-    /// The entry that there is now; `None`: it was removed.
-    id: Option<EntryId>,
-}
-
-/// What a change did.
-#[derive(Debug)]
-enum What {
-    Turned,
-    PutBack,
-    Removed,
+enum Made {
+    Turned(EntryId),
+    PutBack(EntryId),
+    Removed(EntryId),
     /// Under this name.
-    Added(Box<str>),
+    Added(EntryId, Box<str>),
 }
 
 impl<'f> Edits<'f> {
     pub(super) fn new(found: &'f Found) -> Edits<'f> {
         Edits {
             found,
-            changes: Vec::new(),
+            making: BTreeMap::new(),
             turned: BTreeSet::new(),
             left: Vec::new(),
             left_of: Vec::new(),
@@ -120,8 +102,13 @@ impl<'f> Edits<'f> {
         }
     }
 
-    pub(super) fn push(&mut self, change: Change) {
-        self.changes.push(change);
+    /// Makes a change. If the text would not be read as what is meant, [`Edits::rewrite`] says so.
+    pub(super) fn push(&mut self, change: Change<'_>) {
+        let (found, file) = (self.found, change.file());
+        let making = self.making.entry(file);
+        making
+            .or_insert_with(|| Making::of(found, file))
+            .make_unless_failed(change);
     }
 
     /// Says that an entry is left as it is; once, whoever says it.
@@ -150,47 +137,28 @@ impl<'f> Edits<'f> {
         self.notes.push(sentence(self.found, place, &what));
     }
 
-    /// Makes the changes: one rewrite for each file that differs.
+    /// What came out: one rewrite for each file that differs.
     ///
     /// # Errors
     /// The text would not be read as what is meant.
-    pub(super) fn rewrite(&self, by: &str, generation: u64) -> Result<Vec<Rewrite>, AddressError> {
-        let mut rewrites = Vec::new();
-        for (file, found) in self.found.files.iter().enumerate() {
-            let changes = self.changes.iter().filter(|change| change.file() == file);
-            if changes.clone().next().is_none() {
-                continue;
-            }
-            let mut making = Making {
-                found: self.found,
-                last_added: HashMap::new(),
-                rewrite: Rewrite {
-                    file,
-                    path: found.path.clone(),
-                    before: found.original.shared(),
-                    after: found.document.clone(),
-                    made: Vec::new(),
-                    by: by.to_owned(),
-                    generation,
-                    when: Timestamp::now().to_string(),
-                },
-            };
-            for change in changes {
-                making.make(change)?;
-            }
-            let rewrite = making.finish();
-            if !rewrite.made.is_empty() {
-                rewrites.push(rewrite);
-            }
-        }
+    pub(super) fn rewrite(
+        &mut self,
+        by: &str,
+        generation: u64,
+    ) -> Result<Vec<Rewrite>, AddressError> {
+        let made = std::mem::take(&mut self.making).into_values();
+        let mut rewrites = made
+            .map(|making| making.finish(by, generation))
+            .collect::<Result<Vec<Rewrite>, AddressError>>()?;
+        rewrites.retain(|rewrite| !rewrite.made.is_empty());
         Ok(rewrites)
     }
 }
 
-impl Change {
+impl Change<'_> {
     fn file(&self) -> usize {
         match self {
-            Change::Destination { place, .. }
+            Change::Pipe { place, .. }
             | Change::Replace { place, .. }
             | Change::Remove { place } => place.file,
             Change::Add { after, .. } => after.map_or(0, |place| place.file),
@@ -216,18 +184,19 @@ impl Rewrite {
     /// The names whose entries change, as the MTA looks them up; `found` is what was rewritten,
     /// here and below.
     pub(super) fn names<'r>(&'r self, found: &'r Found) -> impl Iterator<Item = String> + 'r {
-        self.made.iter().map(|made| made.name(found))
+        self.made.iter().map(|made| self.name(made, found))
     }
 
     /// One record a change: the bytes before and after.
     pub(super) fn records<'r>(&'r self, found: &'r Found) -> impl Iterator<Item = Record<'r>> + 'r {
         self.made.iter().map(|made| {
-            let name = made.name(found).into_bytes();
+            let name = self.name(made, found).into_bytes();
             let by = (self.by.as_str(), self.generation);
             let mut record = Record::new(by, &self.when, &self.path, name);
-            record.before = made.before(found).map(Text::of);
-            record.written = made.written(&self.after).map(Text::of);
-            if let (What::Removed, Some(place)) = (&made.what, made.place) {
+            let before = self.place(made).map(|place| found.raw(place));
+            record.before = before.map(Text::of);
+            record.written = self.written(made).map(Text);
+            if let (Made::Removed(_), Some(place)) = (made, self.place(made)) {
                 let followed = found.name_before(place);
                 record.followed = followed.map(|name| Text(name.into_bytes().into()));
             }
@@ -238,79 +207,108 @@ impl Rewrite {
     /// One sentence a change.
     pub(super) fn lines<'r>(&'r self, found: &'r Found) -> impl Iterator<Item = String> + 'r {
         self.made.iter().map(|made| {
-            let what = match made.what {
-                What::Turned => "turned to",
-                What::PutBack => "put back",
-                What::Removed => "removed",
-                What::Added(_) => "added",
+            let what = match made {
+                Made::Turned(_) => "turned to",
+                Made::PutBack(_) => "put back",
+                Made::Removed(_) => "removed",
+                Made::Added(..) => "added",
             };
-            let shown = match made.place {
+            let place = self.place(made);
+            let shown = match place {
                 Some(place) => found.shown(place),
                 None => self.path.display().to_string(),
             };
-            let raw = made.written(&self.after).or(made.before(found));
-            format!("{shown}: {what} {}", one_line(raw.unwrap_or_default()))
+            let before = place.map(|place| found.raw(place).into());
+            let raw = self.written(made).or(before);
+            format!("{shown}: {what} {}", one_line(&raw.unwrap_or_default()))
         })
     }
-}
 
-impl Made {
-    fn name(&self, found: &Found) -> String {
-        match (&self.what, self.place) {
-            (What::Added(name), _) => name.to_string(),
+    fn name(&self, made: &Made, found: &Found) -> String {
+        match (made, self.place(made)) {
+            (Made::Added(_, name), _) => name.to_string(),
             (_, place) => place.map_or_else(String::new, |place| found.folded(place)),
         }
     }
 
-    fn before<'f>(&self, found: &'f Found) -> Option<&'f [u8]> {
-        self.place.map(|place| found.raw(place))
+    /// Where the entry stands that there was before; `None`: there was none.
+    fn place(&self, made: &Made) -> Option<Place> {
+        match made {
+            Made::Turned(id) | Made::PutBack(id) | Made::Removed(id) => {
+                Some(Place::of(self.file, *id))
+            }
+            Made::Added(..) => None,
+        }
     }
 
-    fn written<'d>(&self, after: &'d Document) -> Option<&'d [u8]> {
-        self.id.and_then(|id| after.raw(id))
+    /// The bytes that there are now; `None`: it was removed.
+    fn written(&self, made: &Made) -> Option<Cow<'_, [u8]>> {
+        match made {
+            Made::Turned(id) | Made::PutBack(id) | Made::Added(id, _) => self.after.bytes_of(*id),
+            Made::Removed(_) => None,
+        }
     }
 }
 
 /// One file in the making.
+#[derive(Debug)]
 struct Making<'f> {
     found: &'f Found,
+    file: usize,
+    after: Document,
+    made: Vec<Made>,
     /// Behind which entry something was added, and what: the next comes behind that.
     last_added: HashMap<Option<EntryId>, EntryId>,
-    rewrite: Rewrite,
+    /// What could not be made: then nothing is.
+    failed: Option<EditError>,
 }
 
-impl Making<'_> {
-    fn make(&mut self, change: &Change) -> Result<(), AddressError> {
+impl<'f> Making<'f> {
+    fn of(found: &'f Found, file: usize) -> Making<'f> {
+        Making {
+            found,
+            file,
+            after: found.files[file].document.clone(),
+            made: Vec::new(),
+            last_added: HashMap::new(),
+            failed: None,
+        }
+    }
+
+    fn make_unless_failed(&mut self, change: Change<'_>) {
+        if self.failed.is_none() {
+            self.failed = self.make(change).err();
+        }
+    }
+
+    fn make(&mut self, change: Change<'_>) -> Result<(), EditError> {
         match change {
-            Change::Destination { place, n, text } => {
-                let id = self.found.id(*place);
-                let done = self.rewrite.after.set_destination(id, *n, text.as_bytes());
-                self.check(done)?;
-                self.changed(*place, What::Turned);
+            Change::Pipe { place, n, command } => {
+                let id = self.found.id(place);
+                let text = pipe(command);
+                self.after.set_destination(id, n, text.as_bytes())?;
+                self.made.push(Made::Turned(id));
             }
             Change::Replace { place, raw } => {
-                let done = self.rewrite.after.replace_raw(self.found.id(*place), raw);
-                self.check(done)?;
-                self.changed(*place, What::PutBack);
+                let id = self.found.id(place);
+                self.after.replace_raw(id, raw)?;
+                self.made.push(Made::PutBack(id));
             }
             Change::Remove { place } => {
-                let done = self.rewrite.after.remove(self.found.id(*place));
-                self.check(done)?;
-                self.made(What::Removed, Some(*place), None);
+                let id = self.found.id(place);
+                self.after.remove(id)?;
+                self.made.push(Made::Removed(id));
             }
             Change::Add {
                 name,
                 command,
                 after,
             } => {
-                let pipe = format!("\"|{command}\"");
-                let behind = self.behind(*after);
-                let added =
-                    self.rewrite
-                        .after
-                        .insert_after(behind, name.as_bytes(), pipe.as_bytes());
-                let id = self.check(added)?;
-                self.added(*after, id, name);
+                let after = after.map(|place| self.found.id(place));
+                let behind = self.last_added.get(&after).copied().or(after);
+                let (text, to) = (name.as_bytes(), pipe(command));
+                let id = self.after.insert_after(behind, text, to.as_bytes())?;
+                self.added(after, id, name);
             }
             Change::PutBack {
                 name,
@@ -318,49 +316,50 @@ impl Making<'_> {
                 followed,
                 ..
             } => {
-                let behind = followed
-                    .as_ref()
-                    .and_then(|name| self.rewrite.after.lookup(name.as_bytes()));
-                let added = self.rewrite.after.insert_raw_after(behind, raw);
-                let id = self.check(added)?;
+                let behind = followed.and_then(|name| self.after.lookup(name.as_bytes()));
+                let id = self.after.insert_raw_after(behind, raw)?;
                 self.added(None, id, name);
             }
         }
         Ok(())
     }
 
-    fn check<T>(&self, done: Result<T, aliases::EditError>) -> Result<T, AddressError> {
-        let path = &self.rewrite.path;
-        done.map_err(|error| AddressError::File(format!("cannot edit {path:?}: {error}"), None))
-    }
-
-    /// The entry behind which the next one comes.
-    fn behind(&self, after: Option<Place>) -> Option<EntryId> {
-        let asked = after.map(|place| self.found.id(place));
-        self.last_added.get(&asked).copied().or(asked)
-    }
-
-    fn changed(&mut self, place: Place, what: What) {
-        self.made(what, Some(place), Some(self.found.id(place)));
-    }
-
-    fn added(&mut self, after: Option<Place>, id: EntryId, name: &str) {
-        let after = after.map(|place| self.found.id(place));
+    fn added(&mut self, after: Option<EntryId>, id: EntryId, name: &str) {
         self.last_added.insert(after, id);
-        self.made(What::Added(name.into()), None, Some(id));
-    }
-
-    fn made(&mut self, what: What, place: Option<Place>, id: Option<EntryId>) {
-        self.rewrite.made.push(Made { what, place, id });
+        self.made.push(Made::Added(id, name.into()));
     }
 
     /// What came out, without what is as it was.
-    fn finish(mut self) -> Rewrite {
-        let (found, after) = (self.found, &self.rewrite.after);
-        let is_other = |made: &Made| made.written(after) != made.before(found);
-        self.rewrite.made.retain(is_other);
-        self.rewrite
+    fn finish(self, by: &str, generation: u64) -> Result<Rewrite, AddressError> {
+        let Making {
+            after, mut made, ..
+        } = self;
+        let found = &self.found.files[self.file];
+        let path = found.path.clone();
+        if let Some(error) = self.failed {
+            let error = format!("cannot edit {path:?}: {error}");
+            return Err(AddressError::File(error, None));
+        }
+        made.retain(|made| match made {
+            Made::Turned(id) | Made::PutBack(id) => after.is_changed(*id),
+            Made::Removed(_) | Made::Added(..) => true,
+        });
+        Ok(Rewrite {
+            file: self.file,
+            path,
+            before: found.original.shared(),
+            after,
+            made,
+            by: by.to_owned(),
+            generation,
+            when: Timestamp::now().to_string(),
+        })
     }
+}
+
+/// A destination that pipes to `command`.
+fn pipe(command: &str) -> String {
+    ["\"|", command, "\""].concat()
 }
 
 /// An entry's bytes on one line, for people.

@@ -3,6 +3,7 @@
 //! **Invariants.** Reads every file once; all that is decided is decided on that reading. The
 //! bytes on disk are the crate `aliases`' matter.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +50,13 @@ pub(super) struct AliasFile {
 pub(super) struct Found {
     pub(super) files: Vec<AliasFile>,
     dialect: Dialect,
+}
+
+impl Place {
+    /// That of an entry of the file of this number.
+    pub(super) fn of(file: usize, entry: EntryId) -> Place {
+        Place { file, entry }
+    }
 }
 
 impl Found {
@@ -188,9 +196,20 @@ impl Found {
     }
 
     /// The name of an entry, as the MTA looks it up.
+    pub(super) fn name(&self, place: Place) -> Cow<'_, str> {
+        let Some(entry) = self.entry(place) else {
+            return Cow::Borrowed("");
+        };
+        let plain = entry.plain_name().map(str::from_utf8);
+        match plain {
+            Some(Ok(name)) => Cow::Borrowed(name),
+            _ => Cow::Owned(text(entry.name())),
+        }
+    }
+
+    /// The same, to keep.
     pub(super) fn folded(&self, place: Place) -> String {
-        let name = self.entry(place).map(|entry| entry.name());
-        text(name.unwrap_or_default())
+        self.name(place).into_owned()
     }
 
     /// The name of the entry before this one in its file.
@@ -225,9 +244,23 @@ impl Found {
         self.entry(place)?.plain_pipe()
     }
 
+    /// The command of an entry that is nothing but one pipe, however it is written, and by which
+    /// the MTA delivers mail.
+    pub(super) fn one_pipe(&self, place: Place) -> Option<Cow<'_, [u8]>> {
+        let entry = self.entry(place)?;
+        if let Some(command) = entry.plain_pipe() {
+            return Some(Cow::Borrowed(command));
+        }
+        let Ok([Means::Pipe(command)]) = <[Means; 1]>::try_from(means(&entry)) else {
+            return None;
+        };
+        let delivers = self.hindrance(place).is_none();
+        delivers.then_some(Cow::Owned(command))
+    }
+
     /// Whether an entry, if there is one, may read destinations from a file.
     pub(super) fn may_include(&self, place: Option<Place>) -> bool {
-        place.is_some_and(|place| self.plain_pipe(place).is_none())
+        place.is_some_and(|place| self.one_pipe(place).is_none())
     }
 
     /// The destinations of an entry, in the order of the file.

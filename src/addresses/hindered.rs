@@ -11,12 +11,12 @@ use std::collections::{BTreeSet, HashSet};
 use aliases::Problem;
 
 use super::compare::{Row, State};
-use super::decide::View;
 use super::edits::Edits;
 use super::found::{Found, Place};
 use super::leads::Leads;
 use super::pipe::Trees;
 use super::typed::typed;
+use super::view::View;
 use crate::list::ListName;
 
 /// Names the entries of `lists`, or of all, that cannot be turned because they deliver nothing.

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use aliases::Dialect;
 
 use super::found::{Means, means_of};
+use crate::config::Mta;
+use crate::site::Site;
 
 /// How much of such a file is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -49,6 +51,23 @@ pub(super) fn programs(path: &[u8], dialect: Dialect) -> io::Result<Vec<Program>
         }
     }
     Ok(found)
+}
+
+/// What is wrong with a program of a list in a file that is included as `path`.
+pub(super) fn into_a_tree(site: &Site, path: &[u8], program: &Program) -> String {
+    let does = match site.config.mta {
+        Mta::Postfix => "Postfix bounces that",
+        Mta::Sendmail => "Sendmail may refuse that",
+        Mta::Exim => "Exim may refuse that",
+        Mta::OpenSmtpd => "OpenSMTPD may refuse that",
+        Mta::None => "Postfix would bounce that",
+    };
+    format!(
+        "it includes {:?}, and {}, line {}, pipes to a list: {does}",
+        String::from_utf8_lossy(path),
+        program.file.to_string_lossy().escape_debug(),
+        program.line
+    )
 }
 
 /// Adds the programs of one file to `found`; returns what it includes, the last one first.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::error::AddressError;
 use super::found::Found;
 use super::pipe::Trees;
-use super::{adopt, compare};
+use super::turning;
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::profiles::{ProbeError, Profile};
@@ -62,7 +62,7 @@ pub fn enumerate(site: &Site, tree: &Tree) -> Result<BTreeSet<ListName>, String>
 
 /// The lists that entries lead to: ours, and those that pipe straight into a tree.
 fn named(trees: &Trees<'_>, found: &Found) -> Result<BTreeSet<ListName>, ProbeError> {
-    let mut lists = adopt::direct_lists(trees, found);
+    let mut lists = turning::direct_lists(trees, found);
     lists.extend(in_aliases(trees, found));
     match lists.is_empty() {
         true => Err(ProbeError::InAliases),
@@ -124,7 +124,7 @@ pub(super) fn in_aliases(trees: &Trees<'_>, found: &Found) -> BTreeSet<ListName>
             continue;
         }
         last = written.map_or(b"", |(_, name)| name);
-        lists.extend(compare::ours(trees, found, place).map(|(_, list)| list));
+        lists.extend(turning::ours(trees, found, place).map(|(_, list)| list));
     }
     lists
 }

@@ -1,9 +1,10 @@
 //! mm-aliases: keeps the alias files of the MTA in line with the lists; and the same for a move
 //! of lists (`plan_move`, `plan_commit`, `plan_revert`).
 //!
-//! In order: `found` reads the files, `wanted` says what should be there, `compare` holds one
-//! against the other, `decide` (with `adopt` and `sync`) says what changes, `edits` makes it in
-//! memory, and `plan` makes it on disk, with `record` remembering what stood there.
+//! In order: `found` reads the files, `turning` says what an entry is to us, `wanted` what should
+//! be there, `compare` holds one against the other, `view` has all that for who decides or looks,
+//! `decide` (with `adopt` and `sync`) says what changes, `edits` makes it in memory, and `plan`
+//! makes it on disk, with `record` remembering what stood there. `use` goes that way alone.
 //!
 //! **Invariants.** Nothing of the alias files is written without the writer's lock. Nothing but
 //! `acts` prints.
@@ -45,14 +46,16 @@ mod stays;
 mod sync;
 mod trace;
 mod transports;
+mod turning;
 mod typed;
+mod view;
 mod virtual_map;
 mod wanted;
 mod well;
 mod why;
 
 pub use acts::main;
-pub use check::{Depth, findings, states, unreadable};
+pub use check::{Depth, states, survey, unreadable};
 pub use error::AddressError;
 pub use known::{Known, enumerate, known};
 pub use leads::{Leads, Odd};

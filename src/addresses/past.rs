@@ -6,13 +6,13 @@
 //!
 //! **Invariants.** Judges entries, changes none, reads no file.
 
-use super::adopt::{Turning, turning};
-use super::decide::View;
 use super::edits::Edits;
 use super::found::{Found, Means, Place};
 use super::leads::{Leads, Odd};
 use super::pipe::Trees;
+use super::turning::{Turning, turning};
 use super::typed::typed;
+use super::view::View;
 use crate::list::ListName;
 use crate::parity::FutureState;
 

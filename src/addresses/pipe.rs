@@ -3,7 +3,6 @@
 //! **Invariants.** What is written holds nothing but bytes that every MTA passes on unchanged.
 
 use std::fmt;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use super::leads::{Forms, Places};
@@ -25,9 +24,8 @@ pub(super) const LONGEST_COMMAND: usize = 252;
 pub struct Trees<'a> {
     /// The site.
     pub site: &'a Site,
-    /// What every command that we write begins with: the program, the site, a blank. None if
-    /// that is not what we could write.
-    ours: Option<Vec<u8>>,
+    /// What every command that we write begins with: the program, the site, a blank.
+    ours: Result<String, Unwritable>,
     /// In the order of the trees.
     pub(super) profiles: Vec<Result<Profile, SiteError>>,
     /// The forms of commands that pipe straight into a tree.
@@ -70,16 +68,9 @@ impl<'a> Trees<'a> {
     pub fn open(site: &'a Site) -> Trees<'a> {
         let trees = site.config.trees.iter();
         let profiles: Vec<_> = trees.map(|tree| Profile::of(site, tree)).collect();
-        let program = site.config.program.as_os_str().as_bytes();
-        let path = site.path.as_os_str().as_bytes();
-        let ours = match site.is_default() {
-            true => [program, b" "].concat(),
-            false => [program, b" --site ", path, b" "].concat(),
-        };
-        let is_sound = program.iter().chain(path).all(|&byte| is_plain(byte));
         Trees {
             site,
-            ours: is_sound.then_some(ours),
+            ours: ours(site),
             forms: Forms::of(&site.config.trees, &profiles),
             profiles,
             places: Places::default(),
@@ -90,7 +81,7 @@ impl<'a> Trees<'a> {
     /// The verb and the list's name, not judged yet, of a command just as we write it. A command
     /// of ours with other blanks in it is one too, and [`leads`](Self::leads) knows it.
     pub(super) fn as_written<'c>(&self, command: &'c [u8]) -> Option<(Verb, &'c [u8])> {
-        let rest = command.strip_prefix(self.ours.as_deref()?)?;
+        let rest = command.strip_prefix(self.ours.as_ref().ok()?.as_bytes())?;
         let blank = rest.iter().position(|&byte| byte == b' ')?;
         let (verb, list) = (&rest[..blank], &rest[blank + 1..]);
         let is_one_word = list.iter().all(|&byte| is_plain(byte));
@@ -157,14 +148,8 @@ impl<'a> Trees<'a> {
     /// # Errors
     /// [`Unwritable`]: not every MTA would run it.
     pub fn command(&self, verb: Verb, list: &ListName) -> Result<String, Unwritable> {
-        let mut command = self.site.config.program.to_string_lossy().into_owned();
-        if let Some(site) = self.site_word() {
-            if let Some(byte) = site.bytes().find(|&b| !is_plain(b)) {
-                return Err(Unwritable::Byte(byte));
-            }
-            command += &format!(" --site {site}");
-        }
-        command += &format!(" {verb} {}", list.spelling());
+        let ours = self.ours.as_ref().map_err(Clone::clone)?;
+        let command = [ours, verb.as_str(), " ", list.spelling()].concat();
         match command.len() + 1 {
             bytes if bytes > LONGEST_COMMAND => Err(Unwritable::Long(bytes)),
             _ => Ok(command),
@@ -173,8 +158,23 @@ impl<'a> Trees<'a> {
 
     /// What follows `--site` in a command of ours; `None` on the default site.
     pub(super) fn site_word(&self) -> Option<String> {
-        let site = self.site;
-        (!site.is_default()).then(|| site.path.to_string_lossy().into_owned())
+        site_word(self.site)
+    }
+}
+
+fn site_word(site: &Site) -> Option<String> {
+    (!site.is_default()).then(|| site.path.to_string_lossy().into_owned())
+}
+
+/// What every command that we write begins with. The program's path was judged with site.toml.
+fn ours(site: &Site) -> Result<String, Unwritable> {
+    let program = site.config.program.to_string_lossy();
+    let Some(path) = site_word(site) else {
+        return Ok(format!("{program} "));
+    };
+    match path.bytes().find(|&byte| !is_plain(byte)) {
+        Some(byte) => Err(Unwritable::Byte(byte)),
+        None => Ok(format!("{program} --site {path} ")),
     }
 }
 

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use aliases::Contents as _;
 use similar::TextDiff;
 
-use super::decide::{Intent, View, decide};
+use super::decide::{Intent, decide};
 use super::disk;
 use super::edits::{Change, Edits, Rewrite};
 use super::error::AddressError;
@@ -26,6 +26,7 @@ use super::found::{AliasFile, Found};
 use super::needed::needed;
 use super::record::{self, Records};
 use super::typed::typed;
+use super::view::View;
 use super::virtual_map;
 use crate::clock::Timestamp;
 use crate::list::ListName;
@@ -124,9 +125,14 @@ impl<'s> Plan<'s> {
     }
 
     /// What changes, one sentence a change, and what else there is to say of it.
-    pub fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> impl Iterator<Item = String> {
         let notes = self.notes().iter().cloned();
-        self.changes().chain(notes).collect()
+        self.changes().chain(notes)
+    }
+
+    /// How many lines that are: each is put together when it is asked for.
+    pub fn told(&self) -> usize {
+        self.changed() + self.notes().len()
     }
 
     /// What changes, one sentence a change.
@@ -332,7 +338,7 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
     };
     let (rewrites, left, mut notes, turned, verify) = {
         let view = View::new(site, parity, &found)?;
-        let edits = decide(&view, intent, &records)?;
+        let mut edits = decide(&view, intent, &records)?;
         let rewrites = edits.rewrite(intent.word(), parity.roles.generation)?;
         for rewrite in &rewrites {
             disk::check_editable(&found.files[rewrite.file])?;
@@ -340,8 +346,8 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
         // A database that is built anew must have every name of ours, not only those that moved.
         let verify = match (disk::has_database(site), rewrites.is_empty()) {
             (false, _) => BTreeSet::new(),
-            (true, true) => view.to_verify(intent),
-            (true, false) => view.to_verify(&Intent::Adopt(None)),
+            (true, true) => view.to_verify(intent.lists()),
+            (true, false) => view.to_verify(None),
         };
         (rewrites, edits.left, edits.notes, edits.turned, verify)
     };
@@ -448,17 +454,18 @@ fn undo_entries<'f>(
             (Some(place), Some(before), _) => {
                 edits.push(Change::Replace {
                     place,
-                    raw: before.0.to_vec(),
+                    raw: &before.0,
                 });
             }
             (Some(place), None, _) => edits.push(Change::Remove { place }),
             (None, Some(before), None) if found.places(&name).is_empty() => {
                 let followed = record.followed.as_ref();
+                let followed = followed.map(|name| String::from_utf8_lossy(&name.0));
                 edits.push(Change::PutBack {
                     file: rewrite.file,
-                    name,
-                    raw: before.0.to_vec(),
-                    followed: followed.map(|name| String::from_utf8_lossy(&name.0).into_owned()),
+                    name: &name,
+                    raw: &before.0,
+                    followed: followed.as_deref(),
                 });
             }
             _ => edited.push(name),

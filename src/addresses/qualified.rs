@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 use aliases::DestinationKind;
 
 use super::compare::{Row, State};
-use super::decide::View;
 use super::edits::Edits;
 use super::leads::Leads;
 use super::reserved::Holder;
 use super::typed::typed;
+use super::view::View;
 use crate::finding::Spot;
 use crate::list::ListName;
 

@@ -8,16 +8,14 @@
 //! includes.
 
 use super::compare::{Row, State, Taken};
-use super::decide::View;
 use super::edits::Edits;
 use super::error::AddressError;
 use super::found::{Means, Place};
 use super::leads::Leads;
 use super::qualified::{Past, past};
+use super::view::View;
 use super::why::Why;
 use super::{disk, include};
-use crate::config::Mta;
-use crate::site::Site;
 
 /// Refuses a move that the posts of a list would not follow; what stays of its other addresses
 /// is reported.
@@ -127,27 +125,10 @@ fn included(view: &View<'_>, row: &Row) -> Option<(Place, String)> {
         let programs = include::programs(path, dialect).unwrap_or_default();
         let mut past = programs.iter();
         if let Some(program) = past.find(|program| is_past_us(view, row, &program.command)) {
-            return Some((place, into_a_tree(view.trees.site, path, program)));
+            return Some((place, include::into_a_tree(view.trees.site, path, program)));
         }
     }
     None
-}
-
-/// What is wrong with a program of a list in a file that is included as `path`.
-pub(super) fn into_a_tree(site: &Site, path: &[u8], program: &include::Program) -> String {
-    let does = match site.config.mta {
-        Mta::Postfix => "Postfix bounces that",
-        Mta::Sendmail => "Sendmail may refuse that",
-        Mta::Exim => "Exim may refuse that",
-        Mta::OpenSmtpd => "OpenSMTPD may refuse that",
-        Mta::None => "Postfix would bounce that",
-    };
-    format!(
-        "it includes {:?}, and {}, line {}, pipes to a list: {does}",
-        String::from_utf8_lossy(path),
-        program.file.to_string_lossy().escape_debug(),
-        program.line
-    )
 }
 
 /// The line that stands in the right place.

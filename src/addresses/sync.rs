@@ -9,12 +9,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::compare::{self, Row, Stale, State, Taken};
+use super::compare::{Row, Stale, State, Taken};
 use super::edits::{Change, Edits};
 use super::found::{Found, Means, Place};
 use super::hindered;
 use super::leads::Leads;
 use super::pipe::Trees;
+use super::turning::ours;
 use super::typed::typed;
 use crate::list::ListName;
 
@@ -46,8 +47,8 @@ pub(super) fn add_missing(
         };
         match trees.command(verb, &row.wanted.list) {
             Ok(command) => edits.push(Change::Add {
-                name: name.clone(),
-                command,
+                name,
+                command: &command,
                 after: last.get(&row.wanted.list).copied(),
             }),
             Err(why) => edits.left.push(format!("{name}: cannot be added: {why}")),
@@ -93,7 +94,11 @@ fn turn(trees: &Trees<'_>, row: &Row, place: Place, edits: &mut Edits<'_>) -> bo
         return false;
     };
     match trees.command(verb, &row.wanted.list) {
-        Ok(command) => edits.push(Change::pipe(place, n, &command)),
+        Ok(command) => edits.push(Change::Pipe {
+            place,
+            n,
+            command: &command,
+        }),
         Err(why) => {
             edits.leave(place, &why);
             return false;
@@ -124,7 +129,7 @@ pub(super) fn last_entries(
         return last;
     }
     for place in found.all() {
-        if let Some((_, list)) = compare::ours(trees, found, place)
+        if let Some((_, list)) = ours(trees, found, place)
             && lacking.contains(&list)
         {
             let at = last.entry(list).or_insert(place);

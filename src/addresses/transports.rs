@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use super::compare::ours;
 use super::error::AddressError;
 use super::found::Found;
 use super::pipe::Trees;
+use super::turning::ours;
 use crate::config::Mta;
 use crate::endpoint::Endpoint;
 use crate::list::ListName;

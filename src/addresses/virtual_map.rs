@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::decide::{Intent, View};
+use super::decide::Intent;
 use super::domains::Map;
 use super::error::AddressError;
 use super::found::Found;
 use super::postmap::{self, Done};
 use super::typed::typed;
+use super::view::View;
 use crate::parity::Parity;
 use crate::site::Site;
 use crate::store::{self, Writer};

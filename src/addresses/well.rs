@@ -8,9 +8,9 @@
 //! whoever else wants it; of every other list nothing. Uses the same reading of a command as
 //! `leads`, and decides nothing else.
 
-use super::compare;
 use super::found::{Found, Place};
 use super::pipe::Trees;
+use super::turning::ours;
 use super::wanted;
 use crate::list::{ListName, Verb};
 use crate::parity::Parity;
@@ -51,11 +51,10 @@ impl<'v> Well<'v> {
     }
 
     fn stands(&self, name: &str, verb: Verb, list: &ListName) -> bool {
-        let pipe = self
-            .found
-            .only(name)
-            .and_then(|place| self.found.plain_pipe(place));
-        let written = pipe.and_then(|command| self.trees.as_written(command));
+        let place = self.found.only(name);
+        let pipe = place.and_then(|place| self.found.one_pipe(place));
+        let written = pipe.as_deref();
+        let written = written.and_then(|command| self.trees.as_written(command));
         written.is_some_and(|(its, spelled)| {
             its == verb && spelled.eq_ignore_ascii_case(list.as_str().as_bytes())
         })
@@ -64,7 +63,7 @@ impl<'v> Well<'v> {
     /// The list that the only entry of `name` leads to, if this is an address of that list.
     pub(super) fn holder(&self, name: &str) -> Option<ListName> {
         let place: Place = self.found.only(name)?;
-        let (_, list) = compare::ours(self.trees, self.found, place)?;
+        let (_, list) = ours(self.trees, self.found, place)?;
         wanted::has(self.trees, self.parity, &list, name).then_some(list)
     }
 }
@@ -80,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::addresses::compare::{Row, State};
-    use crate::addresses::decide::View;
+    use crate::addresses::view::View;
     use crate::parity::{FutureState, Roles};
     use crate::site::Site;
 

@@ -70,14 +70,11 @@ pub fn refusal(act: &'static str, error: &AddressError) -> Refused {
 /// What a plan does, a line each for the first ten changes, and what it leaves as it is.
 pub fn lines(plan: &Plan<'_>) -> Vec<String> {
     const MOST: usize = 10;
-    let changes = plan.lines();
-    let mut lines: Vec<String> = changes
-        .iter()
-        .take(MOST)
-        .map(|line| format!("aliases: {line}"))
-        .collect();
-    if changes.len() > MOST {
-        lines.push(format!("aliases: and {} more", changes.len() - MOST));
+    let first = plan.lines().take(MOST);
+    let mut lines: Vec<String> = first.map(|line| format!("aliases: {line}")).collect();
+    let more = plan.told().saturating_sub(MOST);
+    if more > 0 {
+        lines.push(format!("aliases: and {more} more"));
     }
     lines.extend(left(plan));
     lines
@@ -130,10 +127,11 @@ pub fn direct(
         .collect())
 }
 
-/// What `check` has to say about the entries, the lists and the MTA's database.
-pub fn findings(site: &Site, parity: &Parity, depth: Depth) -> Vec<Finding> {
-    match addresses::findings(site, parity, depth) {
-        Ok(findings) => findings,
-        Err(error) => vec![addresses::unreadable(&error, site)],
+/// What `check` has to say about the entries, the lists and the MTA's database; and the lists
+/// that anything knows, where that can be told.
+pub fn survey(site: &Site, parity: &Parity, depth: Depth) -> (Vec<Finding>, Option<Known>) {
+    match addresses::survey(site, parity, depth) {
+        Ok((findings, known)) => (findings, Some(known)),
+        Err(error) => (vec![addresses::unreadable(&error, site)], None),
     }
 }

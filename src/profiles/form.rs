@@ -202,7 +202,9 @@ impl Form {
     pub fn read(&self, words: &[&str], same: Same<'_>) -> Option<Named> {
         let (&program, rest) = words.split_first()?;
         let raw = self.raw(rest, |word, text| word.read(text, same))?;
-        let is_it = Path::new(program) == self.program || same(Path::new(program), &self.program);
+        let is_it = self.program.as_os_str() == program
+            || Path::new(program) == self.program
+            || same(Path::new(program), &self.program);
         is_it.then(|| self.named(raw))
     }
 
@@ -256,8 +258,8 @@ fn is_place(place: &str, word: &str, same: Same<'_>) -> bool {
 
 /// A path without doubled slashes, `/./` and a last slash; any other word as it is.
 fn tidy(word: &str) -> Cow<'_, str> {
-    let untidy = word.contains("//") || word.contains("/.") || word.ends_with('/');
-    if !word.starts_with('/') || !untidy {
+    let is_untidy = || word.contains("//") || word.contains("/.") || word.ends_with('/');
+    if !word.starts_with('/') || !is_untidy() {
         return Cow::Borrowed(word);
     }
     let tidied: PathBuf = Path::new(word).components().collect();

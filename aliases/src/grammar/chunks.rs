@@ -9,6 +9,7 @@
 //! **Invariants**: an index stays good for ever: chunks are never moved, and never go. Those of the
 //! file come first, in its order; inserted ones have the indexes behind them.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -21,6 +22,8 @@ const TOGETHER: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Entry,
+    /// An entry of which is known that it is an ordinary line (`dialect::is_plain`).
+    Plain,
     /// A logical line that the MTA skips.
     Skipped,
     /// Comments and blank lines.
@@ -110,6 +113,26 @@ impl Chunks {
             Some(splice) if splice.is_whole() => self.written.piece(splice),
             Some(_) => self.text_put_together(index),
         }
+    }
+
+    /// As [`text`](Self::text), without keeping what must be put together for it.
+    pub(crate) fn bytes(&self, index: usize) -> Cow<'_, [u8]> {
+        match self.splice(index) {
+            Some(splice) if !splice.is_whole() => {
+                let parts = self.written.parts(splice, self.text_in_file(index));
+                Cow::Owned(parts.concat())
+            }
+            _ => Cow::Borrowed(self.text(index)),
+        }
+    }
+
+    /// Whether a chunk has other bytes than in the file as it was parsed.
+    pub(crate) fn is_changed(&self, index: usize) -> bool {
+        self.splice(index).is_some_and(|splice| {
+            let (before, behind) = splice.kept();
+            let is_all_kept = before + behind == self.range_in_file(index).len();
+            !is_all_kept || !self.written.piece(splice).is_empty()
+        })
     }
 
     fn text_in_file(&self, index: usize) -> &[u8] {

@@ -4,6 +4,8 @@
 //! pieces of a file are, whether a line is too ordinary to look at closely, what a logical line says,
 //! what becomes of a line with a problem, how a name is folded, and which of two equal names wins.
 
+use std::borrow::Cow;
+
 use crate::grammar::error::{Effect, ProblemKind};
 use crate::grammar::reading::{Piece, Reading};
 use crate::grammar::{exim, opensmtpd, postfix, sendmail};
@@ -117,11 +119,16 @@ pub(crate) fn effect(kind: ProblemKind, dialect: Dialect) -> Effect {
 }
 
 /// Folds a name as the MTA does for look-ups.
-pub(crate) fn fold(name: &[u8], dialect: Dialect) -> Vec<u8> {
-    match dialect {
+pub(crate) fn fold(name: &[u8], dialect: Dialect) -> Cow<'_, [u8]> {
+    // Most names that are asked for are folded already.
+    let is_folded = |byte: &u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+    if name.iter().all(is_folded) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(match dialect {
         Dialect::Postfix => postfix::fold(name),
         Dialect::Sendmail => sendmail::fold(name),
         Dialect::Exim => exim::fold(name),
         Dialect::OpenSmtpd | Dialect::OpenSmtpdDb => opensmtpd::fold(name),
-    }
+    })
 }

@@ -8,6 +8,7 @@
 //! that were asked for, is read back before it stands, and leaves the document as it was if it
 //! would be read as anything else. No disk, no list manager's words.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
@@ -117,6 +118,17 @@ impl Document {
     /// All bytes of an entry; none if it was removed. Costs the same in any file.
     pub fn raw(&self, id: EntryId) -> Option<&[u8]> {
         self.stands(id.0).then(|| self.text(id.0))
+    }
+
+    /// As [`raw`](Self::raw), for who asks once: what an edit made of several pieces is put together
+    /// for him, and not kept.
+    pub fn bytes_of(&self, id: EntryId) -> Option<Cow<'_, [u8]>> {
+        self.stands(id.0).then(|| self.chunks.bytes(id.0))
+    }
+
+    /// Whether edits left an entry with other bytes than it had in the file as it was parsed.
+    pub fn is_changed(&self, id: EntryId) -> bool {
+        self.chunks.is_changed(id.0)
     }
 
     /// The entry that stands before this one; none for the first.
@@ -232,8 +244,8 @@ impl Document {
         }
     }
 
-    fn stands(&self, index: usize) -> bool {
-        self.chunks.kind(index) == Some(Kind::Entry)
+    pub(crate) fn stands(&self, index: usize) -> bool {
+        matches!(self.chunks.kind(index), Some(Kind::Entry | Kind::Plain))
     }
 
     fn view(&self, index: usize, line: usize) -> Entry<'_> {
@@ -242,6 +254,7 @@ impl Document {
             line,
             raw: self.text(index),
             dialect: self.dialect,
+            is_plain: self.chunks.kind(index) == Some(Kind::Plain),
         }
     }
 
@@ -315,7 +328,7 @@ pub(crate) fn judge(
         note(ProblemKind::ByteOrderMark, 0);
     }
     if is_plain(raw, dialect) {
-        return Kind::Entry;
+        return Kind::Plain;
     }
     let reading = read(raw, dialect);
     for (kind, at) in &reading.problems {

@@ -86,7 +86,7 @@ impl Document {
         let line = [name, b": ", destination, ending].concat();
         let one = read(&line, self.dialect);
         let fits = one.problems.is_empty()
-            && one.name == fold(name, self.dialect)
+            && one.name == *fold(name, self.dialect)
             && matches!(one.destinations.as_slice(), [(range, _)] if &line[range.clone()] == destination);
         if !fits {
             return Err(EditError::NotOneEntry);
@@ -177,7 +177,7 @@ impl Document {
     /// One ordinary pipe for another, which needs no reading; false if it is more than that, and
     /// nothing was done.
     fn set_plain_pipe(&mut self, id: EntryId, text: &[u8]) -> bool {
-        if self.chunks.kind(id.0) != Some(Kind::Entry) {
+        if !self.stands(id.0) {
             return false;
         }
         let mut draft = std::mem::take(&mut self.draft);
@@ -200,13 +200,16 @@ impl Document {
     fn set_text(&mut self, index: usize, bytes: &[u8]) {
         self.lines_shifted |= newlines(self.text(index)) != newlines(bytes);
         self.lines = OnceLock::new();
+        if self.chunks.kind(index) == Some(Kind::Plain) {
+            self.chunks.set_kind(index, Kind::Entry);
+        }
         self.chunks.set_text(index, bytes);
     }
 
     /// A chunk that is or was an entry.
     fn place(&self, id: EntryId) -> Result<usize, EditError> {
         match self.chunks.kind(id.0) {
-            Some(Kind::Entry | Kind::Removed) => Ok(id.0),
+            Some(Kind::Entry | Kind::Plain | Kind::Removed) => Ok(id.0),
             _ => Err(EditError::NoSuchEntry),
         }
     }
@@ -303,7 +306,7 @@ impl Document {
             chunks += 1;
             kind = judge(raw, &piece, self.dialect, &mut Vec::new());
         });
-        if (chunks, kind) == (1, Kind::Entry) {
+        if chunks == 1 && matches!(kind, Kind::Entry | Kind::Plain) {
             Ok(())
         } else {
             Err(EditError::NotOneEntry)

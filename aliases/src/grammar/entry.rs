@@ -27,6 +27,8 @@ pub struct Entry<'a> {
     pub(crate) line: usize,
     pub(crate) raw: &'a [u8],
     pub(crate) dialect: Dialect,
+    /// Whether it is known to be an ordinary line; if not, it may be one all the same.
+    pub(crate) is_plain: bool,
 }
 
 impl<'a> Entry<'a> {
@@ -58,9 +60,17 @@ impl<'a> Entry<'a> {
         name_of(self.raw, self.dialect)
     }
 
+    /// The same where it stands so in the file, as most names do: without quotes, in lower case. None
+    /// for every other entry; ask [`name`](Self::name), which this only saves.
+    pub fn plain_name(&self) -> Option<&'a [u8]> {
+        let name = &self.raw[..memchr(b':', self.raw)?];
+        let is_it = is_plain_name(name) && !name.iter().any(u8::is_ascii_uppercase);
+        is_it.then_some(name)
+    }
+
     /// What mail for the name goes to, in the order of the file.
     pub fn destinations(&self) -> Vec<Destination<'a>> {
-        if let Some(range) = plain_pipe(self.raw, self.dialect) {
+        if let Some(range) = self.plain_range() {
             let text = &self.raw[range.clone()];
             let kind = DestinationKind::Pipe(text[2..text.len() - 1].to_vec());
             return vec![Destination { text, range, kind }];
@@ -93,8 +103,15 @@ impl<'a> Entry<'a> {
     /// of plain bytes: what most entries of lists are. None for every other entry; ask
     /// [`destinations`](Self::destinations), which this only saves.
     pub fn plain_pipe(&self) -> Option<&'a [u8]> {
-        let range = plain_pipe(self.raw, self.dialect)?;
+        let range = self.plain_range()?;
         Some(&self.raw[range.start + 2..range.end - 1])
+    }
+
+    fn plain_range(&self) -> Option<Range<usize>> {
+        match self.is_plain {
+            true => quoted_pipe(self.raw),
+            false => plain_pipe(self.raw, self.dialect),
+        }
     }
 }
 
@@ -125,14 +142,18 @@ impl<'a> Destination<'a> {
 
 /// Where the one destination of an ordinary line stands, if that is a quoted pipe of plain bytes.
 pub(crate) fn plain_pipe(raw: &[u8], dialect: Dialect) -> Option<Range<usize>> {
+    // That its bytes are plain is a part of the line's being so.
+    quoted_pipe(raw).filter(|_| is_plain(raw, dialect))
+}
+
+/// As [`plain_pipe`], of a line that is known to be an ordinary one.
+fn quoted_pipe(raw: &[u8]) -> Option<Range<usize>> {
     let value = memchr(b':', raw)? + 1;
     let text = raw[value..].trim_ascii_start();
     let start = raw.len() - text.len();
     let text = text.trim_ascii_end();
     let command = text.strip_prefix(b"\"|")?.strip_suffix(b"\"")?;
-    // That its bytes are plain is a part of the line's being so.
-    let is_it = !command.is_empty() && is_plain(raw, dialect);
-    is_it.then(|| start..start + text.len())
+    (!command.is_empty()).then(|| start..start + text.len())
 }
 
 /// Hands the name of an entry to `take`; an ordinary one in the case that it has in the file.

@@ -52,7 +52,7 @@ fn without_domain(raw: &[u8]) -> Option<(Vec<u8>, Vec<DestinationKind>)> {
     let name = fold(&raw[from..=to], dialect);
     let entry = read(&[b"x", &raw[colon..]].concat(), dialect);
     let kinds = entry.destinations.into_iter().map(|(_, kind)| kind);
-    Some((name, kinds.collect()))
+    Some((name.into_owned(), kinds.collect()))
 }
 
 #[cfg(test)]

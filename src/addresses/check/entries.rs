@@ -10,12 +10,12 @@ use super::held::held;
 use super::undeliverable::Undeliverable;
 use super::{includes, others, qualified};
 use crate::addresses::compare::{Row, Stale, StaleWhy, State, Taken};
-use crate::addresses::decide::View;
 use crate::addresses::found::{Means, Place};
 use crate::addresses::leads::Leads;
 use crate::addresses::qualified::{Past, past};
 use crate::addresses::reserved::Holder;
 use crate::addresses::typed::{quoted, typed};
+use crate::addresses::view::View;
 use crate::addresses::{sentinel, sync};
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 

@@ -3,9 +3,9 @@
 //! **Invariants.** Reads /etc/passwd, and writes nothing.
 
 use super::entries::spot;
-use crate::addresses::decide::View;
 use crate::addresses::found::Means;
 use crate::addresses::reserved::Holder;
+use crate::addresses::view::View;
 use crate::finding::Spot;
 
 /// Where it stands that somebody else has a name, if a file says so.

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 
 use super::entries::{Group, spot};
 use crate::addresses::compare::Row;
-use crate::addresses::decide::View;
 use crate::addresses::found::{Means, Place};
 use crate::addresses::leads::Leads;
 use crate::addresses::typed::typed;
-use crate::addresses::{disk, include, stays};
+use crate::addresses::view::View;
+use crate::addresses::{disk, include};
 use crate::config::Mta;
 use crate::finding::{Kind, Mend, Severity, Spot};
 
@@ -76,7 +76,7 @@ fn bounces(view: &View<'_>, path: &[u8], program: &include::Program) -> Group {
         severity,
         what: format!(
             "to be looked at: {}",
-            stays::into_a_tree(site, path, program)
+            include::into_a_tree(site, path, program)
         ),
         effect: effect.to_owned(),
         mend: Mend::Do(format!(

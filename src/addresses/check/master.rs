@@ -2,8 +2,8 @@
 //!
 //! **Invariants.** Changes nothing. That the MTA's tools cannot be asked is another look's finding.
 
-use crate::addresses::decide::View;
 use crate::addresses::disk;
+use crate::addresses::view::View;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 
 /// The service that delivers to local users, unless main.cf says otherwise.

@@ -24,13 +24,14 @@ use std::time::Duration;
 
 pub use states::states;
 
-use super::decide::{Intent, View};
 use super::disk;
 use super::error::AddressError;
 use super::found::Found;
+use super::known::Known;
 use super::pipe::serves;
 use super::record;
 use super::typed::{on_site, quoted, typed};
+use super::view::View;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 use crate::parity::Parity;
 use crate::site::{Site, SiteError};
@@ -60,25 +61,55 @@ pub enum Depth {
 ///
 /// # Errors
 /// An alias file or /etc/passwd cannot be read: nothing can be said of any entry.
-pub fn findings(site: &Site, parity: &Parity, depth: Depth) -> Result<Vec<Finding>, AddressError> {
+pub(super) fn findings(
+    site: &Site,
+    parity: &Parity,
+    depth: Depth,
+) -> Result<Vec<Finding>, AddressError> {
+    let done = looks(site, parity, depth, |_| ());
+    done.map(|(findings, ())| findings)
+}
+
+/// As [`findings`], and the lists that anything knows, of the same reading.
+///
+/// # Errors
+/// As [`findings`].
+pub fn survey(
+    site: &Site,
+    parity: &Parity,
+    depth: Depth,
+) -> Result<(Vec<Finding>, Known), AddressError> {
+    looks(site, parity, depth, |view| view.into_known())
+}
+
+/// Looks until what is not well with the database was so each time, and keeps of the last look
+/// what `keep` takes.
+fn looks<T>(
+    site: &Site,
+    parity: &Parity,
+    depth: Depth,
+    keep: impl Fn(View<'_>) -> T,
+) -> Result<(Vec<Finding>, T), AddressError> {
     let is_trouble = |finding: &Finding| {
         finding.kind() == Kind::Database && finding.severity() == Severity::Critical
     };
-    for _ in 1..LOOKS {
-        let findings = look(site, parity, depth)?;
-        if !findings.iter().any(is_trouble) {
-            return Ok(findings);
+    let mut left = LOOKS;
+    loop {
+        let found = Found::read(site)?;
+        let view = View::new(site, parity, &found)?;
+        let findings = look(&view, depth);
+        left -= 1;
+        if left == 0 || !findings.iter().any(is_trouble) {
+            return Ok((findings, keep(view)));
         }
         std::thread::sleep(PAUSE);
     }
-    look(site, parity, depth)
 }
 
-fn look(site: &Site, parity: &Parity, depth: Depth) -> Result<Vec<Finding>, AddressError> {
-    let found = Found::read(site)?;
-    let view = View::new(site, parity, &found)?;
+fn look(view: &View<'_>, depth: Depth) -> Vec<Finding> {
+    let site = view.trees.site;
     let mut findings = Vec::new();
-    if found.all().next().is_none() {
+    if view.found.all().next().is_none() {
         findings.push(Finding::new(
             (Kind::Aliases, Severity::Critical),
             "the alias files hold no entry",
@@ -87,20 +118,20 @@ fn look(site: &Site, parity: &Parity, depth: Depth) -> Result<Vec<Finding>, Addr
             sync(site),
         ));
     }
-    profiles(&view, &mut findings);
-    enumeration(&view, &mut findings);
-    entries::look(&view, &mut findings);
-    repeated::look(&view, &mut findings);
-    virtual_map::look(&view, depth, &mut findings);
+    profiles(view, &mut findings);
+    enumeration(view, &mut findings);
+    entries::look(view, &mut findings);
+    repeated::look(view, &mut findings);
+    virtual_map::look(view, depth, &mut findings);
     if depth == Depth::Database {
-        database(&view, &mut findings);
-        master::look(&view, &mut findings);
+        database(view, &mut findings);
+        master::look(view, &mut findings);
     }
     match record::read(&record::path(site)) {
-        Ok(records) => records::look(&view, &records, &mut findings),
+        Ok(records) => records::look(view, &records, &mut findings),
         Err(error) => findings.push(unrecorded(site, &error)),
     }
-    Ok(findings)
+    findings
 }
 
 /// Why it cannot be told what was adopted. Past a damaged line everything but what asks for the
@@ -261,7 +292,7 @@ fn enumeration(view: &View<'_>, findings: &mut Vec<Finding>) {
 
 fn database(view: &View<'_>, findings: &mut Vec<Finding>) {
     let site = view.trees.site;
-    let names = view.to_verify(&Intent::Adopt(None));
+    let names = view.to_verify(None);
     for file in &view.found.files {
         match disk::verify(site, file, &names) {
             Ok(wrong) => findings.extend(wrong.into_iter().map(|text| {

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::entries::{Group, spot};
 use super::includes;
-use crate::addresses::adopt::{Turning, turning};
 use crate::addresses::compare::{Row, State};
-use crate::addresses::decide::View;
 use crate::addresses::found::Place;
 use crate::addresses::leads::Odd;
 use crate::addresses::past;
+use crate::addresses::turning::{Turning, turning};
 use crate::addresses::typed::typed;
+use crate::addresses::view::View;
 use crate::finding::{Kind, Mend, Severity, Spot};
 use crate::list::ListName;
 

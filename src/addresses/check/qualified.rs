@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::entries::Group;
-use crate::addresses::decide::View;
 use crate::addresses::qualified::past;
 use crate::addresses::typed::typed;
+use crate::addresses::view::View;
 use crate::finding::{Kind, Mend, Severity, Spot};
 
 pub(super) fn look(view: &View<'_>, groups: &mut BTreeMap<Group, Vec<Spot>>) {

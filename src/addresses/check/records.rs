@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::addresses::decide::View;
 use crate::addresses::found::Means;
 use crate::addresses::leads::{Leads, words};
 use crate::addresses::needed::QUEUED;
 use crate::addresses::record::{self, Record, Records};
 use crate::addresses::typed::typed;
+use crate::addresses::view::View;
 use crate::clock::Timestamp;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::addresses::compare::ours;
-use crate::addresses::decide::View;
 use crate::addresses::found::Means;
 use crate::addresses::leads::Leads;
 use crate::addresses::repeated::{Beside, beside};
+use crate::addresses::turning::ours;
+use crate::addresses::view::View;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 use crate::list::Verb;
 

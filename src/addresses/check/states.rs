@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::addresses::decide::View;
 use crate::addresses::error::AddressError;
 use crate::addresses::found::Found;
+use crate::addresses::view::View;
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::Site;

@@ -9,9 +9,9 @@ use aliases::Problem;
 
 use super::entries::spot;
 use crate::addresses::compare::Row;
-use crate::addresses::decide::View;
 use crate::addresses::found::Place;
 use crate::addresses::hindered;
+use crate::addresses::view::View;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 
 /// Such addresses by what is wrong, what happens to mail, and whether a tree's program stands in

@@ -5,12 +5,12 @@
 use std::path::Path;
 
 use super::Depth;
-use crate::addresses::decide::View;
 use crate::addresses::disk;
 use crate::addresses::domains::{HEADER, Map};
 use crate::addresses::error::AddressError;
 use crate::addresses::postmap;
 use crate::addresses::typed::typed;
+use crate::addresses::view::View;
 use crate::addresses::virtual_map::Difference;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::admin::aliases::{self, Known};
+use crate::admin::aliases::Known;
 use crate::admin::init;
 use crate::admin::outcome::typed;
 use crate::clock::Timestamp;
@@ -23,18 +23,21 @@ const DAY: i64 = 86_400;
 /// Source: measured defaults; MTAs give up after 4 to 5 days.
 const LONG: i64 = 3;
 
-/// Returns how many lists are known, where that can be told.
-pub(super) fn look(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) -> Option<usize> {
+/// Where the lists cannot be told (`known`), the look at the aliases says so.
+pub(super) fn look(
+    site: &Site,
+    parity: &Parity,
+    known: Option<&Known>,
+    findings: &mut Vec<Finding>,
+) {
     paused(site, parity, findings);
     refused(site, findings);
-    // Where the lists cannot be told, the look at the aliases says so.
-    let known = aliases::known(site, parity).ok()?;
+    let Some(known) = known else { return };
     if let Ok(there) = &known.enumerated {
         gone(site, parity, there, findings);
         data(site, parity, there, findings);
     }
-    beyond(site, parity, &known, findings);
-    Some(known.lists.len())
+    beyond(site, parity, known, findings);
 }
 
 /// Lists that the list manager has and we do not, since their names are refused.

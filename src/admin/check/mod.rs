@@ -85,10 +85,10 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
         ));
     }
     let parity = loaded.parity;
-    let known = lists::look(site, &parity, findings);
-    trees::look(site, &parity, findings);
+    let (on_entries, known) = aliases::survey(site, &parity, depth);
+    lists::look(site, &parity, known.as_ref(), findings);
+    trees::look(site, &parity, known.as_ref(), findings);
     probation::look(site, &parity, findings);
-    let on_entries = aliases::findings(site, &parity, depth);
     // A broken profile is told with the tree that it is of.
     let told: Vec<Kind> = findings.iter().map(Finding::kind).collect();
     let is_new =
@@ -98,7 +98,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     history(site, &parity, findings);
     Some(Counts {
         generation: parity.roles.generation,
-        known,
+        known: known.map(|known| known.lists.len()),
         ahead: parity.on_future.len(),
         paused: parity.paused.len(),
     })

@@ -3,9 +3,10 @@
 //!
 //! **Invariants.** No list manager's program is run: mm-deliver is asked what it would run.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::admin::aliases;
+use crate::admin::aliases::{self, Known};
 use crate::admin::outcome::{names, typed};
 use crate::admin::rights;
 use crate::finding::{Finding, Kind, Mend, Quoted, Severity, Spot};
@@ -15,12 +16,17 @@ use crate::profiles::Profile;
 use crate::site::{Site, SiteError};
 use crate::tree::Tree;
 
-pub(super) fn look(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) {
+pub(super) fn look(
+    site: &Site,
+    parity: &Parity,
+    known: Option<&Known>,
+    findings: &mut Vec<Finding>,
+) {
     let roles = &parity.roles;
     let Some(current) = site.config.tree(&roles.current) else {
         return;
     };
-    let probe = probe(site, parity);
+    let probe = probe(site, parity, known);
     let ahead = parity.on_future.len();
     let down = typed(site, "downgrade --all");
     let serving = Look {
@@ -72,13 +78,16 @@ pub(super) fn look(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) {
 
 /// A list by which programs can be tried: one whose own standing is in order. Where nothing
 /// says which lists there are, any name does: no program is run for it.
-fn probe(site: &Site, parity: &Parity) -> Option<ListName> {
-    let known = aliases::known_at_least(site, parity).lists;
+fn probe(site: &Site, parity: &Parity, known: Option<&Known>) -> Option<ListName> {
+    let lists = match known {
+        Some(known) => Cow::Borrowed(&known.lists),
+        None => Cow::Owned(aliases::known_at_least(site, parity).lists),
+    };
     let plain = |list: &&ListName| !parity.on_future.contains(*list);
-    known
+    lists
         .iter()
         .find(plain)
-        .or_else(|| known.first())
+        .or_else(|| lists.first())
         .cloned()
         .or_else(|| ListName::parse("list").ok())
 }
