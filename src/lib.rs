@@ -22,6 +22,7 @@ pub mod syslog;
 
 // Floor 2: what stands in the files.
 pub mod config;
+pub mod guarded;
 pub mod probation;
 pub mod profile;
 mod row;

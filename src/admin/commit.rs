@@ -13,8 +13,8 @@ use crate::admin::aliases::{self, AddressError};
 use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::moving::{few, not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
 use crate::admin::outcome::{Outcome, Refused, lists, names, typed, typed_aliases};
-use crate::admin::probation;
 use crate::admin::selection::Which;
+use crate::admin::trust::refuse_trouble;
 use crate::admin::verify::guarded_until;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal};
@@ -295,32 +295,6 @@ fn refuse_blind(change: &Change<'_>) -> Result<(), Refused> {
             future.name
         ))),
     }
-}
-
-/// The release that is to serve all lists did not take its last mail for some.
-///
-/// # Errors
-/// With the lists, and why.
-pub fn refuse_trouble(change: &Change<'_>) -> Result<(), Refused> {
-    const MOST: usize = 10;
-    let (site, roles) = (change.site, &change.parity().roles);
-    let (_, future) = change.trees()?;
-    let seen = probation::read(site);
-    let of_tree = seen.of_tree(&future.name, &roles.future_release);
-    let troubled: Vec<String> = of_tree
-        .flat_map(|(_, tally)| tally.troubled())
-        .map(|line| format!("tree {}: {line}", future.name))
-        .collect();
-    let mut refused = Refused::empty(change.request.act);
-    refused.reasons.extend(troubled.iter().take(MOST).cloned());
-    if let Some(more @ 1..) = troubled.len().checked_sub(MOST) {
-        refused.reasons.push(format!("{more} more of the kind"));
-    }
-    refused.hints.extend([
-        "once they are mended and mail has come through, commit as before".to_owned(),
-        typed(site, "commit --force"),
-    ]);
-    refused.if_any()
 }
 
 /// The commit would leave these entries behind: the tree that they pipe into is the next one to

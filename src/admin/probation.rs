@@ -179,6 +179,27 @@ impl Tally {
             .filter(|line| line.record.is_deferral())
     }
 
+    /// `delivered 132, deferred 3, last trouble 2026-11-22T10:02:11Z: post ended with status 1`.
+    pub fn in_words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.delivered + self.deferred > 0 {
+            words.push(format!("delivered {}", self.delivered));
+            words.push(format!("deferred {}", self.deferred));
+        }
+        if let Some(line) = &self.last_trouble {
+            let record = &line.record;
+            let mut text = format!(
+                "last trouble {}: {} {}",
+                record.when, record.verb, record.end
+            );
+            if !record.said.is_empty() {
+                text += &format!(": {:?}", record.said);
+            }
+            words.push(text);
+        }
+        words
+    }
+
     fn add(&mut self, line: Line) {
         let is_deferral = line.record.is_deferral();
         match is_deferral {

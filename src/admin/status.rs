@@ -218,7 +218,7 @@ impl View<'_> {
             remarks.push(format!("since {}", since.escape_debug()));
         }
         if let Some(tally) = self.tally(list) {
-            remarks.extend(tally_in_words(&tally));
+            remarks.extend(tally.in_words());
         }
         if let Some(since) = self.parity.paused.get(list) {
             remarks.push(format!("paused since {since}"));
@@ -360,27 +360,6 @@ impl View<'_> {
             "aliases": self.aliases.get(list),
         })
     }
-}
-
-/// `delivered 132, deferred 3, last trouble 2026-11-22T10:02:11Z: post ended with status 1`.
-fn tally_in_words(tally: &Tally) -> Vec<String> {
-    let mut words = Vec::new();
-    if tally.delivered + tally.deferred > 0 {
-        words.push(format!("delivered {}", tally.delivered));
-        words.push(format!("deferred {}", tally.deferred));
-    }
-    if let Some(line) = &tally.last_trouble {
-        let record = &line.record;
-        let mut text = format!(
-            "last trouble {}: {} {}",
-            record.when, record.verb, record.end
-        );
-        if !record.said.is_empty() {
-            text += &format!(": {:?}", record.said);
-        }
-        words.push(text);
-    }
-    words
 }
 
 /// Rows in columns as wide as they must be, two blanks between.

@@ -1,10 +1,10 @@
-//! The end of a release's probation.
+//! The end of a release's probation, and what speaks against it.
 //!
 //! **Invariants.** No list moves, and nothing is asked of the tree: from the next message on its
 //! programs run as they did before anybody guarded them.
 
 use crate::admin::change::{Change, Mode, Request, Step};
-use crate::admin::outcome::{Outcome, names, typed};
+use crate::admin::outcome::{Outcome, Refused, names, typed};
 use crate::admin::probation;
 use crate::site::Site;
 use crate::tree::Tree;
@@ -57,4 +57,30 @@ fn troubled(change: &Change<'_>, tree: &Tree) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The release that is to serve all lists did not take its last mail for some.
+///
+/// # Errors
+/// With the lists, and why.
+pub fn refuse_trouble(change: &Change<'_>) -> Result<(), Refused> {
+    const MOST: usize = 10;
+    let (site, roles) = (change.site, &change.parity().roles);
+    let (_, future) = change.trees()?;
+    let seen = probation::read(site);
+    let of_tree = seen.of_tree(&future.name, &roles.future_release);
+    let troubled: Vec<String> = of_tree
+        .flat_map(|(_, tally)| tally.troubled())
+        .map(|line| format!("tree {}: {line}", future.name))
+        .collect();
+    let mut refused = Refused::empty(change.request.act);
+    refused.reasons.extend(troubled.iter().take(MOST).cloned());
+    if let Some(more @ 1..) = troubled.len().checked_sub(MOST) {
+        refused.reasons.push(format!("{more} more of the kind"));
+    }
+    refused.hints.extend([
+        "once they are mended and mail has come through, commit as before".to_owned(),
+        typed(site, "commit --force"),
+    ]);
+    refused.if_any()
 }

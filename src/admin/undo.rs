@@ -13,6 +13,7 @@ use crate::admin::closing::Moves;
 use crate::admin::commit;
 use crate::admin::moving::{few, step_ahead, tell_of_mail, told_of};
 use crate::admin::outcome::{Outcome, Refused, names, typed};
+use crate::admin::trust::refuse_trouble;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};
 use crate::site::Site;
@@ -63,7 +64,7 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
                 commit::carry_out_back(change, Step { undoes, ..step })
             }
             (FutureState::Ready, FutureState::Retired) => {
-                commit::refuse_trouble(change)?;
+                refuse_trouble(change)?;
                 let step = commit::step(change)?;
                 commit::refuse_direct(change)?;
                 commit::carry_out(change, Step { undoes, ..step })
