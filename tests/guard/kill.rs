@@ -73,7 +73,7 @@ fn a_program_that_runs_out_of_memory_keeps_the_message() {
 
 #[test]
 fn a_program_that_hangs_is_ended_with_all_it_started() {
-    let guarded = Guarded::with("sleep 30 &\necho $! > child\necho $$ > own\nwait", SHORT);
+    let guarded = Guarded::with("sleep 90 &\necho $! > child\necho $$ > own\nwait", SHORT);
     guarded
         .run(b"m")
         .expect_kept()
@@ -93,8 +93,8 @@ fn a_program_that_hangs_is_ended_with_all_it_started() {
 #[test]
 fn a_program_that_ignores_the_signal_or_stops_is_killed() {
     for body in [
-        "trap '' TERM HUP INT\nsh -c \"trap '' TERM; sleep 30\" &\necho $! > child\nwait\nwait\nsleep 30",
-        "sleep 30 &\necho $! > child\nkill -STOP $$",
+        "trap '' TERM HUP INT\nsh -c \"trap '' TERM; sleep 90\" &\necho $! > child\nwait\nwait\nsleep 90",
+        "sleep 90 &\necho $! > child\nkill -STOP $$",
     ] {
         let guarded = Guarded::with(body, SHORT);
         guarded
@@ -108,7 +108,7 @@ fn a_program_that_ignores_the_signal_or_stops_is_killed() {
 
 #[test]
 fn a_program_that_takes_its_end_for_success_keeps_the_message() {
-    let guarded = Guarded::with("trap 'exit 0' TERM\nsleep 30 & wait", SHORT);
+    let guarded = Guarded::with("trap 'exit 0' TERM\nsleep 90 & wait", SHORT);
     guarded.run(b"m").expect_kept();
 }
 
@@ -182,7 +182,7 @@ fn a_signal_to_the_guard_ends_the_program_and_keeps_the_message() {
     // Exim ignores some of them for its programs.
     for before in ["", "trap '' HUP INT QUIT TERM USR1 PIPE CHLD"] {
         for signal in ["HUP", "INT", "QUIT", "USR1", "ALRM", "TERM", "40"] {
-            let guarded = Guarded::new("sleep 30 &\necho $! > child\nwait");
+            let guarded = Guarded::new("sleep 90 &\necho $! > child\nwait");
             let mut child = guarded.begin(before);
             let pid = guarded.told("child");
             kill(signal, child.id());
@@ -200,7 +200,7 @@ fn a_signal_to_the_guard_ends_the_program_and_keeps_the_message() {
 
 #[test]
 fn a_program_dies_with_its_guard() {
-    let guarded = Guarded::new("echo $$ > own\nexec sleep 30");
+    let guarded = Guarded::new("echo $$ > own\nexec sleep 90");
     let mut child = guarded.begin("");
     let pid = guarded.told("own");
     kill("KILL", child.id());
@@ -210,7 +210,7 @@ fn a_program_dies_with_its_guard() {
 
 #[test]
 fn a_fault_of_the_guard_takes_the_program_along() {
-    let guarded = Guarded::new("sleep 30 &\necho $! > child\nwait");
+    let guarded = Guarded::new("sleep 90 &\necho $! > child\nwait");
     let mut child = guarded.begin("ulimit -c 0");
     let pid = guarded.told("child");
     kill("SEGV", child.id());
