@@ -67,14 +67,15 @@ pub(crate) fn delivery(stage: &Stage, list: &str) -> Child {
     spawn(&mut command)
 }
 
-/// Lets `tree`'s program say that it runs, in NAME.PID, and go on once there is a file `go`.
+/// Lets `tree`'s program say that it runs, in NAME.PID, and go on once there is a file `go`, or
+/// the stage is gone.
 pub(crate) fn put_slow_program(stage: &Stage, tree: &str) {
     stage.make_dir("inside");
     fs::set_permissions(stage.path("inside"), fs::Permissions::from_mode(0o1777)).unwrap();
     let dir = stage.dir.display();
     let script = format!(
         "#!/bin/sh\necho \"$$\" > '{dir}/inside/{tree}.'$$\n\
-         while [ ! -e '{dir}/go' ]; do sleep 0.02; done\nrm '{dir}/inside/{tree}.'$$\n"
+         while [ -d '{dir}/inside' ] && [ ! -e '{dir}/go' ]; do sleep 0.02; done\nrm '{dir}/inside/{tree}.'$$\n"
     );
     stage.write(&format!("{tree}/mail/mailman"), script, 0o755);
 }
