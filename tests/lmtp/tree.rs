@@ -12,7 +12,7 @@ fn stage(server: &str) -> Stage {
     let stage = Stage::bare();
     let package = "b/lib/python3.11/site-packages/mailman";
     stage.make_dir(package);
-    let text = "VERSION = '3.3.10'\nCODENAME = 'Tom Sawyer'\n";
+    let text = "__version__ = '3.3.10'\nVERSION = __version__\nCODENAME = 'Tom Sawyer'\n";
     stage.write(&format!("{package}/version.py"), text, 0o644);
     for list in LISTS {
         stage.make_dir(&format!("var3/lists/{list}.lists.example.org"));

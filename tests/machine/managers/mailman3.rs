@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::post;
-use super::sink::Sink;
+use super::sink::{Mail, Sink};
 use crate::rig::{HOST, Machine, Postfix, free_port, manager, put, sender};
 use crate::smtp;
 
@@ -106,12 +106,13 @@ impl Mailman3 {
         self.lmtp[usize::from(tree == "b")]
     }
 
-    /// Waits for the copies of a post by [`sender`], and asserts that every member got one.
+    /// Waits for the copies of a post by [`sender`], and asserts that every member got one;
+    /// returns them.
     #[track_caller]
-    pub(crate) fn expect_copies(&self, subject: &str) {
+    pub(crate) fn expect_copies(&self, subject: &str) -> Vec<Mail> {
         let sender = sender();
         let members = [&MEMBERS[..], &[sender.as_str()]].concat();
-        self.sink.expect_copies(subject, &members);
+        self.sink.expect_copies(subject, &members)
     }
 }
 
