@@ -23,6 +23,7 @@ pub mod syslog;
 // Floor 2: what stands in the files.
 pub mod config;
 pub mod guarded;
+mod lock;
 pub mod probation;
 pub mod profile;
 mod row;
