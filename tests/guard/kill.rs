@@ -221,8 +221,8 @@ fn a_fault_of_the_guard_takes_the_program_along() {
 #[test]
 fn endless_output_takes_no_memory() {
     let guarded = Guarded::new(
-        "head -c 8000000 /dev/zero\nfor n in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; \
-         stat -L -c %b /proc/self/fd/1 > blocks.new 2> /dev/null; done\nmv blocks.new blocks",
+        "exec 3>&1\nhead -c 8000000 /dev/zero\nfor n in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1; \
+         stat -L -c %b /proc/self/fd/3 > blocks.new 2> /dev/null; done\nmv blocks.new blocks",
     );
     guarded.run(b"m").expect(0);
     let blocks: u64 = guarded.told("blocks").parse().unwrap();

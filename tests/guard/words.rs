@@ -40,7 +40,7 @@ fn the_program_ignores_and_blocks_no_signal() {
     let guarded = Guarded::new("grep -E '^Sig(Ign|Blk)' /proc/self/status > signals");
     guarded
         .run_after(
-            "trap '' HUP INT QUIT PIPE TERM USR1 CHLD XFSZ 40",
+            "trap '' HUP INT QUIT PIPE TERM USR1 CHLD XFSZ WINCH 40",
             &[],
             b"m",
         )
