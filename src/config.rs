@@ -16,7 +16,7 @@ use crate::accounts::Account;
 use crate::endpoint::Endpoint;
 use crate::position::Position;
 use crate::span::Span;
-use crate::tree::Tree;
+use crate::tree::{Runners, Tree};
 
 /// A site as described by a sound site.toml.
 #[derive(Debug, Clone)]
@@ -107,6 +107,9 @@ struct RawTree {
     domain: Option<Spanned<String>>,
     url: Option<Spanned<String>>,
     lmtp: Option<Spanned<String>>,
+    queues: Option<Spanned<String>>,
+    #[serde(default)]
+    runners: Runners,
 }
 
 #[derive(Deserialize)]
@@ -324,6 +327,8 @@ fn cook_tree(
         domain,
         url,
         lmtp,
+        queues: raw.queues.as_ref().map(absolute).transpose()?,
+        runners: raw.runners,
     })
 }
 
@@ -466,6 +471,8 @@ profile = "mailman2"
 root = "/srv/mailman/b"
 profile = "mailman2"
 domain = "Lists.example.org"
+queues = "/srv/mailman/b/qfiles"
+runners = "none"
 
 [data]
 root = "/srv/mailman/var"
@@ -488,6 +495,13 @@ users = ["nobody", "38"]
             Some("lists.example.org")
         );
         assert_eq!(config.other_tree("a").unwrap().name, "b");
+        let (a, b) = (config.tree("a").unwrap(), config.tree("b").unwrap());
+        assert_eq!(a.queues, None);
+        assert_eq!(
+            b.queues.as_deref(),
+            Some(Path::new("/srv/mailman/b/qfiles"))
+        );
+        assert_eq!((a.runners, b.runners), (Runners::Profile, Runners::None));
         assert_eq!(
             config.tree("a").unwrap().data,
             Path::new("/srv/mailman/var")
@@ -509,7 +523,7 @@ users = ["nobody", "38"]
             (
                 "\"postfix\"",
                 "\"qmail\"",
-                "18:7",
+                "20:7",
                 "unknown variant `qmail`",
             ),
             (
@@ -530,56 +544,68 @@ users = ["nobody", "38"]
                 "9:8",
                 "lie in one another",
             ),
+            (
+                "\"none\"",
+                "\"some\"",
+                "13:11",
+                "unknown variant `some`, expected `profile` or `none`",
+            ),
+            (
+                "\"/srv/mailman/b/qfiles\"",
+                "\"qfiles\"",
+                "12:10",
+                "does not begin with /",
+            ),
             ("[trees.b]", "[trees.B]", "8:8", "is not the name of a tree"),
             (
                 "lib/mm-deliver/mm-deliver\"",
                 "lib/mm deliver\"",
-                "21:11",
+                "23:11",
                 "not every MTA",
             ),
-            ("[\"/etc/aliases\"]", "[]", "17:9", "no alias file"),
+            ("[\"/etc/aliases\"]", "[]", "19:9", "no alias file"),
             (
                 "[\"/etc/aliases\"]",
                 "[\"/etc/aliases\", \"/etc//aliases\"]",
-                "17:26",
+                "19:26",
                 "is named twice",
             ),
             (
                 "mta = \"postfix\"",
                 "mta = \"postfix\"\nvirtual = \"/etc/aliases\"",
-                "19:11",
+                "21:11",
                 "is an alias file",
             ),
-            ("[\"nobody\", \"38\"]", "[]", "22:9", "no user"),
+            ("[\"nobody\", \"38\"]", "[]", "24:9", "no user"),
             (
                 "users =",
                 "wait = \"2 s\"\nusers =",
-                "22:8",
+                "24:8",
                 "is not a span of time",
             ),
             (
                 "users =",
                 "deadline = \"999ms\"\nusers =",
-                "22:12",
+                "24:12",
                 "is shorter than 1s",
             ),
             (
                 "[deliver]",
                 "[probation]\npermanent = [67, 75]\n[deliver]",
-                "21:18",
+                "23:18",
                 "75 is no permanent status",
             ),
             (
                 "[deliver]",
                 "[probation]\npermanent = [256]\n[deliver]",
-                "21:14",
+                "23:14",
                 "",
             ),
             ("Lists.example.org", "a/b", "11:10", "is not a domain"),
             (
                 "[data]",
                 "lmtp = \"localhost:8024\"\n[data]",
-                "13:8",
+                "15:8",
                 "neither an IP address with a port",
             ),
             (
@@ -588,7 +614,7 @@ users = ["nobody", "38"]
                 "6:8",
                 "where are its data",
             ),
-            ("[data]", "[data", "13:6", ""),
+            ("[data]", "[data", "15:6", ""),
         ] {
             let error = Config::parse(&SITE.replace(from, to)).unwrap_err();
             assert_eq!(error.at.to_string(), at, "{from} -> {to}: {error}");

@@ -55,4 +55,6 @@ pub mod finding;
 #[cfg(feature = "admin")]
 pub mod profiles;
 #[cfg(feature = "admin")]
+pub mod queues;
+#[cfg(feature = "admin")]
 pub mod store;

@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use serde::Deserialize;
+
 use crate::endpoint::Endpoint;
 use crate::list::ListName;
 use crate::profile::{Case, Way};
@@ -26,6 +28,21 @@ pub struct Tree {
     pub url: Option<String>,
     /// Where its LMTP server answers, for a list manager that takes mail that way.
     pub lmtp: Option<Endpoint>,
+    /// Where its queues are, if not where the profile has them in the data.
+    pub queues: Option<PathBuf>,
+    /// Whether it needs programs that run all the time.
+    pub runners: Runners,
+}
+
+/// Which running programs a tree needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runners {
+    /// Those that its profile names.
+    #[default]
+    Profile,
+    /// None: no life is looked for.
+    None,
 }
 
 impl Tree {
@@ -99,6 +116,8 @@ mod tests {
             domain: None,
             url: None,
             lmtp: None,
+            queues: None,
+            runners: Runners::Profile,
         };
         let list = ListName::parse("Toy{tree}".replace("{tree}", "List")).unwrap();
         let expand = |text| tree.expand(text, Some((&list, Case::AsWritten)));

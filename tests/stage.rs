@@ -69,6 +69,8 @@ impl Stage {
             "b/mail",
             "a/Mailman",
             "b/Mailman",
+            "a/qfiles",
+            "b/qfiles",
         ] {
             stage.make_dir(directory);
         }
@@ -166,7 +168,9 @@ impl Stage {
         };
         let text = format!(
             "state = \"{dir}/state\"\n{more}\n[trees.a]\nroot = \"{dir}/a\"\nprofile = \"mailman2\"\n\
-             [trees.b]\nroot = \"{dir}/b\"\nprofile = \"mailman2\"\n[data]\nroot = \"{dir}/var\"\n\
+             queues = \"{dir}/a/qfiles\"\nrunners = \"none\"\n\
+             [trees.b]\nroot = \"{dir}/b\"\nprofile = \"mailman2\"\n\
+             queues = \"{dir}/b/qfiles\"\nrunners = \"none\"\n[data]\nroot = \"{dir}/var\"\n\
              [aliases]\nfiles = [\"{dir}/aliases\"]\nmta = \"none\"\n\
              [deliver]\nprogram = \"{dir}/bin/mm-deliver\"\nusers = [\"{user}\"]\n"
         );

@@ -369,7 +369,11 @@ fn a_former_program_that_is_gone_while_mail_may_be_queued_is_reported() {
 fn a_name_that_stands_with_a_domain_is_held_back_from_sendmail() {
     let stage = Stage::new();
     let site = stage.read("site.toml");
-    stage.write("site.toml", site.replace("\"none\"", "\"sendmail\""), 0o644);
+    stage.write(
+        "site.toml",
+        site.replace("mta = \"none\"", "mta = \"sendmail\""),
+        0o644,
+    );
     let aliases = stage.read("aliases");
     let aliases: String = aliases
         .lines()

@@ -130,7 +130,7 @@ impl Site {
             make_dir(&self.base.join(name))?;
         }
         for (tree, release) in TREES {
-            for name in ["", "mail", "Mailman"] {
+            for name in ["", "mail", "Mailman", "qfiles"] {
                 make_dir(&self.base.join(tree).join(name))?;
             }
             self.write(
@@ -216,8 +216,10 @@ impl Site {
         Ok(format!(
             "# A toy site, made by mm-parity try. contrib/site.toml explains every key.\n\
              state = \"{base}/state\"\nowner = \"{user}\"\ngroup = \"{group}\"\n\n\
-             [trees.a]\nroot = \"{base}/a\"\nprofile = \"mailman2\"\n\n\
-             [trees.b]\nroot = \"{base}/b\"\nprofile = \"mailman2\"\n\n\
+             [trees.a]\nroot = \"{base}/a\"\nprofile = \"mailman2\"\n\
+             queues = \"{base}/a/qfiles\"\nrunners = \"none\"\n\n\
+             [trees.b]\nroot = \"{base}/b\"\nprofile = \"mailman2\"\n\
+             queues = \"{base}/b/qfiles\"\nrunners = \"none\"\n\n\
              [data]\nroot = \"{base}/var\"\n\n\
              [aliases]\nfiles = [\"{base}/aliases\"]\nmta = \"none\"\n\n\
              [deliver]\nprogram = \"{base}/bin/mm-deliver\"\nusers = [\"{user}\"]\n"

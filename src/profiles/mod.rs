@@ -1,13 +1,14 @@
 //! A whole profile: what a list manager looks like, for the admin's side.
 //!
 //! `profile` has the part that a delivery needs; here are the addresses of a list, how lists
-//! are enumerated, how a release and a data version are read, and the direct aliases of
-//! every era. `contrib/profile.toml` documents each key.
+//! are enumerated, how a release and a data version are read, the direct aliases of every era,
+//! and its queues and signs of life. `contrib/profile.toml` documents each key.
 //!
 //! **Invariants.** Looks at files, never runs anything and never writes: a newer release's
 //! own list command would convert every list. An enumeration that failed is an error.
 
 mod form;
+mod queues;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::site::{Site, SiteError};
 use crate::tree::Tree;
 
 pub use form::{Form, Named, Same, Words};
+pub use queues::{Queues, Sign, is_per_list};
 
 /// No probe looks further into a file than this, in bytes.
 const LARGEST_PROBE: u64 = 64 * 1024 * 1024;
@@ -47,6 +49,8 @@ pub struct Profile {
     data_version: Option<DataVersion>,
     direct: Vec<(Verb, Words)>,
     site: SiteWide,
+    queues: Option<Queues>,
+    life: Vec<Sign>,
 }
 
 /// One address that a list has: what stands before and behind its local part.
@@ -366,6 +370,16 @@ impl Profile {
         forms
             .map(|(verb, words)| Form::of(*verb, words, tree))
             .collect()
+    }
+
+    /// Where it keeps messages that it took, if it does.
+    pub fn queues(&self) -> Option<&Queues> {
+        self.queues.as_ref()
+    }
+
+    /// By what one sees that it lives; all of these.
+    pub fn life(&self) -> &[Sign] {
+        &self.life
     }
 
     /// Whether nothing but the alias files says which lists there are.

@@ -11,6 +11,7 @@ use regex::bytes::Regex;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::queues::{self, RawQueues, RawSign};
 use super::{Address, DataVersion, Lists, Probe, Profile, ReadAs, SiteWide, Words};
 use crate::list::Verb;
 use crate::profile::{BadProfile, Case, Routing};
@@ -31,6 +32,9 @@ struct Raw {
     direct: Vec<RawDirect>,
     #[serde(default)]
     site: SiteWide,
+    queues: Option<RawQueues>,
+    #[serde(default)]
+    life: Vec<Spanned<RawSign>>,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +137,12 @@ impl Profile {
                 .transpose()?,
             direct,
             site: raw.site,
+            queues: raw.queues.map(RawQueues::cook).transpose()?,
+            life: raw
+                .life
+                .into_iter()
+                .map(queues::sign)
+                .collect::<Result<_, _>>()?,
         })
     }
 }

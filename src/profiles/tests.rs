@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 use super::*;
 use crate::profile::SHIPPED;
+use crate::tree::Runners;
 
 fn tree() -> Tree {
     Tree {
@@ -13,6 +14,8 @@ fn tree() -> Tree {
         domain: Some("lists.example.org".into()),
         url: Some("https://rt.example.org/".into()),
         lmtp: crate::endpoint::Endpoint::parse("127.0.0.1:8024").ok(),
+        queues: None,
+        runners: Runners::Profile,
     }
 }
 
@@ -373,4 +376,123 @@ fn a_verb_after_another_section_is_refused() {
             .what
             .contains("verbs come first")
     );
+}
+
+/// Whose an entry of a queue is, as its bytes say.
+#[track_caller]
+fn check_names(profile: &str, bytes: &[u8], names: &[&str]) {
+    let profile = shipped(profile);
+    let found = profile.queues().unwrap().names(bytes);
+    let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+    assert_eq!(found, names, "{}", bytes.escape_ascii());
+}
+
+#[test]
+fn mailman_2_notes_the_list_behind_the_message() {
+    // As Python 2.7 and the port to Python 3 write it.
+    check_names(
+        "mailman2",
+        b".(dp1\nS'listname'\np2\nS'x_1+a.b=c'\np3\nsS'version'\np9\nI3\ns.",
+        &["x_1+a.b=c"],
+    );
+    check_names(
+        "mailman2",
+        b".}q\x01(U\x08listnameq\x02U\x07qrlistqq\x03U\x08pipeline",
+        &["qrlistq"],
+    );
+    check_names(
+        "mailman2",
+        b"U\x08listnamer\x00\x01\x00\x00U\x07toylistr\x01\x01\x00\x00",
+        &["toylist"],
+    );
+    check_names(
+        "mailman2",
+        b".(dp0\nVlistname\np1\nVtoylist\np2\nsVtolist",
+        &["toylist"],
+    );
+    check_names(
+        "mailman2",
+        b"}q\x00(X\x08\x00\x00\x00listnameq\x01X\x07\x00\x00\x00toylistq\x02",
+        &["toylist"],
+    );
+    check_names("mailman2", b"U\x08listnameq\x02U\xfftoylist", &[]);
+    // In the text of a message, line ends are written out.
+    check_names(
+        "mailman2",
+        b"S'S\\'listname\\'\\np2\\nS\\'toylist\\'\\n'\np1\n.",
+        &[],
+    );
+}
+
+#[test]
+fn mailman_3_notes_the_list_by_its_list_id() {
+    let id = "toylist.lists.example.org";
+    // As Python 3.11 writes it: protocols 5, 0 and 1.
+    let text = |bytes: &[u8]| [bytes, id.as_bytes()].concat();
+    check_names(
+        "mailman3",
+        &text(b".\x80\x05\x95\x60\0\0\0\0\0\0\0}\x94(\x8c\x06listid\x94\x8c\x19"),
+        &[id],
+    );
+    check_names(
+        "mailman3",
+        &text(b"}q\0(X\x06\0\0\0listidq\x01X\x19\0\0\0"),
+        &[id],
+    );
+    let noted = format!("(dp0\nVlistid\np1\nV{id}\np2\ns");
+    check_names("mailman3", noted.as_bytes(), &[id]);
+}
+
+#[test]
+fn what_stays_of_an_entrys_name_is_when_it_came_in() {
+    let profile = shipped("mailman2");
+    let entry = &profile.queues().unwrap().entry;
+    let digest = "5f28c7bc0175b8da9d2ec5dc6212602cc39c2ea3";
+    for (name, base) in [
+        (
+            format!("1795454025.873009+{digest}.pck"),
+            Some("1795454025.873009"),
+        ),
+        (format!("1795454025.87+{digest}.bak"), Some("1795454025.87")),
+        (format!("1795454025+{digest}.pck"), Some("1795454025")),
+        (format!("1795454025.87+{digest}.pck.tmp"), None),
+        (format!("1795454025.87+{digest}.psv"), None),
+        (format!("1795454025.87+{digest}.pck\n"), None),
+        ("x.pck".to_owned(), None),
+    ] {
+        let found = entry.captures(name.as_bytes());
+        let found = found.map(|found| found[1].to_vec());
+        assert_eq!(found.as_deref(), base.map(str::as_bytes), "{name}");
+    }
+}
+
+#[test]
+fn a_profile_whose_queues_cannot_be_told_is_refused_with_its_place() {
+    let text = include_str!("../../contrib/profile.toml");
+    for (from, to, what) in [
+        ("root = \"{data}/qfiles\"\n", "", "`root` is missing"),
+        ("\"{data}/qfiles\"", "\"{queues}/q\"", "in itself"),
+        (
+            "\"{queues}/in\"",
+            "\"/var/in\"",
+            "{queues}, {data} or {tree}",
+        ),
+        ("(?:pck|bak)$'", "(pck|bak)$'", "exactly one group"),
+        ("\nlist = ", "\n#list = ", "whose are its entries?"),
+        ("S'(?<name>", "S'(?<who>", "(?<name>"),
+        ("S'(?<name>", "S'(", "(?<name>"),
+        ("stuck = \"30m\"", "stuck = \"30\"", "a span of time"),
+        ("127.0.0.1:8024", "localhost:8024", "nor a path"),
+        ("command = ", "listens = ", "`pid` with `command`"),
+        (
+            "command = \"{tree}/bin/master\"",
+            "command = \" \"",
+            "every process",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let error = Profile::parse(&text.replacen(from, to, 1)).unwrap_err();
+        assert!(error.what.contains(what), "{from}: {error}");
+        assert!(error.at.is_some(), "{from}");
+    }
 }

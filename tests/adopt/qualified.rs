@@ -10,7 +10,11 @@ const POST: &str = "toylist@mx.example.org:";
 fn stage() -> Stage {
     let stage = bare();
     let site = stage.read("site.toml");
-    stage.write("site.toml", site.replace("\"none\"", "\"sendmail\""), 0o644);
+    stage.write(
+        "site.toml",
+        site.replace("mta = \"none\"", "mta = \"sendmail\""),
+        0o644,
+    );
     let aliases: String = stage
         .read("aliases")
         .lines()

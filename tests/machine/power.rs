@@ -24,9 +24,13 @@ owner = "root"
 [trees.a]
 root = "/etc/mailman/a"
 profile = "mailman2"
+queues = "/etc/mailman/a/qfiles"
+runners = "none"
 [trees.b]
 root = "/etc/mailman/b"
 profile = "mailman2"
+queues = "/etc/mailman/b/qfiles"
+runners = "none"
 [data]
 root = "/etc/mailman/var"
 [aliases]
@@ -246,6 +250,7 @@ fn lay_out(work: &Path, fill: &Path) {
         let root = fill.join("mailman").join(tree);
         let version = format!("VERSION = \"{release}\"\n");
         put(&root.join("Mailman/Version.py"), version.as_bytes(), 0o644);
+        fs::create_dir(root.join("qfiles")).unwrap();
         put(
             &root.join("mail/mailman"),
             b"#!/bin/sh\ncat >/dev/null\n",

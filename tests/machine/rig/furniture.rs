@@ -29,10 +29,14 @@ group = "list"
 [trees.a]
 root = "/srv/mailman/a"
 profile = "mailman2"
+queues = "/srv/mailman/a/qfiles"
+runners = "none"
 
 [trees.b]
 root = "/srv/mailman/b"
 profile = "mailman2"
+queues = "/srv/mailman/b/qfiles"
+runners = "none"
 
 [data]
 root = "/srv/mailman/var"
@@ -73,6 +77,7 @@ pub(super) fn install(run: &Path, agent: &dyn Agent, lists: &[&str]) {
         let root = mailman.join(tree);
         let version = format!("VERSION = \"{release}\"\n");
         put(&root.join("Mailman/Version.py"), version.as_bytes(), 0o644);
+        fs::create_dir(root.join("qfiles")).unwrap();
         let spool = root.join("spool");
         fs::create_dir(&spool).unwrap();
         chown(&spool, Some(user), None).unwrap();
