@@ -154,6 +154,19 @@ fn cases() -> Vec<Case> {
             s.make_dir("profiles");
             fs::write(at, "bogus = 1\n").unwrap();
         }),
+        case(Life, "CRITICAL", "root = ", |s| {
+            swap(s, "site.toml", "runners = \"none\"", "");
+        }),
+        case(Queue, "UNKNOWN", "", |s| {
+            fs::remove_dir(s.path("a/qfiles")).unwrap();
+        }),
+        case(Queue, "WARNING", "root = ", |s| {
+            swap(s, "site.toml", "b/qfiles", "a/qfiles");
+        }),
+        case(Shunted, "WARNING", "", |s| {
+            s.make_dir("a/qfiles/shunt");
+            s.write("a/qfiles/shunt/x.pck", "", 0o644);
+        }),
         case(Release, "WARNING", "", |s| {
             s.write("b/Mailman/Version.py", "VERSION = \"2.1.99\"\n", 0o644);
         }),

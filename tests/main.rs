@@ -40,6 +40,9 @@ mod probation;
 /// Lists that move, are paused, pinned and forgotten; who is refused.
 mod moving;
 
+/// What a tree took and has not handled is waited for; trees that do not handle it are seen.
+mod queues;
+
 /// The system's own move, and every way back from it.
 mod commit;
 

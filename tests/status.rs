@@ -154,8 +154,13 @@ fn status_as_json_has_the_documented_keys_and_no_others() {
         json!({
             "format": 1,
             "generation": 2,
-            "current": {"tree": "a", "release": "2.1.39", "guarded": false},
-            "future": {"tree": "b", "release": "2.1.40", "state": "ready", "guarded": true},
+            "current": {
+                "tree": "a", "release": "2.1.39", "alive": null, "guarded": false, "trouble": [],
+            },
+            "future": {
+                "tree": "b", "release": "2.1.40", "state": "ready", "alive": null,
+                "guarded": true, "trouble": [],
+            },
             "lists": [{
                 "name": "toylist", "parity": "future", "tree": "b", "release": "2.1.40",
                 "data_version": 112, "since": null, "delivered": 0, "deferred": 0,

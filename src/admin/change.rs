@@ -2,16 +2,18 @@
 //! entries before or after it.
 //!
 //! Order: aliases that the change needs, doors closed and floors drained where lists change
-//! trees (`closing`), commit point, doors open, aliases that it makes superfluous. If the doors
+//! trees (`closing`), the old tree's queues run out (`inbound`), commit point, doors open, aliases that it makes superfluous. If the doors
 //! cannot be closed or the commit point fails, the first go back; if the last fail, the change
 //! stands and the status is 3.
 //!
 //! **Invariants.** A trial (`--dry-run`) takes no lock and writes no byte.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use crate::admin::aliases::{self, AddressError, Applied, Known, Plan};
-use crate::admin::closing::{self, Moves, Patience};
+use crate::admin::closing::{self, Closed, Moves, Patience};
+use crate::admin::inbound;
 use crate::admin::outcome::{AFTER, Done, Refused, names, typed, typed_aliases};
 use crate::admin::probation;
 use crate::parity::Parity;
@@ -317,7 +319,7 @@ fn make(
     };
     let closed = match &step.moves {
         None => None,
-        Some(moves) => match closing::close(site, request, moves) {
+        Some(moves) => match close(site, request, &writer.parity().roles.current, moves) {
             Ok(closed) => Some(closed),
             Err(refused) => return Err(taken_back(site, refused, applied)),
         },
@@ -351,6 +353,19 @@ fn make(
         }
     }
     Ok(after)
+}
+
+/// Closes the doors of `moves`, and for lists that leave the `current` tree waits until that has
+/// handled what it took; all within `--closed`.
+fn close(site: &Site, request: &Request, current: &str, moves: &Moves) -> Result<Closed, Refused> {
+    let end = Instant::now() + request.patience.closed.duration();
+    let closed = closing::close(site, request, moves)?;
+    if let Moves::Ahead(lists) = moves
+        && let Some(tree) = site.config.tree(current)
+    {
+        inbound::run_out(site, request.act, tree, lists, end)?;
+    }
+    Ok(closed)
 }
 
 /// The commit point was not reached: the aliases go back, and the refusal says so.

@@ -14,10 +14,11 @@ use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::moving::{few, not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
 use crate::admin::outcome::{Outcome, Refused, lists, names, typed, typed_aliases};
 use crate::admin::selection::Which;
+use crate::admin::signs::{self, Signs};
 use crate::admin::trust::refuse_trouble;
 use crate::admin::verify::guarded_until;
 use crate::list::ListName;
-use crate::parity::{FutureState, Parity, Refusal};
+use crate::parity::{FutureState, Parity, Refusal, Role};
 use crate::site::Site;
 use crate::store;
 use crate::tree::Tree;
@@ -157,7 +158,13 @@ pub fn carry_out(change: &mut Change<'_>, step: Step<'_>) -> Result<(), Refused>
     let ways = ways(site, "commit --revert", &step);
     let tree = site.config.tree(&roles.current);
     let guarded = tree.filter(|tree| roles.guarded.contains(&tree.name));
+    let (_, future) = change.trees()?;
+    let signs = signs::look(site, change.parity(), Role::Future, future);
     change.carry_out(step, &told)?;
+    // NO REASON TO REFUSE. All lists are there already, and stay.
+    for sign in signs.iter().flat_map(Signs::all) {
+        change.say(format!("note: tree {} {}", future.name, sign.what));
+    }
     if let Some(tree) = guarded {
         change.say(guarded_until(site, tree));
     }

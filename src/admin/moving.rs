@@ -12,6 +12,7 @@ use crate::admin::closing::{self, Moves};
 use crate::admin::outcome::{Outcome, Refused, lists, names, typed};
 use crate::admin::rights;
 use crate::admin::selection::{self, Choice, Unclear, Which};
+use crate::admin::signs;
 use crate::config::Mta;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal, Role};
@@ -141,6 +142,7 @@ fn ready_to_move<'a>(
         false => rights::check(site, future, first),
     };
     refused.reasons.extend(rights.problems);
+    signs::refuse(site, change.parity(), future, refused);
     if !rights.untried.is_empty() {
         change.say(format!(
             "note: only root can try the programs as {}",

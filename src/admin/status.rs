@@ -15,6 +15,7 @@ use crate::admin::moving::unclear_refusal;
 use crate::admin::outcome::{Done, Outcome, Refused, lists, typed};
 use crate::admin::probation::{self, Seen, Tally};
 use crate::admin::selection::{self, Which};
+use crate::admin::signs::{self, Signs};
 use crate::admin::terminal;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};
@@ -36,6 +37,8 @@ struct View<'a> {
     profiles: BTreeMap<&'a str, Profile>,
     aliases: BTreeMap<ListName, &'static str>,
     seen: Seen,
+    /// Of the current tree, and of the other one where it takes lists.
+    signs: [Option<Signs>; 2],
 }
 
 /// `status`. Without lists: those that are not plainly on the current tree.
@@ -76,6 +79,7 @@ fn look(site: &Site, parity: Parity) -> Result<View<'_>, Refused> {
         future: site.config.other_tree(&current.name),
         known,
         since: since(site, &parity),
+        signs: signs(site, &parity, current),
         profiles,
         aliases: BTreeMap::new(),
         seen: probation::read(site),
@@ -93,6 +97,16 @@ fn since(site: &Site, parity: &Parity) -> BTreeMap<String, String> {
     }
     since.retain(|list, _| parity.on_future.contains(list.as_str()));
     since
+}
+
+/// What is seen of each tree; a tree that takes no lists is not looked at.
+fn signs(site: &Site, parity: &Parity, current: &Tree) -> [Option<Signs>; 2] {
+    let is_ready = parity.roles.future_state == FutureState::Ready;
+    let future = site.config.other_tree(&current.name).filter(|_| is_ready);
+    [
+        signs::look(site, parity, Role::Current, current),
+        future.and_then(|tree| signs::look(site, parity, Role::Future, tree)),
+    ]
 }
 
 fn choose(view: &View<'_>, which: Option<&Which>) -> Result<BTreeSet<ListName>, Refused> {
@@ -143,7 +157,7 @@ impl View<'_> {
                 "current".to_owned(),
                 self.current.name.clone(),
                 roles.current_release.escape_debug().to_string(),
-                self.guarded(self.current).unwrap_or_default().to_owned(),
+                words([self.guarded(self.current), self.running(0)]),
             ],
             vec![
                 String::new(),
@@ -151,10 +165,11 @@ impl View<'_> {
                 self.future
                     .map_or_else(|| "none".to_owned(), |tree| tree.name.clone()),
                 roles.future_release.escape_debug().to_string(),
-                match self.future.and_then(|tree| self.guarded(tree)) {
-                    Some(word) => format!("{}, {word}", roles.future_state),
-                    None => roles.future_state.to_string(),
-                },
+                words([
+                    Some(roles.future_state.as_str()),
+                    self.future.and_then(|tree| self.guarded(tree)),
+                    self.running(1),
+                ]),
             ],
         ];
         for list in chosen {
@@ -168,6 +183,7 @@ impl View<'_> {
             ]);
         }
         let mut text = columns(&rows);
+        text += &self.troubles();
         text += &self.count();
         if let Some(refused) = init::refused(self.site, self.current) {
             text += &format!("note: {refused}\n");
@@ -210,6 +226,36 @@ impl View<'_> {
                 })
         });
         all.map(|(list, _)| list).collect()
+    }
+
+    /// Whether the programs of the current tree (0) or the other one run, where that is asked.
+    fn running(&self, tree: usize) -> Option<&'static str> {
+        self.signs[tree].as_ref()?.running()
+    }
+
+    fn alive(&self, tree: usize) -> Option<bool> {
+        self.signs[tree].as_ref()?.life.is_alive()
+    }
+
+    fn trouble(&self, tree: usize) -> Vec<Value> {
+        self.signs[tree].as_ref().map_or_else(Vec::new, Signs::rows)
+    }
+
+    /// What is wrong with the trees, a line each.
+    fn troubles(&self) -> String {
+        let trees = [Some(self.current), self.future]
+            .into_iter()
+            .zip(&self.signs);
+        let mut text = String::new();
+        for (tree, signs) in trees {
+            let (Some(tree), Some(signs)) = (tree, signs) else {
+                continue;
+            };
+            for sign in signs.all() {
+                text += &format!("trouble: tree {} {}\n", tree.name, sign.what);
+            }
+        }
+        text
     }
 
     fn remarks(&self, list: &ListName) -> Vec<String> {
@@ -321,13 +367,17 @@ impl View<'_> {
             "current": {
                 "tree": self.current.name,
                 "release": roles.current_release,
+                "alive": self.alive(0),
                 "guarded": guarded(self.current),
+                "trouble": self.trouble(0),
             },
             "future": self.future.map(|tree| json!({
                 "tree": tree.name,
                 "release": roles.future_release,
                 "state": roles.future_state.as_str(),
+                "alive": self.alive(1),
                 "guarded": guarded(tree),
+                "trouble": self.trouble(1),
             })),
             "lists": rows,
         })
@@ -360,6 +410,11 @@ impl View<'_> {
             "aliases": self.aliases.get(list),
         })
     }
+}
+
+/// Those words that there are.
+fn words<const N: usize>(words: [Option<&str>; N]) -> String {
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Rows in columns as wide as they must be, two blanks between.

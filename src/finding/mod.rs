@@ -95,6 +95,12 @@ kinds! {
     Profile "profile",
     /// A tree's release cannot be told, or is not the one that was recorded.
     Release "release",
+    /// A program that a tree needs all the time does not run.
+    Life "runners",
+    /// A tree takes messages and does not handle them.
+    Queue "queue",
+    /// A tree put messages aside that it could not handle.
+    Shunted "shunted",
     /// A program that a delivery runs cannot be run.
     Program "program",
     /// Whether it can be run was not tried.

@@ -1,9 +1,9 @@
 //! What makes mail wait, or soon will.
 //!
 //! Looks at parity.toml and its seal, the lock file (`doors`), the history, the accounts, the lists
-//! and their data (`lists`), both trees, their releases and programs (`trees`), what came of
-//! guarded deliveries (`probation`), Sendmail's restricted shell (`smrsh`), and through
-//! `addresses` at alias text and database.
+//! and their data (`lists`), both trees, their releases and programs (`trees`), whether they live
+//! and handle what they take (`signs`), what came of guarded deliveries (`probation`), Sendmail's
+//! restricted shell (`smrsh`), and through `addresses` at alias text and database.
 //!
 //! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
 //! UNKNOWN, never OK.
@@ -11,6 +11,7 @@
 mod doors;
 mod lists;
 mod probation;
+mod signs;
 mod smrsh;
 mod trees;
 
@@ -89,6 +90,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     lists::look(site, &parity, known.as_ref(), findings);
     trees::look(site, &parity, known.as_ref(), findings);
     probation::look(site, &parity, findings);
+    signs::look(site, &parity, findings);
     // A broken profile is told with the tree that it is of.
     let told: Vec<Kind> = findings.iter().map(Finding::kind).collect();
     let is_new =
