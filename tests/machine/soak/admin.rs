@@ -86,7 +86,7 @@ impl<'a> Admin<'a> {
             "upgrade" => line += ahead,
             "downgrade" => line += back,
             "undo" => line = [&line, ahead, back].concat(),
-            _ if line == "commit --all" => line += ahead,
+            _ if line.starts_with("commit --all") => line += ahead,
             _ => {}
         }
         let kill = random
@@ -138,7 +138,8 @@ impl<'a> Admin<'a> {
                 (6, "downgrade --all"),
                 (6, "pause"),
                 (8, "resume"),
-                (5, "commit --all"),
+                (2, "commit --all"),
+                (4, "commit --all --force"),
                 (9, "undo"),
             ],
             _ => &[

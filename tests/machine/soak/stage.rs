@@ -68,7 +68,6 @@ pub(super) fn set(lists: &[String], messages: usize) -> Machine {
     machine.expect("postfix reload");
     machine.expect("mm-parity init --current a");
     machine.expect("mm-aliases adopt");
-    // What init found in tree b is guarded until somebody trusts it.
     let parity = fs::read_to_string(on_disk(&machine, "state/parity.toml")).unwrap();
     assert!(parity.contains("guarded = [\"b\"]"), "{parity}");
     machine
