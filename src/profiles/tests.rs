@@ -298,6 +298,12 @@ fn an_argv_that_could_not_be_told_from_others_is_refused_at_its_place() {
 fn the_releases_of_the_other_list_managers_are_found_in_what_they_install() {
     // As the packages of Debian 12 have them.
     for (profile, text, release) in [
+        ("mailman3", "VERSION = '3.3.8'\n", "3.3.8"),
+        (
+            "mailman3",
+            "__version__ = '3.3.10'\nVERSION = __version__\n",
+            "3.3.10",
+        ),
         (
             "sympa",
             "use strict;\nuse constant VERSION => '6.2.70';\n",
