@@ -142,6 +142,8 @@ struct First {
     #[serde(rename = "about")]
     _about: String,
     case: Case,
+    #[serde(rename = "needs", default)]
+    _needs: Vec<String>,
     verbs: BTreeMap<toml::Spanned<String>, Row>,
 }
 

@@ -87,6 +87,14 @@ fn cases() -> Vec<Case> {
             let site = format!("owner = \"no-such-owner\"\n{}", s.read("site.toml"));
             s.write("site.toml", site, 0o644);
         }),
+        case(Needs, "CRITICAL", "mta = ", |s| {
+            let needs = "case = \"lower\"\nneeds = [\"sender\"]\n";
+            let own = include_str!("../src/profiles/mailman2.toml");
+            s.make_dir("profiles");
+            let own = own.replace("case = \"lower\"\n", needs);
+            s.write("profiles/mailman2.toml", own, 0o644);
+            of_mta(s, "sendmail");
+        }),
         case(Lock, "CRITICAL", "", |s| {
             fs::remove_file(s.path("state/lock")).unwrap();
         }),

@@ -22,7 +22,7 @@ use super::found::Found;
 use super::pipe::Trees;
 use super::plan::Plan;
 use super::typed::{on_site, typed};
-use super::{lint, rights, show, trace, virtual_map};
+use super::{lint, needs, rights, show, trace, virtual_map};
 use crate::finding::Report;
 use crate::list::{BadName, ListName};
 use crate::site::Site;
@@ -199,6 +199,10 @@ fn change(site: &Site, intent: Intent, dry: cli::Dry) -> Result<Said, Failure> {
     let writer = Writer::take(site, &format!("mm-aliases {}", intent.word()))?;
     let plan = Plan::new(site, writer.parity(), intent.clone())?;
     if matches!(intent, Intent::Adopt(_)) && !plan.is_empty() {
+        let untold = needs::untold_of(site, writer.parity(), plan.turned());
+        if !untold.is_empty() {
+            return Err(AddressError::Untold(untold).into());
+        }
         let denied = rights::denied_of(site, writer.parity(), plan.turned());
         if !denied.is_empty() {
             return Err(AddressError::Denied(denied).into());

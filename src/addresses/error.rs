@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::needs::{self, Untold};
 use super::rights::Denied;
 use crate::config::Mta;
 use crate::list::ListName;
@@ -37,6 +38,8 @@ pub enum AddressError {
     Unknown(Vec<ListName>, Vec<ListName>),
     /// The delivering users could not run what would be written.
     Denied(Vec<Denied>),
+    /// The MTA does not tell what the list managers of these trees need.
+    Untold(Vec<Untold>),
     /// Lists are ahead, so there is no one tree to go back to.
     OnFuture(Vec<ListName>),
     /// This tree takes mail by LMTP, so no entry can lead straight into it; the lines by which
@@ -101,6 +104,7 @@ impl fmt::Display for AddressError {
                 "the delivering users could not run the tree's programs: {}",
                 some_of(reasons)
             ),
+            AddressError::Untold(trees) => f.write_str(&some_of(trees)),
             AddressError::OnFuture(lists) => {
                 write!(f, "lists are on the future tree: {}", some_of(lists))
             }
@@ -166,6 +170,7 @@ impl AddressError {
             AddressError::Unknown(_, near) if !near.is_empty() => {
                 vec![format!("did you mean {}?", some_of(near))]
             }
+            AddressError::Untold(_) => one(needs::MEND),
             AddressError::OnFuture(_) => {
                 one("mm-parity downgrade them, or mm-parity upgrade --all and commit")
             }

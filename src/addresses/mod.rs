@@ -30,6 +30,7 @@ mod known;
 mod leads;
 mod lint;
 mod needed;
+mod needs;
 mod past;
 mod pipe;
 mod plan;

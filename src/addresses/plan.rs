@@ -24,6 +24,7 @@ use super::edits::{Change, Edits, Rewrite};
 use super::error::AddressError;
 use super::found::{AliasFile, Found};
 use super::needed::needed;
+use super::needs;
 use super::record::{self, Records};
 use super::typed::typed;
 use super::view::View;
@@ -75,13 +76,17 @@ pub struct Applied<'s> {
 /// into a tree are turned to mm-deliver, addresses that their tree has and no file are added.
 ///
 /// # Errors
-/// A file or profile cannot be read.
+/// A file or profile cannot be read; `Untold` if their tree needs what the MTA does not tell.
 pub fn plan_move<'s>(
     site: &'s Site,
     after: &Parity,
     lists: &BTreeSet<ListName>,
 ) -> Result<Plan<'s>, AddressError> {
-    Plan::new(site, after, Intent::Move(lists.clone()))
+    let untold = needs::untold_of(site, after, lists);
+    match untold.is_empty() {
+        true => Plan::new(site, after, Intent::Move(lists.clone())),
+        false => Err(AddressError::Untold(untold)),
+    }
 }
 
 /// The entries of ours, for lists that are `known`, that no tree in use has once `after` stands.

@@ -109,6 +109,8 @@ kinds! {
     Probation "probation",
     /// A log of guarded deliveries is missing, cannot be read, or holds what is no line.
     ProbationLog "probation-log",
+    /// The MTA does not tell what a tree's list manager needs.
+    Needs "needs",
     /// Sendmail's restricted shell does not know mm-deliver.
     Smrsh "smrsh",
     /// Which lists there are cannot be told.

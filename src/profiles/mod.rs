@@ -43,6 +43,8 @@ pub struct Profile {
     pub about: String,
     /// What a delivery needs.
     pub routing: Routing,
+    /// What the MTA must tell its programs.
+    pub needs: Vec<Need>,
     addresses: Vec<Address>,
     lists: Lists,
     release: Probe,
@@ -51,6 +53,14 @@ pub struct Profile {
     site: SiteWide,
     queues: Option<Queues>,
     life: Vec<Sign>,
+}
+
+/// Something of the envelope that a list manager goes by, and that not every MTA tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Need {
+    /// The envelope sender.
+    Sender,
 }
 
 /// One address that a list has: what stands before and behind its local part.

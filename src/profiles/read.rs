@@ -12,7 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::queues::{self, RawQueues, RawSign};
-use super::{Address, DataVersion, Lists, Probe, Profile, ReadAs, SiteWide, Words};
+use super::{Address, DataVersion, Lists, Need, Probe, Profile, ReadAs, SiteWide, Words};
 use crate::list::Verb;
 use crate::profile::{BadProfile, Case, Routing};
 
@@ -24,6 +24,8 @@ struct Raw {
     about: String,
     #[serde(rename = "case")]
     _case: Case,
+    #[serde(default)]
+    needs: Vec<Need>,
     verbs: BTreeMap<Spanned<String>, RawVerb>,
     lists: Spanned<RawLists>,
     release: RawProbe,
@@ -123,6 +125,7 @@ impl Profile {
         Ok(Profile {
             about: raw.about,
             routing,
+            needs: raw.needs,
             addresses: addresses(&raw.verbs)?,
             lists: lists(raw.lists)?,
             release: probe(raw.release.file, &raw.release.regex)?,

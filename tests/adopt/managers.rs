@@ -414,3 +414,32 @@ fn after_a_commit_unadopt_writes_the_present_trees_form_and_says_so() {
     let owner = "toylist-owner: \"|{b}/bin/schleuder work toylist-owner@lists.example.org\"\n";
     assert!(after.contains(&filled(&stage, owner)), "{after}");
 }
+
+/// mlmmj goes by the envelope sender, which Sendmail tells nobody: it would drop every message.
+#[test]
+fn mlmmj_under_sendmail_is_left_alone() {
+    let stage = site_of("mlmmj", "", &["bin/mlmmj-receive"]);
+    stage.make_dir("var/toylist/control");
+    stage.write("var/toylist/control/listaddress", "toylist@x\n", 0o644);
+    let text = filled(
+        &stage,
+        "toylist: \"|{a}/bin/mlmmj-receive -L {dir}/var/toylist/\"\n",
+    );
+    stage.write("aliases", &text, 0o644);
+    let site = stage.read("site.toml");
+    let sendmail = site.replace("mta = \"none\"", "mta = \"sendmail\"");
+    stage.write("site.toml", sendmail, 0o644);
+    for (program, words, tree) in [
+        ("mm-aliases", &["adopt"][..], "tree a"),
+        ("mm-aliases", &["adopt", "toylist"], "tree a"),
+        ("mm-parity", &["upgrade", "toylist"], "tree b"),
+    ] {
+        let done = stage.run(stage.command(program, words), b"").expect(1);
+        let needs = format!("{tree}: mlmmj needs the envelope sender, and Sendmail tells");
+        done.complains(&[&needs, "hint: let another MTA serve these lists"]);
+        assert_eq!(stage.read("aliases"), text);
+    }
+    stage.write("site.toml", site, 0o644);
+    stage.aliases(&["adopt"]).expect(0);
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+}

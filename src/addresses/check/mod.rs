@@ -10,6 +10,7 @@ mod entries;
 mod held;
 mod includes;
 mod master;
+mod needs;
 mod others;
 mod qualified;
 mod records;
@@ -119,6 +120,7 @@ fn look(view: &View<'_>, depth: Depth) -> Vec<Finding> {
         ));
     }
     profiles(view, &mut findings);
+    needs::look(view, &mut findings);
     enumeration(view, &mut findings);
     entries::look(view, &mut findings);
     repeated::look(view, &mut findings);
