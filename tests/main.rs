@@ -46,6 +46,9 @@ mod queues;
 /// The system's own move, and every way back from it.
 mod commit;
 
+/// Two trees with different list managers.
+mod unlike;
+
 /// mm-parity verify: a release that was installed by hand is looked at, and recorded.
 mod verify;
 

@@ -104,6 +104,12 @@ fn managers_mailman3_lists_move_and_their_mail_with_them() {
     let site = site();
     let (a, b) = ("3.3.8", "3.3.10");
     check_posts(&site, "current", [a, a]);
+    site.machine.expect("mm-parity upgrade --all");
+    site.machine.expect("mm-parity commit");
+    check_posts(&site, "committed", [b, b]);
+    site.machine.expect("mm-parity commit --revert");
+    site.machine.expect("mm-parity downgrade --all");
+    check_posts(&site, "all downgraded", [a, a]);
     subscribe(&site);
     site.machine.expect("mm-parity upgrade toylist");
     check_posts(&site, "upgraded", [a, b]);

@@ -116,6 +116,25 @@ impl Mailman3 {
     }
 }
 
+/// site.toml with these two trees, whose pipes are run as `user`.
+pub(crate) fn site_toml(trees: [&str; 2], user: &str) -> String {
+    let [a, b] = trees;
+    format!(
+        "[trees.a]\n{a}\n[trees.b]\n{b}\n[aliases]\nfiles = [\"/etc/aliases\"]\n\
+         mta = \"postfix\"\n[deliver]\nprogram = \"/usr/lib/mm-deliver/mm-deliver\"\n\
+         users = [\"{user}\"]\n"
+    )
+}
+
+/// What site.toml says of a tree of Mailman 3.
+pub(crate) fn tree_toml(tree: &str, port: u16) -> String {
+    format!(
+        "root = \"/opt/mailman3/{tree}\"\nprofile = \"mailman3\"\n\
+         data = \"/srv/mailman3/{tree}/var\"\ndomain = \"{HOST}\"\n\
+         lmtp = \"127.0.0.1:{port}\"\n"
+    )
+}
+
 #[test]
 fn managers_mailman3_runs_in_two_releases() {
     let site = Mailman3::new(|_, _| {});
@@ -136,7 +155,9 @@ fn managers_mailman3_runs_in_two_releases() {
             let message = post(list, &sender(), &subject);
             let reply = client.send(&sender(), &format!("{list}@{HOST}"), &message);
             println!("| tree {tree}, {list}: {}", reply.unwrap());
-            site.expect_copies(&subject);
+            let copies = site.expect_copies(&subject);
+            let release = versions[usize::from(tree == "b")].as_str();
+            assert_eq!(copies[0].field("X-Mailman-Version"), Some(release));
         }
     }
     let rest = site.sink.rest();

@@ -2,15 +2,17 @@
 //! list, whichever release serves it, and what one release began the other one ends.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::chown;
 use std::path::Path;
+use std::process::Stdio;
 
 use super::sink::Sink;
 use super::{deliver, post};
 use crate::rig::{HOST, Machine, Postfix, account, manager, programs, put};
 
 const LISTS: [&str; 2] = ["quietlist", "toylist"];
-const MEMBERS: [&str; 2] = ["m1@member.example", "m2@member.example"];
+pub(super) const MEMBERS: [&str; 2] = ["m1@member.example", "m2@member.example"];
 /// Where the lists are, and whose.
 const SPOOL: &str = "/srv/mlmmj";
 const USER: &str = "mlmmj";
@@ -141,7 +143,7 @@ fn furnish(run: &Path, port: u16) {
 }
 
 /// A list as mlmmj-make-ml leaves it, with its members; what it sends goes to this port.
-fn make_list(directory: &Path, texts: &Path, port: u16) {
+pub(super) fn make_list(directory: &Path, texts: &Path, port: u16) {
     for part in [
         "archive",
         "bounce",
@@ -183,7 +185,7 @@ fn make_list(directory: &Path, texts: &Path, port: u16) {
 }
 
 /// Makes everything below somebody's own.
-fn give_away(path: &Path, (user, group): (u32, u32)) {
+pub(super) fn give_away(path: &Path, (user, group): (u32, u32)) {
     chown(path, Some(user), Some(group)).unwrap();
     if path.is_dir() {
         for entry in fs::read_dir(path).unwrap() {
@@ -262,4 +264,33 @@ fn managers_mlmmj_ends_in_one_release_what_began_in_the_other() {
     deliver(&site.machine, "toylist", "to all");
     site.sink.expect_copies("to all", &members);
     site.machine.expect_no_bounce();
+}
+
+/// What stands behind the list's name, as each MTA tells it to a program: the message has no
+/// field that would.
+#[test]
+fn managers_mlmmj_is_told_the_sender_and_the_sub_address() {
+    let site = Site::adopted();
+    for (command, release) in [("downgrade --all", "1.3.0"), ("upgrade --all", "1.5.2")] {
+        site.machine.expect(&format!("mm-parity {command}"));
+        for told in ["EXTENSION=help", "DEFAULT=help", "LOCAL_PART_SUFFIX=+help"] {
+            println!("| ==== {release}: {told}");
+            let who = "asker@member.example";
+            let line = format!(
+                "setpriv --reuid={USER} --regid={USER} --clear-groups env SENDER={who} {told} \
+                 /usr/lib/mm-deliver/mm-deliver post toylist"
+            );
+            let mut command = site.machine.command(&line);
+            let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+            let message = format!("From: <{who}>\nSubject: please\n\nhelp\n");
+            let mut stdin = child.stdin.take().unwrap();
+            stdin.write_all(message.as_bytes()).unwrap();
+            drop(stdin);
+            assert!(child.wait().unwrap().success(), "{told}");
+            let answers = site.sink.take(told, 1, |mail| mail.to == [who]);
+            assert_eq!(answers.len(), 1, "{told}: {answers:#?}");
+        }
+    }
+    let rest = site.sink.rest();
+    assert!(rest.is_empty(), "more was sent: {rest:#?}");
 }

@@ -8,6 +8,8 @@ mod mailman3;
 mod mlmmj;
 /// Where their mail ends.
 mod sink;
+/// Two list managers on one site.
+mod unlike;
 
 use crate::rig::{HOST, Machine, sender};
 
