@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use mm_deliver::doors::{Floor, Range};
 
-use crate::doors::{close, delivery, inside, mover, put_slow_program, set_wait, until};
+use crate::doors::{close, delivery, door, inside, mover, put_slow_program, set_wait, until};
 use crate::stage::{Stage, spawn};
 
 /// A command of mm-parity that goes on by itself.
@@ -51,6 +51,11 @@ fn with_one_inside(tree: &str) -> (Stage, Child) {
     (stage, running)
 }
 
+/// Whether nobody new comes in for the list.
+fn is_closed(stage: &Stage, list: &str) -> bool {
+    !mover(stage).try_share(door(list)).unwrap()
+}
+
 fn let_go(stage: &Stage, mut running: Child) {
     stage.write("go", "", 0o644);
     until("its end", || running.try_wait().unwrap().is_some());
@@ -61,7 +66,7 @@ fn an_upgrade_waits_for_who_is_inside_and_new_ones_wait_for_it() {
     let (stage, running) = with_one_inside("a");
     set_wait(&stage, "1m");
     let mut upgrade = begin(&stage, &["upgrade", "toylist"]);
-    still_waits(&mut upgrade);
+    until("a closed door", || is_closed(&stage, "toylist"));
     let mut new = delivery(&stage, "toylist");
     still_waits(&mut new);
     // Who is not concerned goes on.
@@ -163,7 +168,7 @@ fn a_mover_that_is_killed_leaves_no_door_closed() {
     let (stage, running) = with_one_inside("a");
     let before = stage.read("state/parity.toml");
     let mut upgrade = begin(&stage, &["upgrade", "toylist"]);
-    still_waits(&mut upgrade);
+    until("a closed door", || is_closed(&stage, "toylist"));
     upgrade.kill().unwrap();
     upgrade.wait().unwrap();
     close(&mover(&stage), Range::all_doors());

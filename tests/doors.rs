@@ -21,7 +21,7 @@ fn list(name: &str) -> ListName {
     ListName::parse(name).unwrap()
 }
 
-fn door(name: &str) -> Range {
+pub(crate) fn door(name: &str) -> Range {
     Range::door(&list(name))
 }
 
