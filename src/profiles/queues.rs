@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** No I/O. What is wrong is told with its place in the text.
 
-use regex::bytes::Regex;
+use regex::bytes::{Captures, Regex};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -47,21 +47,35 @@ pub enum Sign {
 
 impl Queues {
     /// What an entry with these bytes says of its list, as often as it says it.
+    ///
+    /// NO NAME HIDES ANOTHER. The message is in there too, and its bytes may look like the beginning
+    /// of a name: the next one is looked for right behind where the last began, not where it ended.
     pub fn names<'b>(&self, bytes: &'b [u8]) -> Vec<&'b [u8]> {
         let Some(regex) = &self.list else {
             return Vec::new();
         };
-        let all = regex.captures_iter(bytes).filter_map(|found| {
-            if let Some(name) = found.name("name") {
-                return Some(name.as_bytes());
+        let mut names = Vec::new();
+        let mut start = 0;
+        while let Some(found) = regex.captures_at(bytes, start) {
+            let Some(whole) = found.get(0) else { break };
+            names.extend(named_by(&found, whole.end(), bytes));
+            start = whole.start() + 1;
+            if start > bytes.len() {
+                break;
             }
-            let length = found.name("length")?;
-            let count = usize::from(*length.as_bytes().first()?);
-            let start = found.get(0)?.end();
-            bytes.get(start..start + count)
-        });
-        all.collect()
+        }
+        names
     }
+}
+
+/// The name in a match, or as long as it says behind its `end`.
+fn named_by<'b>(found: &Captures<'b>, end: usize, bytes: &'b [u8]) -> Option<&'b [u8]> {
+    if let Some(name) = found.name("name") {
+        return Some(name.as_bytes());
+    }
+    let length = found.name("length")?;
+    let count = usize::from(*length.as_bytes().first()?);
+    bytes.get(end..end + count)
 }
 
 #[derive(Deserialize)]

@@ -450,6 +450,48 @@ fn mailman_3_notes_the_list_by_its_list_id() {
 }
 
 #[test]
+fn no_bytes_of_a_message_hide_the_list_that_is_noted_behind_it() {
+    let three = |text: &[u8], noted: &[u8]| {
+        let length = u8::try_from(noted.len()).unwrap();
+        let head = b"\x94.\x80\x04\x95\x60\0\0\0\0\0\0\0}\x94(\x8c\x06listid\x94\x8c";
+        [text, head, &[length], noted, b"\x94\n"].concat()
+    };
+    let two = |text: &[u8]| [text, b"q\x01.}q\x01(U\x08listnameq\x02U\x07toylistq\x03\n"].concat();
+    for text in [
+        b"Vlistid\nVx".as_slice(),
+        b"Vlistid\np1\nV",
+        b"\x8c\x06listid\x94\x8c",
+        b"\x8c\x06listid\x94X",
+        b"X\x06\0\0\0listidr",
+    ] {
+        let bytes = three(text, b"toylist.example.org");
+        let profile = shipped("mailman3");
+        let found = profile.queues().unwrap().names(&bytes);
+        let noted = b"toylist.example.org".as_slice();
+        assert!(found.contains(&noted), "{}", text.escape_ascii());
+    }
+    for text in [
+        b"S'listname'\nS'x".as_slice(),
+        b"Vlistname\np7\nV",
+        b"U\x08listnameU",
+        b"U\x08listnamer",
+        b"U\x08listnameqU",
+    ] {
+        let bytes = two(text);
+        let profile = shipped("mailman2");
+        let found = profile.queues().unwrap().names(&bytes);
+        assert!(
+            found.contains(&b"toylist".as_slice()),
+            "{}",
+            text.escape_ascii()
+        );
+    }
+    // One begins within the other.
+    let both = b"Vlistid\nVlistid\nVtoylist.example.org\n";
+    check_names("mailman3", both, &["listid", "toylist.example.org"]);
+}
+
+#[test]
 fn what_stays_of_an_entrys_name_is_when_it_came_in() {
     let profile = shipped("mailman2");
     let entry = &profile.queues().unwrap().entry;
