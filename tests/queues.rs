@@ -141,6 +141,19 @@ fn what_stands_for_a_list_is_waited_for_until_its_runner_is_done() {
 }
 
 #[test]
+fn what_goes_on_into_another_queue_is_waited_for() {
+    let stage = Stage::new();
+    put(&stage, "a", "in", 1, "toylist");
+    // Another entry, in a directory that the list manager makes when it needs it.
+    let next = format!("commands/{}.pck", base(2));
+    let script = format!("mkdir -p commands; mv \"$b\" {next}; sleep 1; rm {next}");
+    let _runner = Runner::start(&stage, &script);
+    assert_eq!(left(&stage, &["toylist"], LONG), Ok(Vec::new()));
+    let gone = !stage.path(&format!("a/qfiles/{next}")).exists();
+    assert!(gone && stage.path("a/qfiles/commands").exists());
+}
+
+#[test]
 fn what_is_not_handled_in_time_is_named() {
     let stage = Stage::new();
     let first = put(&stage, "a", "in", 1, "toylist");

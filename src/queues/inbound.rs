@@ -1,13 +1,15 @@
 //! Waiting until what stood in a tree's inbound queues for some lists has run out.
 //!
-//! Order: two looks at each queue, one right after the other, say what stands; then each queue
-//! that holds some of it is looked at again and again, until none is left or the time is up. An
+//! Order: two looks at all queues, one right after the other, say what stands; then all are looked
+//! at again and again, until two looks in a row saw nothing of the lists, or the time is up. An
 //! entry is known by what of its name stays the same while it is handled, since a runner renames
 //! it. Which list it is for is read once.
 //!
-//! **Invariants.** What comes later is not waited for. An entry whose list cannot be told is waited
-//! for, whichever lists move. Gone is what two looks in a row did not see: a directory that is read
-//! while a file in it is renamed may show neither of its names.
+//! **Invariants.** What comes later and names one of the lists is waited for, too: their doors are
+//! closed, so it is what stood there and went on, as a post does that its list manager takes from
+//! one queue into the next. An entry whose list cannot be told is waited for, whichever lists move,
+//! but only if it stood there: the mail of other lists goes on. Gone is what two looks in a row did
+//! not see: a directory that is read while a file in it is renamed may show neither of its names.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -17,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::directory::{Directory, Text};
-use super::{QueueError, Queues};
+use super::{Place, QueueError, Queues};
 use crate::list::ListName;
 
 /// Between two looks.
@@ -49,20 +51,20 @@ pub fn wait(
     deadline: Instant,
 ) -> Result<Vec<Left>, QueueError> {
     let wanted = spellings(queues, lists);
-    let mut standing: Vec<(Directory, Standing)> = Vec::new();
-    for place in queues.places(&queues.words.inbound, lists) {
-        let Some(directory) = Directory::open(&place)? else {
-            continue;
-        };
-        let mut entries = Standing::default();
-        for _ in 0..2 {
-            entries.add(seen(queues, &directory)?);
-        }
-        standing.push((directory, entries));
-    }
+    let places = queues.places(&queues.words.inbound, lists);
+    let mut all: Vec<Queue> = places.into_iter().map(Queue::new).collect();
     let mut count = 0_usize;
-    loop {
-        for (directory, entries) in &mut standing {
+    let mut look = |came: Came| {
+        let mut left = Vec::new();
+        for queue in &mut all {
+            if queue.directory.is_none() {
+                queue.directory = Directory::open(&queue.place)?;
+            }
+            let Some(directory) = &queue.directory else {
+                continue;
+            };
+            let entries = &mut queue.entries;
+            entries.look(seen(queues, directory)?, came);
             entries.read(|name| {
                 count += 1;
                 match count > LEAST && Instant::now() >= deadline {
@@ -70,19 +72,17 @@ pub fn wait(
                     false => whose(queues, directory, name, &wanted),
                 }
             });
+            left.extend(entries.left(directory));
         }
-        standing.retain(|(_, entries)| !entries.entries.is_empty());
-        if standing.is_empty() || Instant::now() >= deadline {
-            let left = standing.iter();
-            return Ok(left
-                .flat_map(|(directory, entries)| entries.left(directory))
-                .collect());
-        }
+        Ok(left)
+    };
+    look(Came::Before)?;
+    let mut left = look(Came::Before)?;
+    while !left.is_empty() && Instant::now() < deadline {
         thread::sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now())));
-        for (directory, entries) in &mut standing {
-            entries.look(seen(queues, directory)?);
-        }
+        left = look(Came::Later)?;
     }
+    Ok(left)
 }
 
 /// How the lists are named in an entry, in lower case; of a queue that is one list's alone none
@@ -157,37 +157,67 @@ fn whose(
     Whose::Untold
 }
 
+/// One queue that is looked at again and again.
+#[derive(Debug)]
+struct Queue {
+    place: Place,
+    /// Held open once it is there: a list manager may make it when it first needs it.
+    directory: Option<Directory>,
+    entries: Standing,
+}
+
+impl Queue {
+    fn new(place: Place) -> Queue {
+        Queue {
+            place,
+            directory: None,
+            entries: Standing::default(),
+        }
+    }
+}
+
 /// What stands in one directory, by what stays of an entry's name.
 #[derive(Debug, Default)]
 struct Standing {
     entries: BTreeMap<Vec<u8>, Entry>,
 }
 
+/// When an entry was seen first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// When what stands was looked for.
+    Before,
+    /// While it was waited for.
+    Later,
+}
+
 #[derive(Debug)]
 struct Entry {
     names: Vec<OsString>,
     whose: Whose,
+    came: Came,
     missed: u8,
 }
 
-impl Standing {
-    /// What is seen before the waiting begins.
-    fn add(&mut self, seen: Seen) {
-        for (base, names) in seen {
-            let entry = Entry {
-                names,
-                whose: Whose::Unread,
-                missed: 0,
-            };
-            self.entries.insert(base, entry);
+impl Entry {
+    fn is_waited_for(&self) -> bool {
+        match self.whose {
+            Whose::Others => false,
+            Whose::Untold => self.came == Came::Before,
+            Whose::Unread | Whose::Ours => true,
         }
     }
+}
 
-    /// What is seen later: what is new is none of ours.
-    fn look(&mut self, mut seen: Seen) {
+impl Standing {
+    fn look(&mut self, mut seen: Seen, came: Came) {
         for (base, entry) in &mut self.entries {
             match seen.remove(base) {
                 Some(names) => {
+                    // Another one of the same time may be among them.
+                    if names != entry.names && entry.whose != Whose::Ours {
+                        entry.whose = Whose::Unread;
+                    }
                     entry.names = names;
                     entry.missed = 0;
                 }
@@ -195,20 +225,33 @@ impl Standing {
             }
         }
         self.entries.retain(|_, entry| entry.missed < MISSED);
+        let new = seen.into_iter().map(|(base, names)| {
+            let entry = Entry {
+                names,
+                whose: Whose::Unread,
+                came,
+                missed: 0,
+            };
+            (base, entry)
+        });
+        self.entries.extend(new);
     }
 
-    /// Asks whose those are of which it is not known; those of others are forgotten.
+    /// Asks whose those are of which it is not known.
     fn read(&mut self, mut whose: impl FnMut(&OsStr) -> Whose) {
         let unread = |entry: &&mut Entry| entry.whose == Whose::Unread;
         for entry in self.entries.values_mut().filter(unread) {
             let all = entry.names.iter().map(|name| whose(name));
             entry.whose = all.max().unwrap_or(Whose::Unread);
         }
-        self.entries.retain(|_, entry| entry.whose != Whose::Others);
+    }
+
+    fn waited_for(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().filter(|entry| entry.is_waited_for())
     }
 
     fn left<'s>(&'s self, directory: &'s Directory) -> impl Iterator<Item = Left> + 's {
-        self.entries.values().flat_map(move |entry| {
+        self.waited_for().flat_map(move |entry| {
             entry.names.iter().map(move |name| Left {
                 path: directory.path_of(name),
                 written: directory.written(name),
@@ -235,28 +278,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_seen_later_did_not_stand_there() {
-        let mut standing = Standing::default();
-        standing.add(seen(&[("1", &["1.pck"])]));
-        standing.look(seen(&[("1", &["1.bak"]), ("2", &["2.pck"])]));
-        assert_eq!(bases(&standing), [b"1"]);
-        for _ in 0..MISSED {
-            standing.look(seen(&[("2", &["2.pck"])]));
+    fn what_comes_later_is_waited_for_only_if_it_names_one_of_the_lists() {
+        for (whose, before, later) in [
+            (Whose::Ours, 1, 1),
+            (Whose::Unread, 1, 1),
+            (Whose::Untold, 1, 0),
+            (Whose::Others, 0, 0),
+        ] {
+            for (came, count) in [(Came::Before, before), (Came::Later, later)] {
+                let mut standing = Standing::default();
+                standing.look(seen(&[("1", &["1.pck"])]), came);
+                standing.read(|_| whose);
+                assert_eq!(standing.waited_for().count(), count, "{whose:?} {came:?}");
+            }
         }
-        assert!(bases(&standing).is_empty());
     }
 
     #[test]
     fn one_look_that_misses_an_entry_does_not_make_it_gone() {
         let mut standing = Standing::default();
         // Renamed while the directory was read.
-        standing.add(seen(&[("1", &["1.pck"])]));
-        standing.add(seen(&[("2", &["2.pck"])]));
+        standing.look(seen(&[("1", &["1.pck"])]), Came::Before);
+        standing.look(seen(&[("2", &["2.pck"])]), Came::Before);
         assert_eq!(bases(&standing), [b"1", b"2"]);
-        standing.look(seen(&[("1", &["1.bak"])]));
-        standing.look(seen(&[("2", &["2.bak"])]));
+        standing.look(seen(&[("1", &["1.bak"])]), Came::Later);
         assert_eq!(bases(&standing), [b"1", b"2"]);
-        assert_eq!(standing.entries[b"2".as_slice()].names, ["2.bak"]);
+        assert_eq!(standing.entries[b"1".as_slice()].names, ["1.bak"]);
+        for _ in 0..MISSED {
+            standing.look(seen(&[("2", &["2.bak"])]), Came::Later);
+        }
+        assert_eq!(bases(&standing), [b"2"]);
+        assert_eq!(standing.entries[b"2".as_slice()].came, Came::Before);
     }
 
     #[test]
@@ -272,9 +324,16 @@ mod tests {
             (["1+x", "gone"], 1),
         ] {
             let mut standing = Standing::default();
-            standing.add(seen(&[("1", &names)]));
+            standing.look(seen(&[("1", &names)]), Came::Before);
             standing.read(is_ours);
-            assert_eq!(standing.entries.len(), left, "{names:?}");
+            assert_eq!(standing.waited_for().count(), left, "{names:?}");
+        }
+        // Also where it comes when the other one is known.
+        let mut standing = Standing::default();
+        for names in [["1+x"].as_slice(), &["1+x", "1+y"]] {
+            standing.look(seen(&[("1", names)]), Came::Later);
+            standing.read(is_ours);
+            assert_eq!(standing.waited_for().count(), names.len() - 1);
         }
     }
 }
