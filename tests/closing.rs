@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use mm_deliver::doors::{Floor, Range};
+use mm_deliver::doors::Range;
 
 use crate::doors::{close, delivery, door, inside, mover, put_slow_program, set_wait, until};
 use crate::stage::{Stage, spawn};
@@ -180,32 +180,101 @@ fn a_mover_that_is_killed_leaves_no_door_closed() {
     stage.parity(&["upgrade", "toylist"]).expect(0);
 }
 
-#[test]
-fn more_than_a_thousand_lists_are_drained_as_whole_ranges() {
-    let (stage, running) = with_one_inside("a");
+/// So many more lists that no move locks their bytes one by one.
+fn add_a_thousand(stage: &Stage) {
     for n in 0..1_000 {
         stage.add_list(&format!("list{n}"));
     }
-    // Whoever holds a byte that is no list's is in the way of whole ranges alone.
-    let stranger = mm_deliver::doors::LockFile::open(&stage.path("state/lock")).unwrap();
-    let nobodys = Range {
-        start: Range::whole(Floor::Web).start + 12_345,
-        length: 1,
-    };
-    assert!(stranger.try_share(nobodys).unwrap());
-    stage
-        .parity(&["upgrade", "--all", "--closed", "200ms"])
-        .expect(1)
-        .complains(&["still inside: toylist: process "]);
-    let_go(&stage, running);
-    stage
-        .parity(&["upgrade", "--all", "--closed", "200ms"])
-        .expect(1);
+}
+
+#[test]
+fn more_than_a_thousand_lists_wait_for_those_inside_them_alone() {
+    let (stage, running) = with_one_inside("a");
+    add_a_thousand(&stage);
+    // A list that stays where it is, such as a pinned one, is in nobody's way.
+    let other = delivery(&stage, "reallist1");
+    until("a second program", || inside(&stage, "a") == 2);
+    let pid = other.id().to_string();
+    stage.parity(&["pin", "reallist1"]).expect(0);
+    let words = ["upgrade", "--all", "--closed", "200ms"];
+    let done = stage.parity(&words).expect(1);
+    let done = done.complains(&["still inside: toylist: process ", "drain toylist"]);
+    assert!(
+        !done.stderr.contains(&format!("process {pid} ")),
+        "{done:?}"
+    );
     stage
         .parity(&["upgrade", "list*", "--closed", "200ms"])
         .expect(0);
-    stranger.release(nobodys).unwrap();
+    assert_eq!(inside(&stage, "a"), 2);
+    let_go(&stage, running);
+    let_go(&stage, other);
+    stage.parity(&words).expect(0);
+}
+
+#[test]
+fn what_runs_for_a_list_that_stays_is_not_ended() {
+    let stage = Stage::new();
+    add_a_thousand(&stage);
     stage.parity(&["upgrade", "--all"]).expect(0);
+    stage.parity(&["pin", "toylist"]).expect(0);
+    put_slow_program(&stage, "b");
+    let stays = delivery(&stage, "toylist");
+    let mut moves = delivery(&stage, "list7");
+    until("two programs", || inside(&stage, "b") == 2);
+    let (one, other) = (moves.id(), stays.id());
+    let done = stage.parity(&["downgrade", "--all", "--now", "--kill"]);
+    let done = done
+        .expect(0)
+        .says(&[&format!("ended: list7: process {one} ")]);
+    assert!(
+        !done.stdout.contains(&format!("process {other} ")),
+        "{done:?}"
+    );
+    assert_eq!(moves.wait().unwrap().code(), Some(75));
+    stage.write("go", "", 0o644);
+    assert!(stays.wait_with_output().unwrap().status.success());
+}
+
+#[test]
+fn a_guard_whose_file_was_replaced_is_still_known() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    put_slow_program(&stage, "b");
+    let mut guarded = delivery(&stage, "toylist");
+    until("a guarded one", || inside(&stage, "b") == 1);
+    let bytes = fs::read(stage.path("bin/mm-guard")).unwrap();
+    stage.write("bin/new", bytes, 0o755);
+    fs::rename(stage.path("bin/new"), stage.path("bin/mm-guard")).unwrap();
+    stage
+        .parity(&["downgrade", "toylist", "--now", "--kill"])
+        .expect(0)
+        .says(&[&format!("ended: toylist: process {} ", guarded.id())]);
+    assert_eq!(guarded.wait().unwrap().code(), Some(75));
+}
+
+#[test]
+fn an_edit_by_hand_during_the_wait_is_not_overwritten() {
+    let (stage, running) = with_one_inside("a");
+    let aliases = stage.read("aliases");
+    let upgrade = begin(&stage, &["upgrade", "toylist"]);
+    until("a closed door", || is_closed(&stage, "toylist"));
+    let edited = stage.read("state/parity.toml");
+    let edited = edited.replace("pinned = []", "pinned = [\n\"reallist1\",\n]");
+    stage.write("state/parity.toml", &edited, 0o644);
+    let_go(&stage, running);
+    let output = upgrade.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("was edited meanwhile"), "{told}");
+    assert_eq!(stage.read("state/parity.toml"), edited);
+    assert_eq!(stage.read("aliases"), aliases);
+    // The edit counts as any other does.
+    stage
+        .parity(&["upgrade", "toylist"])
+        .expect(0)
+        .says(&["edited by hand"]);
+    assert!(stage.read("state/parity.toml").contains("\"reallist1\""));
 }
 
 #[test]
@@ -397,4 +466,22 @@ fn times_are_written_with_their_unit() {
     ] {
         stage.parity(words).expect(2);
     }
+}
+
+#[test]
+fn a_lock_file_that_is_replaced_during_the_wait_opens_the_doors() {
+    let stage = Stage::new();
+    let entry = crate::queues::put(&stage, "a", "in", 1, "toylist");
+    let upgrade = begin(&stage, &["upgrade", "toylist"]);
+    until("a closed door", || is_closed(&stage, "toylist"));
+    // The wait for the queue begins once the doors are known to be those at this path.
+    thread::sleep(Duration::from_millis(300));
+    stage.write("state/new", "", 0o644);
+    fs::rename(stage.path("state/new"), stage.path("state/lock")).unwrap();
+    fs::remove_file(entry).unwrap();
+    let output = upgrade.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("it is being replaced"), "{told}");
+    stage.parity(&["upgrade", "toylist"]).expect(0);
 }

@@ -57,7 +57,7 @@ fn base(n: usize) -> String {
 }
 
 /// Puts the `n`th entry into a queue of a tree.
-fn put(stage: &Stage, tree: &str, queue: &str, n: usize, list: &str) -> PathBuf {
+pub(crate) fn put(stage: &Stage, tree: &str, queue: &str, n: usize, list: &str) -> PathBuf {
     stage.make_dir(&format!("{tree}/qfiles/{queue}"));
     let name = format!("{tree}/qfiles/{queue}/{}.pck", base(n));
     stage.write(&name, taken(list, "From: a@b\n\nhi\n"), 0o660);

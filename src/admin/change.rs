@@ -365,6 +365,9 @@ fn close(site: &Site, request: &Request, current: &str, moves: &Moves) -> Result
     {
         inbound::run_out(site, request.act, tree, lists, end)?;
     }
+    if matches!(moves, Moves::Ahead(_)) {
+        closing::still_closed(site, request, &closed)?;
+    }
     Ok(closed)
 }
 
@@ -403,6 +406,9 @@ pub fn no_state(act: &'static str, site: &Site, error: &StoreError) -> Refused {
                 && cause.kind() == std::io::ErrorKind::NotFound =>
         {
             refused.hint(typed(site, "init"))
+        }
+        StoreError::Edited(_) => {
+            refused.hint("it stays as it was edited; what was typed may be typed again")
         }
         StoreError::Busy(..) => {
             refused.hint("wait until it is done; the lock goes with its process")

@@ -17,14 +17,14 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::admin::change::{Mode, Request};
 use crate::admin::inside::{self, Inside};
 use crate::admin::moving::few;
-use crate::admin::outcome::{Refused, typed};
+use crate::admin::outcome::{Refused, names, typed};
 use crate::doors::{DoorError, Floor, LockFile, Range, Waiting};
 use crate::list::ListName;
 use crate::site::Site;
 use crate::span::Span;
 
-/// More lists than this are locked as whole ranges: the kernel walks all locks of a file for
-/// each one more.
+/// More lists than this have all doors closed, their own and others', and their floors only
+/// looked at: the kernel walks all locks of a file for each one more.
 const MOST_BYTES: usize = 1_000;
 /// How long those who were told to end may take for it.
 const GRACE: Span = Span::seconds(5);
@@ -65,7 +65,7 @@ impl Default for Patience {
 #[derive(Debug)]
 pub struct Closed {
     /// The locks are its; there is none where lists go back in spite of what is wrong with it.
-    _lock: Option<LockFile>,
+    lock: Option<LockFile>,
     /// Who was left inside, for the admin.
     pub notes: Vec<String>,
 }
@@ -87,10 +87,26 @@ pub fn close(site: &Site, request: &Request, moves: &Moves) -> Result<Closed, Re
         }
         Moves::Back(lists) => Ok(Drain::begin(site, lists, patience.drain).map_or_else(
             |error| Closed {
-                _lock: None,
+                lock: None,
                 notes: vec![format!("note: nobody was waited for: {error}")],
             },
             |drain| drain.move_anyway(patience),
+        )),
+    }
+}
+
+/// Whether the doors of lists that go ahead are closed yet: who replaces the lock file opens
+/// them all.
+///
+/// # Errors
+/// Another file stands at its path.
+pub fn still_closed(site: &Site, request: &Request, closed: &Closed) -> Result<(), Refused> {
+    match &closed.lock {
+        Some(lock) if lock.is_at_its_path() => Ok(()),
+        _ => Err(refuse(
+            site,
+            request,
+            &DoorError::Swapped(site.config.lock_file()),
         )),
     }
 }
@@ -136,11 +152,10 @@ impl<'a> Drain<'a> {
         patience: Span,
     ) -> Result<Drain<'a>, DoorError> {
         let path = site.config.lock_file();
-        let ranges = ranges(lists);
         let waiting = Waiting::for_at_most(patience);
         loop {
             let lock = LockFile::open_to_close_doors(&path)?;
-            let held = exclude(&lock, &ranges, &waiting)?;
+            let held = empty(&lock, lists, &waiting)?;
             if lock.is_at_its_path() {
                 return Ok(Drain {
                     site,
@@ -162,7 +177,7 @@ impl<'a> Drain<'a> {
 
     fn closed(self) -> Closed {
         Closed {
-            _lock: Some(self.lock),
+            lock: Some(self.lock),
             notes: Vec::new(),
         }
     }
@@ -189,15 +204,22 @@ impl<'a> Drain<'a> {
 
     /// The lists whose bytes this process holds, or of nobody in particular all that are held.
     fn names(&self, by: Option<&Inside>) -> String {
+        match self.concerned(by) {
+            // All doors are one range, and somebody stands in that of a list that stays.
+            none if none.is_empty() => "a list that does not move".to_owned(),
+            lists => names(lists),
+        }
+    }
+
+    fn concerned(&self, by: Option<&Inside>) -> Vec<&ListName> {
         let is_held = |range: Range| {
             by.is_none_or(|inside| inside.holds(range))
                 && self.held.iter().any(|held| held.overlaps(range))
         };
-        let concerned = self
-            .lists
-            .iter()
-            .filter(|list| own_ranges(list).into_iter().any(is_held));
-        crate::admin::outcome::names(concerned)
+        let lists = self.lists.iter();
+        lists
+            .filter(|list| own_ranges(list).into_iter().any(is_held))
+            .collect()
     }
 
     fn refuse(self, request: &Request) -> Refused {
@@ -207,7 +229,8 @@ impl<'a> Drain<'a> {
             .into_iter()
             .map(|who| format!("after {} still inside: {who}", self.patience))
             .collect();
-        if let Some(names) = few(self.lists) {
+        let held: BTreeSet<ListName> = self.concerned(None).into_iter().cloned().collect();
+        if let Some(names) = few(self.lists).or_else(|| few(&held)) {
             let look = typed(self.site, &format!("drain {names}"));
             refused.hints.push(format!("who is inside: {look}"));
         }
@@ -222,7 +245,7 @@ impl<'a> Drain<'a> {
             notes.extend(ended.iter().map(|who| format!("ended: {who}")));
             if !ended.is_empty() {
                 let waiting = Waiting::for_at_most(GRACE);
-                let held = exclude(&self.lock, &self.held, &waiting);
+                let held = vacate(&self.lock, self.held, &waiting);
                 self.held = held.unwrap_or_default();
             }
         }
@@ -232,7 +255,7 @@ impl<'a> Drain<'a> {
             notes.push("what they hold is handled on the tree that the lists left".to_owned());
         }
         Closed {
-            _lock: Some(self.lock),
+            lock: Some(self.lock),
             notes,
         }
     }
@@ -264,19 +287,36 @@ fn end(inside: &Inside, guard: &PathBuf) -> bool {
     let Some(process) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
         return false;
     };
-    let runs = fs::read_link(format!("/proc/{}/exe", inside.pid));
-    runs.is_ok_and(|program| program == *guard) && pidfd_send_signal(&process, Signal::TERM).is_ok()
+    let runs = inside::program(inside.pid);
+    runs.as_ref() == Some(guard) && pidfd_send_signal(&process, Signal::TERM).is_ok()
+}
+
+/// Closes the doors, then waits for the floors; returns what is still held when time is over.
+fn empty(
+    lock: &LockFile,
+    lists: &BTreeSet<ListName>,
+    waiting: &Waiting,
+) -> Result<Vec<Range>, DoorError> {
+    if lists.len() <= MOST_BYTES {
+        return exclude(lock, &ranges(lists), waiting);
+    }
+    let held = exclude(lock, &[Range::all_doors()], waiting)?;
+    match held.is_empty() {
+        true => vacate(lock, floors(lists), waiting),
+        false => Ok(held),
+    }
 }
 
 /// Doors, then floors; each in the order of their bytes.
 fn ranges(lists: &BTreeSet<ListName>) -> Vec<Range> {
-    let [mail, web] = Floor::ALL;
-    if lists.len() > MOST_BYTES {
-        return vec![Range::all_doors(), Range::whole(mail), Range::whole(web)];
-    }
     // The regions lie in that order, too.
     let all: BTreeSet<Range> = lists.iter().flat_map(own_ranges).collect();
     all.into_iter().collect()
+}
+
+fn floors(lists: &BTreeSet<ListName>) -> Vec<Range> {
+    let of = |list| Floor::ALL.map(|floor| Range::floor(floor, list));
+    lists.iter().flat_map(of).collect()
 }
 
 fn own_ranges(list: &ListName) -> [Range; 3] {
@@ -286,6 +326,29 @@ fn own_ranges(list: &ListName) -> [Range; 3] {
         Range::floor(mail, list),
         Range::floor(web, list),
     ]
+}
+
+/// Waits until nobody is in these ranges, whose doors are closed; returns those where somebody
+/// is when time is over. A range that was empty once stays so, and is looked at no more.
+fn vacate(
+    lock: &LockFile,
+    mut ranges: Vec<Range>,
+    waiting: &Waiting,
+) -> Result<Vec<Range>, DoorError> {
+    let done = waiting.until(|| {
+        let mut held = Vec::new();
+        for &range in &ranges {
+            if lock.is_held(range)? {
+                held.push(range);
+            }
+        }
+        ranges = held;
+        Ok(ranges.is_empty())
+    });
+    match done {
+        Ok(()) | Err(DoorError::Closed(_)) => Ok(ranges),
+        Err(error) => Err(error),
+    }
 }
 
 /// Takes exclusive locks one after the other; returns those that could not be had in time.
@@ -314,14 +377,13 @@ mod tests {
 
     #[test]
     fn doors_are_closed_before_floors_are_waited_for() {
-        for count in [1, 2, 1_000, 1_001] {
+        for count in [1, 2, MOST_BYTES] {
             let ranges = ranges(&lists(count));
             assert!(ranges.is_sorted(), "{count}");
-            let expected = if count > 1_000 { 3 } else { 3 * count };
-            assert_eq!(ranges.len(), expected);
+            assert_eq!(ranges.len(), 3 * count);
             let whole = Range::all_doors();
             let doors = ranges.iter().filter(|range| range.overlaps(whole)).count();
-            assert_eq!(doors, expected / 3);
+            assert_eq!(doors, count);
             assert!(ranges[..doors].iter().all(|range| range.overlaps(whole)));
         }
     }

@@ -6,8 +6,10 @@
 //! **Invariants.** Takes no lock, and so is in nobody's way. What is shown of a process comes
 //! from strangers: it is escaped and cut.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -135,9 +137,18 @@ fn describe(pid: u32, held: Vec<Range>) -> Inside {
         user: user.escape_debug().to_string(),
         age: age(pid),
         command: command.trim_end().chars().take(LONGEST).collect(),
-        program: fs::read_link(of("exe")).ok(),
+        program: program(pid),
         held,
     }
+}
+
+/// What the process runs, by the path that it had when the process began. The kernel marks a
+/// file that was replaced since, as by an upgrade of the package (proc(5)).
+pub fn program(pid: u32) -> Option<PathBuf> {
+    let path = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let bytes = path.as_os_str().as_bytes();
+    let kept = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
+    Some(PathBuf::from(OsStr::from_bytes(kept)))
 }
 
 /// How long the process has been there: a delivery's since the MTA started it.

@@ -81,6 +81,7 @@ impl Spot {
             | StoreError::File(path, _)
             | StoreError::Told(path, ..)
             | StoreError::Exists(path)
+            | StoreError::Edited(path)
             | StoreError::Unrecorded(path, _) => Spot::file(path),
             StoreError::Door(error) => Spot::file(error.path().unwrap_or(site)),
             StoreError::Elsewhere(_) => Spot::file(site),

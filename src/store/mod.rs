@@ -63,6 +63,8 @@ pub enum StoreError {
     Told(PathBuf, String, usize),
     /// parity.toml is there already.
     Exists(PathBuf),
+    /// Somebody wrote parity.toml since it was read; it is as he wrote it.
+    Edited(PathBuf),
     /// A line of the history cannot be read: line from 1.
     History(PathBuf, usize, String),
     /// What is to be taken back is not what stands.
@@ -92,6 +94,7 @@ impl fmt::Display for StoreError {
                 "{path:?} tells that tree {tree:?} was current, with {ahead} lists on future; \
                  move it away to begin anew"
             ),
+            StoreError::Edited(path) => write!(f, "{path:?} was edited meanwhile"),
             StoreError::Exists(path) => write!(f, "{path:?} is there already"),
             StoreError::History(path, line, what) => {
                 write!(f, "{}:{line}:1: {what}", path.display())

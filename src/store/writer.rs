@@ -65,10 +65,34 @@ pub struct Writer {
     file: File,
     path: PathBuf,
     parity_file: PathBuf,
+    /// The parity.toml that was read; `None` where there was none.
+    stamp: Option<Stamp>,
     history_file: PathBuf,
     holder: Holder,
     parity: Parity,
     notes: Vec<String>,
+}
+
+/// Which file it is, and which text stands in it: device, inode, time of the last write in
+/// seconds and nanoseconds, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp(u64, u64, i64, i64, u64);
+
+impl Stamp {
+    fn of(meta: &fs::Metadata) -> Stamp {
+        Stamp(
+            meta.dev(),
+            meta.ino(),
+            meta.mtime(),
+            meta.mtime_nsec(),
+            meta.size(),
+        )
+    }
+
+    /// Of the file at `path`, or the one that a link there leads to.
+    fn at(path: &Path) -> Option<Stamp> {
+        fs::metadata(path).ok().map(|meta| Stamp::of(&meta))
+    }
 }
 
 impl Writer {
@@ -80,6 +104,8 @@ impl Writer {
     pub fn take(site: &Site, command: &str) -> Result<Writer, StoreError> {
         let (mut writer, before) = Writer::lock(site, command)?;
         writer.remove_leftovers(site);
+        // Before it is read: what is written from here on is not overwritten.
+        writer.stamp = Stamp::at(&writer.parity_file);
         let (parity, sealed) = super::load_file(site)?;
         writer.parity = parity;
         let mut entries = writer.history(site)?;
@@ -141,7 +167,8 @@ impl Writer {
     /// must be higher than the present one.
     ///
     /// # Errors
-    /// `Unrecorded` if the change stands and its line does not; else nothing has changed.
+    /// `Unrecorded` if the change stands and its line does not; else nothing has changed, as
+    /// where somebody edited parity.toml since it was read (`Edited`).
     pub fn commit(
         &mut self,
         after: Parity,
@@ -161,7 +188,11 @@ impl Writer {
             after: Delta::of(&after, &self.parity),
         };
         let line = self.tell(Some(entry))?;
-        self.replace(&after)?;
+        if let Err(error) = self.replace(&after) {
+            // The line to come is that of no change.
+            let _ = self.tell(None);
+            return Err(error);
+        }
         self.parity = after;
         history::append(&self.history_file, &line)
             .map_err(|error| StoreError::Unrecorded(self.history_file.clone(), error))?;
@@ -221,6 +252,7 @@ impl Writer {
             file,
             path,
             parity_file: site.config.parity_file(),
+            stamp: None,
             history_file: history::path(site),
             holder,
             parity: history::nothing(),
@@ -298,15 +330,28 @@ impl Writer {
     }
 
     /// Puts `parity` in the place of parity.toml. The rename inside is the commit point.
-    fn replace(&self, parity: &Parity) -> Result<(), StoreError> {
+    fn replace(&mut self, parity: &Parity) -> Result<(), StoreError> {
         let time = Timestamp::now();
         let text = render(parity, time);
         let second = UNIX_EPOCH + Duration::from_secs(time.0.unsigned_abs());
-        match replace_file(&self.parity_file, text.as_bytes(), 0o644, second) {
-            Ok(()) => Ok(()),
+        let is_as_read = || Stamp::at(&self.parity_file) == self.stamp;
+        match replace_file(
+            &self.parity_file,
+            text.as_bytes(),
+            0o644,
+            second,
+            is_as_read,
+        ) {
+            Ok(Some(stamp)) => {
+                self.stamp = Some(stamp);
+                Ok(())
+            }
+            // SOMEBODY'S EDIT. It may send lists elsewhere, and nothing here knows of it.
+            Ok(None) => Err(StoreError::Edited(self.parity_file.clone())),
             // The rename may have happened before something failed: what stands decides, for
             // that is what every delivery sees.
             Err(_) if fs::read(&self.parity_file).is_ok_and(|bytes| bytes == text.as_bytes()) => {
+                self.stamp = Stamp::at(&self.parity_file);
                 Ok(())
             }
             Err(error) => Err(StoreError::File(self.parity_file.clone(), error)),
@@ -319,7 +364,8 @@ impl Writer {
     /// # Errors
     /// `File`; the old one then stands as it was, unless the rename was the last that worked.
     pub fn replace_beside(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
-        replace_file(path, bytes, mode, SystemTime::now())
+        replace_file(path, bytes, mode, SystemTime::now(), || true)
+            .map(drop)
             .map_err(|error| StoreError::File(path.to_owned(), error))
     }
 
@@ -345,14 +391,22 @@ impl Writer {
 }
 
 /// Replaces a file by one rename, with the owner that it had. A link stays one: what it leads
-/// to is replaced.
-fn replace_file(path: &Path, bytes: &[u8], mode: u32, modified: SystemTime) -> io::Result<()> {
+/// to is replaced. `may` is asked last before the rename; returns the new file's stamp, or `None`
+/// if it was not to be.
+fn replace_file(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    modified: SystemTime,
+    may: impl FnOnce() -> bool,
+) -> io::Result<Option<Stamp>> {
+    let mut refused = false;
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let owner = fs::metadata(&real).ok();
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     let done = AtomicFile::new(&real, AllowOverwrite).write_with_options(
-        |file| -> io::Result<()> {
+        |file| -> io::Result<Stamp> {
             file.write_all(bytes)?;
             if let Some(owner) = &owner {
                 let own = file.metadata()?;
@@ -361,11 +415,22 @@ fn replace_file(path: &Path, bytes: &[u8], mode: u32, modified: SystemTime) -> i
                 }
             }
             file.set_permissions(fs::Permissions::from_mode(mode))?;
-            file.set_times(FileTimes::new().set_modified(modified))
+            file.set_times(FileTimes::new().set_modified(modified))?;
+            // The slow part before the look, so that next to nothing lies between that and the rename.
+            file.sync_all()?;
+            refused = !may();
+            match refused {
+                true => Err(io::ErrorKind::Interrupted.into()),
+                false => Ok(Stamp::of(&file.metadata()?)),
+            }
         },
         options,
     );
-    done.map_err(io::Error::from)
+    match done {
+        Ok(stamp) => Ok(Some(stamp)),
+        Err(_) if refused => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Waits a moment for the lock; returns what the one before left in the file.
