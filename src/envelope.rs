@@ -4,19 +4,25 @@
 //! stands behind the list's own address (`toylist-confirm+TOKEN`).
 //!
 //! - The sender is SENDER of the environment (set but empty: nobody, `<>`), else that of the
-//!   initial From_ line, else that of the first Return-Path. One that cannot be said makes the
-//!   message wait: another one in its place would be a guess.
+//!   initial From_ line, else that of the first Return-Path. However odd, it is the server that
+//!   judges it; one that would break the command makes the message wait, since another one in
+//!   its place would be a guess.
 //! - The recipient is the profile's. A tail that cannot be said is left out: the MTA has found
 //!   the list without it, Sendmail passes none, and the list manager has it in the header.
 //!
 //! **Invariants.** No I/O. What a [`Sender`] or a [`Recipient`] holds has no control character,
-//! no angle bracket, and no blank but between quotes: it ends no command and adds none.
+//! and no angle bracket and no blank but between quotes: it ends no command and adds none.
 
 use std::fmt;
 
-/// As many bytes as an address may have. RFC 5321 asks for 254, and MTAs pass longer ones; a
-/// command of 512 bytes, the most that every server takes, has room for this one.
+/// As many bytes as a list's address may have: a command of 512 bytes, the most that every
+/// server takes, has room for it.
 const LONGEST: usize = 400;
+/// As many bytes as a sender may have: as many as MTAs take in a command (Postfix: 2048). The
+/// server judges it.
+const LONGEST_SENDER: usize = 2048;
+/// As many bytes as every server takes (RFC 5321, 4.5.3.1.3).
+const PLAIN: usize = 254;
 
 /// The envelope sender, without angle brackets; empty for `<>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +59,7 @@ impl Sender {
         let inner = bytes
             .strip_prefix(b"<")
             .and_then(|rest| rest.strip_suffix(b">"));
-        let text = judge(inner.unwrap_or(bytes))?;
+        let text = judge(inner.unwrap_or(bytes), LONGEST_SENDER)?;
         if text.is_empty() {
             return Ok(Sender(String::new()));
         }
@@ -65,11 +71,11 @@ impl Sender {
         if local.is_empty() || domain == "@" {
             return Err(BadAddress::Form);
         }
-        if let Some(byte) = domain.bytes().skip(1).find(|&b| !is_domain_byte(b)) {
+        if let Some(byte) = domain.bytes().find(|b| b" <>".contains(b)) {
             return Err(BadAddress::Byte(byte));
         }
         let said = format!("{}{domain}", quoted(local));
-        match said.len() <= LONGEST {
+        match said.len() <= LONGEST_SENDER {
             true => Ok(Sender(said)),
             false => Err(BadAddress::TooLong),
         }
@@ -106,6 +112,16 @@ impl Sender {
     pub fn needs_utf8(&self) -> bool {
         !self.0.is_ascii()
     }
+
+    /// Whether every server can read it: nobody, or atoms and a domain as RFC 5321 has them.
+    pub fn is_plain(&self) -> bool {
+        let (local, domain) = self.0.rsplit_once('@').unwrap_or((&self.0, ""));
+        self.0.is_empty()
+            || self.0.len() <= PLAIN
+                && self.0.is_ascii()
+                && is_atoms(local)
+                && domain.bytes().all(is_domain_byte)
+    }
 }
 
 impl Recipient {
@@ -114,7 +130,7 @@ impl Recipient {
     /// # Errors
     /// [`BadAddress`].
     pub fn parse(text: &str) -> Result<Recipient, BadAddress> {
-        let text = judge(text.as_bytes())?;
+        let text = judge(text.as_bytes(), LONGEST)?;
         let (local, domain) = text.rsplit_once('@').ok_or(BadAddress::Form)?;
         if local.is_empty() || domain.is_empty() {
             return Err(BadAddress::Form);
@@ -156,7 +172,7 @@ impl Recipient {
     /// # Errors
     /// [`BadAddress`]: it cannot be said with it.
     pub fn with_tail(&self, tail: &[u8]) -> Result<Recipient, BadAddress> {
-        let tail = judge(tail)?;
+        let tail = judge(tail, LONGEST)?;
         let whole = Recipient::parse(&format!("{}+{tail}@{}", self.local, self.domain))?;
         // An `@` in the tail would make a domain of its rest.
         match whole.domain == self.domain {
@@ -181,9 +197,9 @@ impl fmt::Display for Recipient {
 impl fmt::Display for BadAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BadAddress::TooLong => write!(f, "it has more than {LONGEST} bytes"),
+            BadAddress::TooLong => f.write_str("it is too long for a command"),
             BadAddress::Byte(byte) => write!(f, "\"{}\" is not allowed", byte.escape_ascii()),
-            BadAddress::NotText => f.write_str("it is not UTF-8"),
+            BadAddress::NotText => f.write_str("it is not UTF-8 text"),
             BadAddress::Form => f.write_str("it is not LOCAL@DOMAIN"),
         }
     }
@@ -192,12 +208,11 @@ impl fmt::Display for BadAddress {
 impl std::error::Error for BadAddress {}
 
 /// What is asked of every part of an address, whoever says it.
-fn judge(bytes: &[u8]) -> Result<&str, BadAddress> {
-    if bytes.len() > LONGEST {
+fn judge(bytes: &[u8], longest: usize) -> Result<&str, BadAddress> {
+    if bytes.len() > longest {
         return Err(BadAddress::TooLong);
     }
-    let is_bad = |b: &&u8| b.is_ascii_control() || b"<>".contains(b);
-    if let Some(&byte) = bytes.iter().find(is_bad) {
+    if let Some(&byte) = bytes.iter().find(|b| b.is_ascii_control()) {
         return Err(BadAddress::Byte(byte));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| BadAddress::NotText)?;
@@ -209,10 +224,6 @@ fn judge(bytes: &[u8]) -> Result<&str, BadAddress> {
 
 /// A local part as a command says it: as it is, or as a quoted string (RFC 5321, 4.1.2).
 fn quoted(local: &str) -> String {
-    let is_atoms = |text: &str| {
-        let atom = |atom: &str| !atom.is_empty() && atom.bytes().all(is_atom_byte);
-        text.split('.').all(atom)
-    };
     if is_atoms(local) || is_quoted(local) {
         return local.to_owned();
     }
@@ -224,6 +235,11 @@ fn quoted(local: &str) -> String {
         text.push(c);
     }
     text + "\""
+}
+
+fn is_atoms(text: &str) -> bool {
+    let atom = |atom: &str| !atom.is_empty() && atom.bytes().all(is_atom_byte);
+    text.split('.').all(atom)
 }
 
 /// Whether this is one quoted string already.
@@ -288,6 +304,12 @@ mod tests {
         says("a..b@example.org", "<\"a..b\"@example.org>");
         says("a@b@example.org", "<\"a@b\"@example.org>");
         says("root", "<root>");
+        says("bob@ex'ample.com", "<bob@ex'ample.com>");
+        says("bob@exa+mple.com", "<bob@exa+mple.com>");
+        says("bob@a/b", "<bob@a/b>");
+        says("a> SIZE=0 <@b.c", "<\"a> SIZE=0 <\"@b.c>");
+        let long = "x".repeat(LONGEST_SENDER - 2) + "@y";
+        says(&long, &format!("<{long}>"));
         says("søren@example.org", "<søren@example.org>");
         assert!(
             Sender::parse("søren@example.org".as_bytes())
@@ -298,16 +320,16 @@ mod tests {
 
     #[test]
     fn a_sender_that_would_end_a_command_is_none() {
-        let long = [b'x'; LONGEST + 1];
-        let doubled = [b"\"".repeat(LONGEST - 2), b"@x".to_vec()].concat();
+        let long = [b'x'; LONGEST_SENDER + 1];
+        let doubled = [b"\"".repeat(LONGEST_SENDER - 2), b"@x".to_vec()].concat();
         for (bytes, why) in [
-            (&b"a@b.c>\r\nRCPT TO:<x@y"[..], BadAddress::Byte(b'>')),
+            (&b"a@b.c>\r\nRCPT TO:<x@y"[..], BadAddress::Byte(b'\r')),
             (b"a@b.c\r\nQUIT", BadAddress::Byte(b'\r')),
             (b"a\n@b.c", BadAddress::Byte(b'\n')),
             (b"a@b.c SIZE=1", BadAddress::Byte(b' ')),
             (b"a\0@b.c", BadAddress::Byte(0)),
             (b"a@b.c>", BadAddress::Byte(b'>')),
-            (b"<a@b.c", BadAddress::Byte(b'<')),
+            (b"a@b<c", BadAddress::Byte(b'<')),
             (b"\xff@b.c", BadAddress::NotText),
             ("a\u{85}@b.c".as_bytes(), BadAddress::NotText),
             (b"@b.c", BadAddress::Form),
@@ -316,6 +338,26 @@ mod tests {
             (&doubled, BadAddress::TooLong),
         ] {
             assert_eq!(Sender::parse(bytes), Err(why), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_every_server_reads_is_plain() {
+        let is_plain = |sender: &str| Sender::parse(sender.as_bytes()).unwrap().is_plain();
+        for sender in ["", "root", "a.l+x=y@[192.0.2.1]", "al@mail_1.example.org"] {
+            assert!(is_plain(sender), "{sender}");
+        }
+        let long = format!("a@{}", "x".repeat(PLAIN));
+        for sender in [
+            "a b@x",
+            "a..b@x",
+            "\"a\"@x",
+            "a@ex'ample.com",
+            "a@b/c",
+            "\u{f8}@x",
+            &long,
+        ] {
+            assert!(!is_plain(sender), "{sender}");
         }
     }
 

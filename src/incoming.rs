@@ -58,21 +58,29 @@ impl Incoming {
         let line = loop {
             match message.ahead.iter().position(|&b| b == b'\n') {
                 Some(at) => break at,
-                None if message.ended || message.ahead.len() > FROM_LINE => return Ok(message),
+                None if message.ended => break message.ahead.len(),
+                None if message.ahead.len() > FROM_LINE => return Ok(message),
                 None => message.read()?,
             }
         };
         if is_from_line(&message.ahead[..line]) {
-            let rest = message.ahead.split_off(line + 1);
+            let next = message.ahead.len().min(line + 1);
+            let rest = message.ahead.split_off(next);
             let taken = mem::replace(&mut message.ahead, rest);
             message.from_line = Some(taken[5..line].to_vec());
         }
         Ok(message)
     }
 
-    /// Whether nothing came at all.
-    pub fn is_empty(&self) -> bool {
-        self.ended && self.ahead.is_empty() && self.from_line.is_none()
+    /// Whether nothing came but a From_ line, which is no part of a message.
+    ///
+    /// # Errors
+    /// Standard input cannot be read, or not in time.
+    pub fn is_empty(&mut self) -> Result<bool, Trouble> {
+        while self.ahead.is_empty() && !self.ended {
+            self.read()?;
+        }
+        Ok(self.ahead.is_empty())
     }
 
     /// The From_ line behind its `From `, if the message began with one.
@@ -114,12 +122,10 @@ impl Incoming {
     /// # Errors
     /// Standard input cannot be read, or not in time.
     pub fn piece(&mut self) -> Result<Option<&[u8]>, Trouble> {
-        while self.ahead.is_empty() && !self.ended {
-            self.read()?;
-        }
+        let is_over = self.is_empty()?;
         self.piece.clear();
         mem::swap(&mut self.piece, &mut self.ahead);
-        Ok((!self.piece.is_empty()).then_some(&self.piece))
+        Ok((!is_over).then_some(&self.piece))
     }
 
     /// Reads one piece more.

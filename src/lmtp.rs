@@ -41,8 +41,9 @@ The sender is SENDER in the environment (set but empty: nobody), else that of th
 message's From_ line, else that of its Return-Path.
 
 Exit status: 0 if the server has the message; 67 if it refuses the recipient for
-good; 69 if it refuses anything else for good; 75 for everything else (the MTA
-keeps the message and tries again).
+good; 69 if it refuses sender or message for good; 75 for everything else (the
+MTA keeps the message and tries again), such as a server that greets with a 5xx,
+knows no LHLO, or says 500 to 504: it is no LMTP server, or the wrong one.
 ";
 
 /// How long a delivery may take in all: OpenSMTPD gives up after 300 s, lets the program run on
@@ -94,7 +95,7 @@ enum Failure {
     Recipient(BadAddress),
     /// Standard input cannot be read.
     Message(Trouble),
-    /// Not one byte of a message came.
+    /// Not one byte of a message came, but a From_ line at most.
     Nothing,
     NoSender,
     Sender(&'static str, BadAddress),
@@ -104,13 +105,16 @@ enum Failure {
     Trouble(Step, Trouble),
     /// The server answered otherwise than with what was hoped for.
     Answer(Step, Reply),
+    /// The server cannot read the sender, and it is the sender that is to blame.
+    Misread(Reply),
 }
 
 impl Failure {
     fn status(&self) -> c_int {
         match self {
-            Failure::Answer(Step::Rcpt, reply) if reply.is_final() => sysexits::NOUSER,
-            Failure::Answer(_, reply) if reply.is_final() => sysexits::UNAVAILABLE,
+            Failure::Answer(step, reply) if !is_verdict(*step, reply) => sysexits::TEMPFAIL,
+            Failure::Answer(Step::Rcpt, _) => sysexits::NOUSER,
+            Failure::Answer(..) | Failure::Misread(_) => sysexits::UNAVAILABLE,
             _ => sysexits::TEMPFAIL,
         }
     }
@@ -130,11 +134,23 @@ impl Failure {
                 "the list manager did not say whether it has the message"
             }
             Failure::Trouble(..) => "the list manager broke off",
-            Failure::Answer(Step::Rcpt, reply) if reply.is_final() => "no such address",
-            Failure::Answer(_, reply) if reply.is_final() => "the list manager refuses the message",
-            Failure::Answer(..) => "the list manager takes no mail at the moment",
+            Failure::Answer(step, reply) if !is_verdict(*step, reply) => {
+                "the list manager takes no mail at the moment"
+            }
+            Failure::Answer(Step::Rcpt, _) => "no such address",
+            Failure::Answer(..) | Failure::Misread(_) => "the list manager refuses the message",
         }
     }
+}
+
+/// Whether a list manager has judged sender, recipient or message for good.
+///
+/// A 5xx to what has none of them yet, and a command that is not known, out of order or without
+/// sense there (500 to 504, RFC 5321 4.2.1), is what a wrong port or protocol says: our fault,
+/// and none of the message's.
+fn is_verdict(step: Step, reply: &Reply) -> bool {
+    let is_named = !matches!(step, Step::Greeting | Step::Lhlo);
+    is_named && reply.is_final() && !(500..=504).contains(&reply.code)
 }
 
 impl fmt::Display for Step {
@@ -159,7 +175,7 @@ impl fmt::Display for Failure {
             Failure::Server(bad) => write!(f, "SERVER is {bad}"),
             Failure::Recipient(bad) => write!(f, "RECIPIENT is no address of a list: {bad}"),
             Failure::Message(trouble) => write!(f, "cannot read the message: {trouble}"),
-            Failure::Nothing => f.write_str("standard input is empty: no message has no header"),
+            Failure::Nothing => f.write_str("no message came: one has a header at least"),
             Failure::NoSender => f.write_str(
                 "no sender: SENDER is not set, and the message has neither From_ nor Return-Path",
             ),
@@ -169,7 +185,14 @@ impl fmt::Display for Failure {
             }
             Failure::Connect(trouble) => trouble.fmt(f),
             Failure::Trouble(step, trouble) => write!(f, "{step}: {trouble}"),
-            Failure::Answer(step, reply) => write!(f, "{step} the server says: {reply}"),
+            Failure::Answer(step, reply) => {
+                write!(f, "{step} the server says: {reply}")?;
+                match reply.is_final() && !is_verdict(*step, reply) {
+                    true => f.write_str("; is it an LMTP server, and the right one?"),
+                    false => Ok(()),
+                }
+            }
+            Failure::Misread(reply) => write!(f, "{} the server says: {reply}", Step::Mail),
         }
     }
 }
@@ -247,7 +270,7 @@ fn deliver(server: &Endpoint, recipient: &Recipient, end: Instant) -> Result<(),
         return Err(Failure::Closed(fd));
     }
     let mut message = Incoming::open(end).map_err(Failure::Message)?;
-    if message.is_empty() {
+    if message.is_empty().map_err(Failure::Message)? {
         return Err(Failure::Nothing);
     }
     let sender = sender(&mut message)?;
@@ -255,7 +278,10 @@ fn deliver(server: &Endpoint, recipient: &Recipient, end: Instant) -> Result<(),
     let mut dialogue = Dialogue::open(server, TO_CONNECT, end).map_err(Failure::Connect)?;
     let done = hand_over(&mut dialogue, &sender, &recipient, &mut message);
     // Within the message a QUIT would be a line of it.
-    if matches!(done, Ok(()) | Err(Failure::Answer(..) | Failure::NeedsUtf8)) {
+    if matches!(
+        done,
+        Ok(()) | Err(Failure::Answer(..) | Failure::Misread(_) | Failure::NeedsUtf8)
+    ) {
         dialogue.leave();
     }
     done
@@ -322,7 +348,13 @@ fn hand_over(
         }
         mail += " SMTPUTF8";
     }
-    ask(dialogue, Step::Mail, &(mail + "\r\n"))?;
+    ask(dialogue, Step::Mail, &(mail + "\r\n")).map_err(|failure| match failure {
+        // WHOSE FAULT. A stranger chose it, and no later try makes it better.
+        Failure::Answer(_, reply) if matches!(reply.code, 500 | 501) && !sender.is_plain() => {
+            Failure::Misread(reply)
+        }
+        failure => failure,
+    })?;
     ask(dialogue, Step::Rcpt, &format!("RCPT TO:{recipient}\r\n"))?;
     let go = command(dialogue, Step::Data, "DATA\r\n")?;
     if go.code != 354 {

@@ -54,6 +54,11 @@ fn the_sender_is_said_by_the_mta_or_by_the_message() {
             "<z@y>",
         ),
         (&[], b"RETURN-PATH:<>\r\n\r\n", "<>"),
+        // What only the server should judge.
+        (&[("SENDER", "b@ex'ample.com")], b"\n", "<b@ex'ample.com>"),
+        (&[("SENDER", "b@exa+mple.com")], b"\n", "<b@exa+mple.com>"),
+        (&[("SENDER", "b@a/b")], b"\n", "<b@a/b>"),
+        (&[("SENDER", "a> SIZE=0 <@b")], b"\n", "<\"a> SIZE=0 <\"@b>"),
     ] {
         assert_eq!(
             envelope(environment, LIST, message).unwrap(),
@@ -64,7 +69,7 @@ fn the_sender_is_said_by_the_mta_or_by_the_message() {
 
 #[test]
 fn a_sender_that_nobody_can_say_makes_the_message_wait() {
-    let long = "x".repeat(1_000);
+    let long = "x".repeat(2_049);
     let header = [
         b"X: ".to_vec(),
         vec![b'x'; 300_000],
@@ -80,10 +85,13 @@ fn a_sender_that_nobody_can_say_makes_the_message_wait() {
         (&[("SENDER", "a@b>\r\nRCPT TO:<c@d")], MESSAGE),
         (&[("SENDER", "a@b\nDATA")], MESSAGE),
         (&[("SENDER", "a@b SIZE=0")], MESSAGE),
-        (&[("SENDER", "a> SIZE=0 <@b")], MESSAGE),
+        (&[("SENDER", "a@b<c")], MESSAGE),
         (&[("SENDER", "s\u{f8}ren@example.org")], MESSAGE),
         (&[("SENDER", &long)], MESSAGE),
         (AL, b""),
+        // A From_ line is no part of a message, with a line's end or without.
+        (AL, b"From x@y Mon Nov 23 17:00:00 2026\n"),
+        (&[], b"From x@y Mon Nov 23 17:00:00 2026"),
     ] {
         let done = envelope(environment, LIST, message).unwrap_err();
         ends(&done, 75, &format!("{environment:?}"));

@@ -57,12 +57,12 @@ fn short(act: &Act) -> String {
 
 #[test]
 fn what_is_refused_for_good_is_no_such_address_or_unavailable() {
-    for step in STEPS {
+    for step in ["MAIL", "RCPT", "DATA", "dot"] {
         for text in [
             "550 no\r\n",
             "550-no\r\n550 never\r\n",
             "552\r\n",
-            "500 \u{1b}[31m/srv\n",
+            "505 \u{1b}[31m/srv\n",
         ] {
             for act in [say(text), Act::SayAndClose(text)] {
                 let (address, server) = serve(step, act);
@@ -74,6 +74,55 @@ fn what_is_refused_for_good_is_no_such_address_or_unavailable() {
                 );
                 server.join().unwrap();
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_lmtp_server_refuses_no_message() {
+    for (steps, texts) in [
+        (
+            &["greeting", "LHLO"][..],
+            &["550 no\r\n", "554-no\r\n554 never\r\n", "521 gone\r\n"][..],
+        ),
+        (
+            &STEPS,
+            &[
+                "500 what\r\n",
+                "501 a\r\n",
+                "502 b\r\n",
+                "503 bad sequence\r\n",
+            ],
+        ),
+    ] {
+        for &step in steps {
+            for text in texts {
+                for act in [say(text), Act::SayAndClose(text)] {
+                    let (address, server) = serve(step, act);
+                    let about = format!("{step}: {text:?}");
+                    ends(&run(AL, &[&address, LIST], MESSAGE), 75, &about);
+                    server.join().unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sender_that_the_server_cannot_read_is_refused_for_good() {
+    let long = format!("{}@example.org", "x".repeat(1_000));
+    for sender in ["b@ex'ample.com", "b@a/b", &long] {
+        for (text, status) in [
+            ("501 syntax\r\n", 69),
+            ("500 too long\r\n", 69),
+            ("553 malformed\r\n", 69),
+            ("503 bad sequence\r\n", 75),
+            ("451 later\r\n", 75),
+        ] {
+            let (address, server) = serve("MAIL", say(text));
+            let done = run(&[("SENDER", sender)], &[&address, LIST], MESSAGE);
+            ends(&done, status, &format!("{sender}: {text:?}"));
+            server.join().unwrap();
         }
     }
 }
