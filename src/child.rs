@@ -101,6 +101,7 @@ impl Child {
     /// The kernel's; nothing runs then.
     pub fn start(program: &OsStr, arguments: &[OsString]) -> io::Result<Child> {
         let output = Output::new()?;
+        adopt_orphans()?;
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -143,13 +144,6 @@ impl Child {
                 _ => {}
             }
         }
-    }
-
-    /// Whether something that it started still runs in its group.
-    pub fn lives_on(&self) -> bool {
-        // SAFETY: signal 0 is none.
-        let found = unsafe { libc::kill(-self.pid, 0) } == 0;
-        found || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
     }
 
     /// What it printed.
@@ -220,6 +214,24 @@ impl Child {
     }
 }
 
+/// Whether anything lives that the program started, or that was started by such a thing,
+/// wherever it went: orphans among them come to us ([`Child::start`]).
+pub fn somebody_lives() -> bool {
+    loop {
+        // SAFETY: no status is asked for.
+        match unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } {
+            0 => return true,
+            pid if pid > 0 => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Whether within `time` a signal comes that tells us to end; any other ends the wait, too.
+pub fn is_told_to_end(time: Duration) -> bool {
+    next_signal(time).is_some_and(|signal| !IDLE.contains(&signal))
+}
+
 /// The next blocked signal that comes within `time`.
 fn next_signal(time: Duration) -> Option<c_int> {
     let timeout = libc::timespec {
@@ -233,6 +245,15 @@ fn next_signal(time: Duration) -> Option<c_int> {
         libc::sigtimedwait(blocked.as_ptr(), std::ptr::null_mut(), &raw const timeout)
     };
     (signal > 0).then_some(signal)
+}
+
+/// From here on what outlives its parent, and descends from us, is our child.
+fn adopt_orphans() -> io::Result<()> {
+    // SAFETY: sets one flag of this process.
+    match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// In the child, before its exec: every signal at its default and none blocked, as no MTA has

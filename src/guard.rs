@@ -24,8 +24,11 @@ use crate::{stdio, sysexits, syslog};
 
 /// How long the MTA may take to read what is passed on.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// After so long without a reader of its own the rest of the message is nobody's but ours.
-const QUIET: Duration = Duration::from_secs(1);
+/// How long we stay for what the program left running, where the MTA still writes: an MTA waits
+/// for us, and one of them takes an end before the message's for a failure.
+const STAY: Duration = Duration::from_secs(30);
+/// How often it is looked whether there is still something to stay for.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Why no program was run.
 #[derive(Debug)]
@@ -105,10 +108,8 @@ fn guard(delivery: &Delivery) -> Result<c_int, Failure> {
         }
     };
     let answer = verdict(end, &site.config.permanent);
-    if let Ok(child) = &child
-        && end == End::Exited(0)
-    {
-        read_the_rest(child, deadline);
+    if end == End::Exited(0) {
+        read_the_rest(deadline);
     }
     let output = child.as_ref().ok().map(Child::output);
     note(delivery, &site, since, end, answer, output);
@@ -130,25 +131,20 @@ const KEEP: u8 = sysexits::TEMPFAIL as u8;
 
 /// Reads what is left of the message: OpenSMTPD delivers again what nobody read to its end.
 ///
-/// THE MESSAGE IS NEVER OURS. Where something of the program's works on, it may be reading: only
-/// what lies there untouched is taken.
-fn read_the_rest(child: &Child, deadline: Instant) {
-    let is_over = || Instant::now() >= deadline;
-    while child.lives_on() && !is_over() {
-        let before = stdio::waiting_bytes(0);
-        if before == 0 && stdio::is_readable(0, Duration::ZERO) {
-            return; // the end
-        }
-        std::thread::sleep(if before == 0 { QUIET / 10 } else { QUIET });
-        if before > 0 && stdio::waiting_bytes(0) == before {
-            break;
+/// THE MESSAGE IS NEVER OURS. While anything that the program started lives, in whatever group
+/// or session, it may be about to read, and nothing is taken: it keeps the descriptor when we end,
+/// as it would without a guard.
+fn read_the_rest(deadline: Instant) {
+    let stay = deadline.min(Instant::now() + STAY);
+    while child::somebody_lives() {
+        if stdio::is_written(0) || Instant::now() >= stay || child::is_told_to_end(LOOK) {
+            return;
         }
     }
     let mut stdin = io::stdin().lock();
     let mut room = vec![0; 64 * 1024];
-    while !is_over() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if !stdio::is_readable(0, left) {
+    while Instant::now() < deadline && !child::is_told_to_end(Duration::ZERO) {
+        if !stdio::is_readable(0, LOOK) {
             continue;
         }
         match stdin.read(&mut room) {

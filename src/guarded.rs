@@ -32,9 +32,11 @@ install until mm-parity trust TREE. Nobody else needs to.
 
 PROGRAM has mm-guard's standard input and environment, a process group of its
 own, and every signal at its default. What it prints goes to a file without a
-name. When it has ended, mm-guard reads what it left of the message, since some
-MTAs ask for that, and passes on at most 16 KiB of what it printed. What PROGRAM
-left running in the background is left alone, and keeps output and lock.
+name. When it has ended with 0, what it left running in the background is left
+alone, and keeps message, output and lock; mm-guard stays up to 30 seconds for
+it, if the MTA still writes. Where nothing runs on, mm-guard reads the rest of
+the message, since some MTAs ask for that. It passes on at most 16 KiB of what
+PROGRAM printed.
 
 site.toml:
   [deliver] deadline

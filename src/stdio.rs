@@ -3,7 +3,10 @@
 //! **Invariants.** Never blocks longer than it was told, whether the descriptor is blocking or
 //! not; a failure is the answer "no", for nothing here may change a delivery.
 
-#![expect(unsafe_code, reason = "std has neither poll nor FIONREAD")]
+#![expect(
+    unsafe_code,
+    reason = "std has neither poll nor a look at an open descriptor's kind"
+)]
 
 use std::ffi::c_int;
 use std::time::{Duration, Instant};
@@ -22,12 +25,17 @@ pub fn is_readable(fd: c_int, time: Duration) -> bool {
     is_ready(fd, libc::POLLIN, time)
 }
 
-/// How many bytes could be read now.
-pub fn waiting_bytes(fd: c_int) -> c_int {
-    let mut count: c_int = 0;
-    // SAFETY: the kernel fills one integer, or nothing.
-    unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut count) };
-    count
+/// Whether all that will ever come has been written, read or not: whoever writes a pipe or a
+/// socket has closed it; nobody writes anything else.
+pub fn is_written(fd: c_int) -> bool {
+    // SAFETY: plain data, for which all zeroes is a valid value, and which the kernel fills.
+    let mut found: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the struct is the one that the call takes.
+    let known = unsafe { libc::fstat(fd, &raw mut found) } == 0;
+    if !known || !matches!(found.st_mode & libc::S_IFMT, libc::S_IFIFO | libc::S_IFSOCK) {
+        return true;
+    }
+    polled(fd, libc::POLLRDHUP, Duration::ZERO) & (libc::POLLHUP | libc::POLLRDHUP) != 0
 }
 
 /// Writes as much of `bytes` as is taken within `time`.
@@ -59,6 +67,11 @@ fn is_momentary() -> bool {
 }
 
 fn is_ready(fd: c_int, events: libc::c_short, time: Duration) -> bool {
+    polled(fd, events, time) != 0
+}
+
+/// What poll(2) says of it within `time`; nothing is 0.
+fn polled(fd: c_int, events: libc::c_short, time: Duration) -> libc::c_short {
     let mut wanted = libc::pollfd {
         fd,
         events,
@@ -68,5 +81,8 @@ fn is_ready(fd: c_int, events: libc::c_short, time: Duration) -> bool {
     let milliseconds = time.as_nanos().div_ceil(1_000_000);
     let milliseconds = c_int::try_from(milliseconds).unwrap_or(c_int::MAX);
     // SAFETY: one pollfd is handed over.
-    unsafe { libc::poll(&raw mut wanted, 1, milliseconds) == 1 }
+    match unsafe { libc::poll(&raw mut wanted, 1, milliseconds) } {
+        1 => wanted.revents,
+        _ => 0,
+    }
 }

@@ -143,6 +143,63 @@ fn a_child_that_reads_the_message_gets_it_whole() {
 }
 
 #[test]
+fn a_child_that_reads_late_gets_the_message_whole_wherever_it_went() {
+    for (how, pause) in [("", "3"), ("setsid ", "1")] {
+        let guarded = Guarded::new(&format!(
+            "exec 3<&0\n{how}sh -c 'sleep {pause}; cat > copy; wc -c < copy > size' \
+                 <&3 > /dev/null 2>&1 &\nexit 0"
+        ));
+        // More than a pipe holds, and less.
+        for size in [2_000_000, 1_000] {
+            guarded.run(&vec![b'x'; size]).expect(0);
+            until("the child is done", || guarded.path("size").exists());
+            assert_eq!(guarded.told("size"), size.to_string(), "{how}{pause}");
+            fs::remove_file(guarded.path("size")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_child_that_never_reads_loses_nothing_and_holds_nobody_for_ever() {
+    let guarded = Guarded::with(
+        "exec 3<&0\n{ echo $$ > own; read go < fifo; cat > copy; wc -c < copy > size; } \
+         <&3 > /dev/null 2>&1 &\nexit 0",
+        SHORT,
+    );
+    mkfifo(&guarded, "fifo");
+    let mut child = guarded.begin("");
+    let mut stdin = child.stdin.take().unwrap();
+    let message = vec![b'x'; 2_000_000];
+    let writer = std::thread::spawn(move || stdin.write_all(&message));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // The guard has ended; the message is still the child's.
+    fs::write(guarded.path("fifo"), "go\n").unwrap();
+    writer.join().unwrap().unwrap();
+    assert_eq!(guarded.told("size"), "2000000");
+}
+
+#[test]
+fn a_signal_after_the_programs_end_ends_the_guard_and_not_the_delivery() {
+    for body in ["echo $$ > child", "sleep 90 > /dev/null & echo $! > child"] {
+        let guarded = Guarded::new(&format!("{body}\necho $$ > own\nexit 0"));
+        let mut child = guarded.begin("");
+        // Nobody writes the message's end: the guard waits for it.
+        let stdin = child.stdin.take();
+        let own = guarded.told("own");
+        until("the program ends", || !runs(&own));
+        kill("TERM", child.id());
+        let begin = Instant::now();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{body}");
+        assert!(begin.elapsed() < Duration::from_secs(20), "it stayed");
+        drop(stdin);
+        let pid = guarded.told("child");
+        if runs(&pid) {
+            kill("KILL", pid.parse().unwrap());
+        }
+    }
+}
+
+#[test]
 fn what_a_program_leaves_of_the_message_is_read() {
     for body in [
         "exit 0",
