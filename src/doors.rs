@@ -132,6 +132,7 @@ pub fn enter(path: &Path, list: &ListName, floor: Floor, wait: Span) -> Result<P
         lock.release(door)?;
         // WHICH FILE. One that was replaced keeps nobody out: a move locks what is at the path.
         if lock.is_at_its_path() {
+            let lock = lock.out_of_the_way();
             return Ok(Pass { lock });
         }
     }

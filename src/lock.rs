@@ -8,18 +8,22 @@
 
 #![expect(
     unsafe_code,
-    reason = "std knows neither fcntl's byte ranges nor fstatfs"
+    reason = "std knows neither fcntl's byte ranges, nor numbers for a copy, nor fstatfs"
 )]
 
 use std::ffi::{c_int, c_short};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::span::Span;
+
+/// Above what scripts name (3 to 9) and what shells take for themselves (dash 10 and on); below
+/// bash's 255 and the usual limit of open files.
+const OUT_OF_THE_WAY: c_int = 200;
 
 /// Bytes of the lock file: the first one, and how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -192,6 +196,21 @@ impl LockFile {
     /// `File`.
     pub fn release(&self, range: Range) -> Result<(), DoorError> {
         self.lock(libc::F_UNLCK, range).map(drop)
+    }
+
+    /// The same open file under a number that no script of a list manager's uses by itself:
+    /// `exec 3>>log` would let go of a lock that is 3. Where so many may not be open, it stays.
+    #[must_use]
+    pub fn out_of_the_way(self) -> LockFile {
+        let here = self.file.as_raw_fd();
+        // SAFETY: touches no memory.
+        let found = unsafe { libc::fcntl(here, libc::F_DUPFD_CLOEXEC, OUT_OF_THE_WAY) };
+        if found == -1 {
+            return self;
+        }
+        // SAFETY: the descriptor is new and nobody else's.
+        let file = unsafe { File::from_raw_fd(found) };
+        LockFile { file, ..self }
     }
 
     fn lock(&self, kind: c_int, range: Range) -> Result<bool, DoorError> {

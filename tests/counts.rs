@@ -20,7 +20,8 @@ const LONGEST: u64 = 50_000_000;
 /// As shipped, on x86-64: 98 calls (and one look at each part of each path), 61 to 64 faults
 /// and 177,578 instructions were counted for a guarded tree, most of them the C library's before
 /// `main`; 156,287 before its program had to be judged beside mm-guard and a tree had more keys.
-const MOST_CALLS: u32 = 100;
+/// Three calls more put the lock where no script is in its way.
+const MOST_CALLS: u32 = 103;
 const MOST_FAULTS: u64 = 75;
 const MOST_INSTRUCTIONS: u64 = 190_000;
 

@@ -179,6 +179,36 @@ fn a_child_that_keeps_the_descriptor_holds_the_floor_after_the_program() {
 }
 
 #[test]
+fn a_program_that_uses_descriptors_of_its_own_holds_the_floor() {
+    let stage = Stage::new();
+    put_slow_program(&stage, "a");
+    let log = stage.path("inside/log").display().to_string();
+    let used: String = (3..10).map(|fd| format!(" {fd}>>'{log}'")).collect();
+    let script = stage.read("a/mail/mailman");
+    let script = script.replacen('\n', &format!("\nexec{used}\n"), 1);
+    stage.write("a/mail/mailman", script, 0o755);
+    let lock = mover(&stage);
+    let running = delivery(&stage, "toylist");
+    until("a program inside", || inside(&stage, "a") == 1);
+    assert!(!lock.try_exclude(floor("toylist")).unwrap());
+    stage.write("go", "", 0o644);
+    ends_with(running, 0);
+    close(&lock, floor("toylist"));
+}
+
+#[test]
+fn few_descriptors_are_enough_for_a_delivery() {
+    let stage = Stage::new();
+    let program = stage.path("bin/mm-deliver").display().to_string();
+    let site = stage.path("site.toml").display().to_string();
+    let line = format!("ulimit -n 20; exec '{program}' --site '{site}' post toylist");
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", &line]);
+    stage.run(command, b"x").expect(0);
+    assert_eq!(stage.ran().len(), 1);
+}
+
+#[test]
 fn whoever_is_killed_leaves_no_lock() {
     let stage = Stage::new();
     set_wait(&stage, "1m");
