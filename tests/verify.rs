@@ -134,3 +134,74 @@ fn check_names_verify_where_a_release_is_not_the_one_recorded() {
     stage.parity(&["verify"]).expect(0);
     stage.parity(&["check"]).expect(0);
 }
+
+#[test]
+fn no_list_moves_to_a_release_that_is_not_the_one_recorded() {
+    let stage = Stage::new();
+    stage.parity(&["trust", "b"]).expect(0);
+    install(&stage, "b", "2.1.41");
+    let before = (stage.read("aliases"), stage.read("state/parity.toml"));
+    let other = "tree b has release \"2.1.41\", and \"2.1.40\" is recorded";
+    for words in [
+        ["upgrade", "toylist"].as_slice(),
+        &["upgrade", "--all", "--dry-run"],
+        &["commit", "--all"],
+        &["commit", "--all", "--force"],
+    ] {
+        let done = stage.parity(words).expect(1);
+        done.complains(&[other, "nobody has looked at", "hint: ", "verify"]);
+    }
+    // What cannot be read is not the one recorded either.
+    stage.write("b/Mailman/Version.py", "", 0o644);
+    stage.parity(&["upgrade", "toylist"]).expect(1).complains(&[
+        "tree b: no release: ",
+        "hint: install the release \"2.1.40\"",
+    ]);
+    let after = (stage.read("aliases"), stage.read("state/parity.toml"));
+    assert_eq!(after, before);
+    install(&stage, "b", "2.1.41");
+    stage.parity(&["verify"]).expect(0).says(&["is guarded"]);
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+}
+
+#[test]
+fn a_release_that_was_put_under_its_lists_takes_no_more_and_lets_them_go() {
+    let stage = Stage::new();
+    stage.aliases(&["adopt"]).expect(0);
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    stage.parity(&["downgrade", "toylist"]).expect(0);
+    install(&stage, "b", "2.1.41");
+    stage.parity(&["upgrade", "toylist"]).expect(1).complains(&[
+        "hint: install \"2.1.40\" in tree b again; or: ",
+        "downgrade --all, then ",
+    ]);
+    // Taking a downgrade back is an upgrade.
+    stage.parity(&["undo"]).expect(1).complains(&["2.1.41"]);
+    install(&stage, "b", "2.1.40");
+    stage.parity(&["undo"]).expect(0);
+    install(&stage, "b", "2.1.41");
+    stage
+        .parity(&["commit"])
+        .expect(1)
+        .complains(&["2.1.41", "commit --force"]);
+    stage.parity(&["commit", "--force"]).expect(0);
+    stage.parity(&["commit", "--revert"]).expect(0);
+    stage.parity(&["undo"]).expect(1).complains(&["2.1.41"]);
+    stage.parity(&["downgrade", "--all"]).expect(0);
+}
+
+#[test]
+fn undo_of_verify_says_that_the_files_are_not_put_back() {
+    let stage = Stage::new();
+    install(&stage, "b", "2.1.41");
+    stage.parity(&["verify"]).expect(0);
+    stage.parity(&["undo"]).expect(0).says(&[
+        "the future tree is ready again, with \"2.1.40\" recorded",
+        "no list can move there: tree b has release \"2.1.41\"",
+        "install \"2.1.40\" again, or: ",
+    ]);
+    assert_eq!(trees(&stage), "ready 2.1.40, current 2.1.39");
+    stage.parity(&["upgrade", "toylist"]).expect(1);
+    install(&stage, "b", "2.1.40");
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+}

@@ -13,6 +13,7 @@ use crate::admin::aliases::{self, AddressError};
 use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::moving::{few, not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
 use crate::admin::outcome::{Outcome, Refused, lists, names, typed, typed_aliases};
+use crate::admin::releases::refuse_commit;
 use crate::admin::selection::Which;
 use crate::admin::signs::{self, Signs};
 use crate::admin::trust::refuse_trouble;
@@ -32,7 +33,8 @@ pub enum Behind {
     MoveFirst,
 }
 
-/// What a commit does where the last delivery to a list was deferred.
+/// What a commit does where the last delivery to a list was deferred, or another release is
+/// installed than the one that was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     /// It refuses.
@@ -53,6 +55,13 @@ pub fn commit(site: &Site, behind: Behind, trouble: Trouble, request: &Request) 
     }
     if trouble == Trouble::Refuse {
         refuse_trouble(&change)?;
+        refuse_commit(
+            &change,
+            match behind {
+                Behind::Refuse => "commit --force",
+                Behind::MoveFirst => "commit --all --force",
+            },
+        )?;
     }
     let before = change.parity().roles.generation;
     if behind == Behind::MoveFirst {

@@ -21,6 +21,7 @@ pub mod marks;
 pub mod moving;
 pub mod outcome;
 pub mod probation;
+pub mod releases;
 pub mod rights;
 pub mod selection;
 pub mod signs;

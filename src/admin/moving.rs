@@ -10,6 +10,7 @@ use crate::admin::aliases::{self, Known};
 use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::closing::{self, Moves};
 use crate::admin::outcome::{Outcome, Refused, lists, names, typed};
+use crate::admin::releases;
 use crate::admin::rights;
 use crate::admin::selection::{self, Choice, Unclear, Which};
 use crate::admin::signs;
@@ -142,6 +143,7 @@ fn ready_to_move<'a>(
         false => rights::check(site, future, first),
     };
     refused.reasons.extend(rights.problems);
+    releases::refuse(site, change.parity(), future, refused);
     signs::refuse(site, change.parity(), future, refused);
     if !rights.untried.is_empty() {
         change.say(format!(

@@ -13,9 +13,11 @@ use crate::admin::closing::Moves;
 use crate::admin::commit;
 use crate::admin::moving::{few, step_ahead, tell_of_mail, told_of};
 use crate::admin::outcome::{Outcome, Refused, names, typed};
+use crate::admin::releases::{self, refuse_commit};
 use crate::admin::trust::refuse_trouble;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};
+use crate::profiles::Profile;
 use crate::site::Site;
 use crate::store::{self, Entry};
 
@@ -65,6 +67,7 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
             }
             (FutureState::Ready, FutureState::Retired) => {
                 refuse_trouble(change)?;
+                refuse_commit(change, "commit --force")?;
                 let step = commit::step(change)?;
                 commit::refuse_direct(change)?;
                 commit::carry_out(change, Step { undoes, ..step })
@@ -179,6 +182,7 @@ fn told_of_trees(change: &Change<'_>, after: &Parity) -> Vec<String> {
             "the future tree is {} again, with {:?} recorded",
             then.future_state, then.future_release
         ));
+        told.extend(other_release(change, after));
     }
     for (trees, word) in [
         (then.guarded.difference(&now.guarded), "is guarded again"),
@@ -190,6 +194,24 @@ fn told_of_trees(change: &Change<'_>, after: &Parity) -> Vec<String> {
         told.extend(trees.map(|tree| format!("tree {tree} {word}")));
     }
     told
+}
+
+/// That the future tree cannot take lists under the release that is recorded again: files are not
+/// put back.
+fn other_release(change: &Change<'_>, after: &Parity) -> Option<String> {
+    let site = change.site;
+    let (_, future) = change.trees().ok()?;
+    if after.roles.future_state != FutureState::Ready {
+        return None;
+    }
+    let profile = Profile::of(site, future).ok()?;
+    let recorded = &after.roles.future_release;
+    let other = releases::other(&profile, future, recorded)?;
+    Some(format!(
+        "no list can move there: {}; install {recorded:?} again, or: {}",
+        other.what,
+        typed(site, "verify")
+    ))
 }
 
 fn only(these: &BTreeSet<ListName>, those: &BTreeSet<ListName>) -> BTreeSet<ListName> {

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::admin::aliases::{self, Known};
 use crate::admin::outcome::{names, typed};
+use crate::admin::releases;
 use crate::admin::rights;
 use crate::finding::{Finding, Kind, Mend, Quoted, Severity, Spot};
 use crate::list::ListName;
@@ -185,29 +186,15 @@ impl Look<'_> {
 
     /// A tree that changed since it was looked at: nobody judged what is there now.
     fn release(&self, tree: &Tree, profile: &Profile) -> Option<Finding> {
-        let (what, file, repair) = match profile.release(tree) {
-            Ok(release) if release == self.recorded => return None,
-            Ok(release) => (
-                format!(
-                    "tree {} has release {release:?}, and {:?} is recorded",
-                    tree.name, self.recorded
-                ),
-                tree.root.clone(),
-                Mend::Type(typed(self.site, "verify")),
-            ),
-            Err(error) => {
-                let file = error.path().unwrap_or(&tree.root).to_owned();
-                (
-                    format!("tree {}: no release: {error}", tree.name),
-                    file,
-                    Mend::Do("install the release whole".to_owned()),
-                )
-            }
+        let other = releases::other(profile, tree, self.recorded)?;
+        let repair = match other.is_known {
+            true => Mend::Type(typed(self.site, "verify")),
+            false => Mend::Do("install the release whole".to_owned()),
         };
         Some(Finding::new(
             (Kind::Release, Severity::Warning),
-            what,
-            Spot::file(file),
+            other.what,
+            Spot::file(other.file),
             "it goes on into what is there now, which nobody has looked at; lists' data may be \
              converted already",
             repair,
