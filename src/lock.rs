@@ -174,6 +174,16 @@ impl LockFile {
         Ok(c_int::from(found.l_type) != libc::F_UNLCK)
     }
 
+    /// Whether anybody else holds an exclusive lock on a byte of `range`.
+    ///
+    /// # Errors
+    /// `File`.
+    pub fn is_excluded(&self, range: Range) -> Result<bool, DoorError> {
+        let found = call(&self.file, libc::F_OFD_GETLK, libc::F_RDLCK, range);
+        let found = found.map_err(|error| DoorError::File(self.path.clone(), error))?;
+        Ok(c_int::from(found.l_type) != libc::F_UNLCK)
+    }
+
     /// Takes a shared lock, if nobody has an exclusive one: whether it was had.
     ///
     /// # Errors

@@ -98,6 +98,9 @@ fn cases() -> Vec<Case> {
         case(Lock, "CRITICAL", "", |s| {
             fs::remove_file(s.path("state/lock")).unwrap();
         }),
+        case(Lock, "CRITICAL", "", |s| {
+            s.write("state/lock", "", 0o600);
+        }),
         case(Lock, "WARNING", "", |s| s.write("state/lock", "", 0o666)),
         case(Parity, "CRITICAL", "", |s| {
             fs::remove_file(s.path("state/parity.toml")).unwrap();

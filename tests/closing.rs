@@ -361,6 +361,92 @@ fn a_commit_waits_for_nobody() {
 }
 
 #[test]
+fn a_move_that_was_stopped_is_found_and_goes_on() {
+    let (stage, running) = with_one_inside("a");
+    let mut upgrade = begin(&stage, &["upgrade", "toylist", "--closed", "5m"]);
+    until("a closed door", || is_closed(&stage, "toylist"));
+    let kill = |signal: &str| {
+        let pid = upgrade.id().to_string();
+        let done = std::process::Command::new("kill")
+            .args([signal, &pid])
+            .status();
+        assert!(done.unwrap().success());
+    };
+    kill("-STOP");
+    let stat = format!("/proc/{}/stat", upgrade.id());
+    let is_stopped = || fs::read_to_string(&stat).unwrap().contains(") T ");
+    until("its stop", is_stopped);
+    let who = format!("process {} of user ", upgrade.id());
+    let mend = format!("kill -CONT {}", upgrade.id());
+    let known = [
+        "upgrade toylist",
+        "keeps doors closed and is stopped",
+        &who,
+        &mend,
+    ];
+    stage
+        .parity(&["check"])
+        .expect(2)
+        .says(&["CRITICAL: lock: "])
+        .says(&known);
+    stage
+        .parity(&["status"])
+        .expect(0)
+        .says(&["trouble: "])
+        .says(&known);
+    stage
+        .parity(&["downgrade", "toylist"])
+        .expect(1)
+        .complains(&["is changing something", "it is stopped", &mend]);
+    kill("-CONT");
+    // One that goes on, and not for long, is nobody's concern.
+    until("its going on", || !is_stopped());
+    let done = stage.parity(&["check"]);
+    assert!(!done.stdout.contains("lock"), "{done:#?}");
+    let_go(&stage, running);
+    until("its end", || upgrade.try_wait().unwrap().is_some());
+    assert!(upgrade.wait().unwrap().success());
+}
+
+#[test]
+fn who_came_in_by_a_lock_file_that_was_replaced_is_waited_for_and_named() {
+    let (stage, running) = with_one_inside("a");
+    stage.write("state/other", "", 0o644);
+    fs::rename(stage.path("state/other"), stage.path("state/lock")).unwrap();
+    let who = format!("toylist, mail: process {} of user ", running.id());
+    stage.parity(&["drain", "toylist"]).expect(0).says(&[&who]);
+    let who = format!("still inside: toylist: process {} of user ", running.id());
+    let words = ["upgrade", "toylist", "--closed", "200ms"];
+    stage.parity(&words).expect(1).complains(&[&who]);
+    // A list that nobody is inside for is not held up.
+    let other = ["upgrade", "reallist1", "--closed", "200ms"];
+    stage.parity(&other).expect(0);
+    let_go(&stage, running);
+    stage.parity(&words).expect(0);
+}
+
+#[test]
+fn a_lock_file_that_users_cannot_open_is_to_blame_alone() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    let mode = |mode| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(stage.path("state/lock"), mode).unwrap();
+    };
+    for bits in [0o600, 0o000] {
+        mode(bits);
+        let done = stage.parity(&["check"]).expect(2);
+        let done = done.says(&["CRITICAL: lock: ", "chmod 644 it"]);
+        assert_eq!(done.stdout.matches("CRITICAL").count(), 1, "{done:#?}");
+        assert!(!done.stdout.contains("downgrade"), "{done:#?}");
+        let status = stage.parity(&["status"]).expect(0);
+        status.says(&["trouble: ", "cannot open it", "chmod 644 it"]);
+    }
+    mode(0o644);
+    assert!(!stage.parity(&["check"]).stdout.contains("lock"));
+}
+
+#[test]
 fn drain_shows_who_is_inside() {
     let (stage, running) = with_one_inside("a");
     let pid = format!("process {} of user ", running.id());

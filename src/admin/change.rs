@@ -14,6 +14,7 @@ use std::time::Instant;
 use crate::admin::aliases::{self, AddressError, Applied, Known, Plan};
 use crate::admin::closing::{self, Closed, Moves, Patience};
 use crate::admin::inbound;
+use crate::admin::inside;
 use crate::admin::outcome::{AFTER, Done, Refused, names, typed, typed_aliases};
 use crate::admin::probation;
 use crate::parity::Parity;
@@ -410,6 +411,12 @@ pub fn no_state(act: &'static str, site: &Site, error: &StoreError) -> Refused {
         StoreError::Edited(_) => {
             refused.hint("it stays as it was edited; what was typed may be typed again")
         }
+        StoreError::Busy(_, Some(holder)) if inside::is_stopped(holder.pid) => refused
+            .hint(format!(
+                "it is stopped; it goes on by: kill -CONT {}",
+                holder.pid
+            ))
+            .hint("to end it is safe: what it has not finished, it has not begun"),
         StoreError::Busy(..) => {
             refused.hint("wait until it is done; the lock goes with its process")
         }

@@ -155,7 +155,15 @@ impl<'a> Drain<'a> {
         let waiting = Waiting::for_at_most(patience);
         loop {
             let lock = LockFile::open_to_close_doors(&path)?;
-            let held = empty(&lock, lists, &waiting)?;
+            // Nobody comes in any more by a file that was replaced, but may be inside by it.
+            let all = ranges(lists);
+            let is_gone = || Ok(inside::left_behind(&lock, &all)?.is_empty());
+            let behind = match waiting.until(is_gone) {
+                Err(DoorError::Closed(_)) => all,
+                other => other.map(|()| Vec::new())?,
+            };
+            let mut held = empty(&lock, lists, &waiting)?;
+            held.extend(behind);
             if lock.is_at_its_path() {
                 return Ok(Drain {
                     site,

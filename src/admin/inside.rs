@@ -1,7 +1,11 @@
-//! Who is inside: the processes that hold a lock on doors or floors, from /proc.
+//! Who is inside, and who changes something: the processes that hold a lock on doors or floors,
+//! or on the file `writer`, from /proc.
 //!
 //! The kernel names no holder of such a lock, since an open file has no process; but each
 //! process's fdinfo shows the locks of its descriptors. Only root sees those of others.
+//!
+//! A lock file that somebody replaced still holds those who came in by it: they are inside as
+//! well, and known by the name under which their descriptor was opened.
 //!
 //! **Invariants.** Takes no lock, and so is in nobody's way. What is shown of a process comes
 //! from strangers: it is escaped and cut.
@@ -9,6 +13,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +21,7 @@ use std::time::Duration;
 
 use crate::accounts::Account;
 use crate::doors::{DoorError, LockFile, Range};
+use crate::site::Site;
 
 /// As much of a command line as a message shows, in characters.
 const LONGEST: usize = 160;
@@ -32,13 +38,45 @@ pub struct Inside {
     age: Option<Duration>,
     command: String,
     program: Option<PathBuf>,
-    held: Vec<Range>,
+    is_stopped: bool,
+    held: Vec<Lock>,
+}
+
+/// A lock as the kernel shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lock {
+    /// The bytes; `None` of a lock by flock(2), which is in no range's way.
+    range: Option<Range>,
+    is_exclusive: bool,
+}
+
+impl Lock {
+    fn is_on(self, range: Range) -> bool {
+        self.range.is_some_and(|own| own.overlaps(range))
+    }
 }
 
 impl Inside {
     /// Whether one of its locks is on a byte of `range`.
     pub fn holds(&self, range: Range) -> bool {
-        self.held.iter().any(|held| held.overlaps(range))
+        self.held.iter().any(|held| held.is_on(range))
+    }
+
+    /// Whether it keeps doors closed: no delivery does.
+    pub fn closes_doors(&self) -> bool {
+        let doors = Range::all_doors();
+        let mut held = self.held.iter();
+        held.any(|held| held.is_exclusive && held.is_on(doors))
+    }
+
+    /// Whether a signal or a debugger stopped it: it does not go on by itself.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Whether it began longer ago; not, if that cannot be told.
+    pub fn is_older_than(&self, age: Duration) -> bool {
+        self.age.is_some_and(|own| own > age)
     }
 
     /// Whether it runs this program.
@@ -63,30 +101,83 @@ impl fmt::Display for Inside {
 /// The lock file cannot be looked at.
 pub fn look(lock: &LockFile, ranges: &[Range]) -> Result<Vec<Inside>, DoorError> {
     let place = lock.place()?;
+    let name = name_of(lock);
+    let is_it = |descriptor: &Path| {
+        place_of(descriptor) == Some(place) || name.is_some() && replaced(descriptor) == name
+    };
+    let concerned = |held: &Lock| ranges.iter().any(|&range| held.is_on(range));
+    Ok(holders(&is_it, &concerned))
+}
+
+/// The processes that hold a lock on any of `ranges` of a file that this one took the place of:
+/// no lock on this one waits for them.
+///
+/// # Errors
+/// The lock file cannot be looked at.
+pub fn left_behind(lock: &LockFile, ranges: &[Range]) -> Result<Vec<Inside>, DoorError> {
+    let place = lock.place()?;
+    let Some(name) = name_of(lock) else {
+        return Ok(Vec::new());
+    };
+    let is_it = |descriptor: &Path| {
+        replaced(descriptor).as_ref() == Some(&name) && place_of(descriptor) != Some(place)
+    };
+    let concerned = |held: &Lock| ranges.iter().any(|&range| held.is_on(range));
+    Ok(holders(&is_it, &concerned))
+}
+
+/// The processes that change something, or hold up who would: those that lock the file `writer`
+/// or keep doors closed.
+pub fn changing(site: &Site) -> Vec<Inside> {
+    let files = [site.config.lock_file(), site.config.state.join("writer")];
+    let places: Vec<_> = files.iter().filter_map(|file| place_of(file)).collect();
+    let is_it = |descriptor: &Path| place_of(descriptor).is_some_and(|at| places.contains(&at));
+    holders(&is_it, &|held| held.is_exclusive)
+}
+
+/// The processes with a lock that is `concerned`, on a file that a descriptor of theirs is;
+/// oldest first, without this one.
+fn holders(is_it: &dyn Fn(&Path) -> bool, concerned: &dyn Fn(&Lock) -> bool) -> Vec<Inside> {
     let own = std::process::id();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let mut found: Vec<Inside> = pids
         .filter(|&pid| pid != own)
         .filter_map(|pid| {
-            let held = held_by(pid, place);
-            let concerned = held
-                .iter()
-                .any(|held| ranges.iter().any(|range| held.overlaps(*range)));
-            concerned.then(|| describe(pid, held))
+            let held = held_by(pid, is_it);
+            held.iter().any(concerned).then(|| describe(pid, held))
         })
         .collect();
     found.sort_by_key(|inside| (std::cmp::Reverse(inside.age), inside.pid));
-    Ok(found)
+    found
 }
 
-/// The locks that a process has through its descriptors of the file at `place`.
-fn held_by(pid: u32, place: (u64, u64)) -> Vec<Range> {
+fn place_of(path: &Path) -> Option<(u64, u64)> {
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
+}
+
+/// The path of the lock file as the kernel has it, without links; `None` if it was removed.
+fn name_of(lock: &LockFile) -> Option<PathBuf> {
+    let descriptor = format!("/proc/self/fd/{}", lock.as_fd().as_raw_fd());
+    fs::read_link(descriptor)
+        .ok()
+        .filter(|_| lock.is_at_its_path())
+}
+
+/// The path of a file that a descriptor is and that stands there no more (proc(5)).
+fn replaced(descriptor: &Path) -> Option<PathBuf> {
+    let name = fs::read_link(descriptor).ok()?;
+    let name = name.as_os_str().as_bytes().strip_suffix(b" (deleted)")?;
+    Some(PathBuf::from(OsStr::from_bytes(name)))
+}
+
+/// The locks that a process has through its descriptors of such a file.
+fn held_by(pid: u32, is_it: &dyn Fn(&Path) -> bool) -> Vec<Lock> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
     let mut held = Vec::new();
     for entry in descriptors.into_iter().flatten().flatten() {
-        let is_it = |meta: &fs::Metadata| (meta.dev(), meta.ino()) == place;
-        if !fs::metadata(entry.path()).is_ok_and(|meta| is_it(&meta)) {
+        if !is_it(&entry.path()) {
             continue;
         }
         let name = entry.file_name();
@@ -97,24 +188,32 @@ fn held_by(pid: u32, place: (u64, u64)) -> Vec<Range> {
 }
 
 /// `lock:  1: OFDLCK ADVISORY READ -1 fe:01:786448 4294967296 4294967296` (proc(5)).
-fn lock_of(line: &str) -> Option<Range> {
-    let mut words = line.strip_prefix("lock:")?.split_whitespace().skip(1);
-    let kind = words.next()?;
-    let end = words.clone().nth(5)?;
-    let start: u64 = words.nth(4)?.parse().ok()?;
-    // Locks of whole files by flock(2) are another kind, and in nobody's way here.
-    if !matches!(kind, "OFDLCK" | "POSIX") {
+fn lock_of(line: &str) -> Option<Lock> {
+    let words: Vec<&str> = line.strip_prefix("lock:")?.split_whitespace().collect();
+    let &[_, kind, _, mode, _, _, start, end] = words.as_slice() else {
         return None;
-    }
-    let end = match end {
-        "EOF" => u64::MAX - 1,
-        number => number.parse().ok()?,
     };
-    let length = end.checked_sub(start)?.checked_add(1)?;
-    Some(Range { start, length })
+    let is_exclusive = mode == "WRITE";
+    let range = match kind {
+        "FLOCK" => None,
+        "OFDLCK" | "POSIX" => {
+            let start: u64 = start.parse().ok()?;
+            let end = match end {
+                "EOF" => u64::MAX - 1,
+                number => number.parse().ok()?,
+            };
+            let length = end.checked_sub(start)?.checked_add(1)?;
+            Some(Range { start, length })
+        }
+        _ => return None,
+    };
+    Some(Lock {
+        range,
+        is_exclusive,
+    })
 }
 
-fn describe(pid: u32, held: Vec<Range>) -> Inside {
+fn describe(pid: u32, held: Vec<Lock>) -> Inside {
     let of = |name: &str| format!("/proc/{pid}/{name}");
     let uid = fs::metadata(format!("/proc/{pid}")).map(|meta| meta.uid());
     let user = uid.map_or_else(
@@ -136,6 +235,7 @@ fn describe(pid: u32, held: Vec<Range>) -> Inside {
         pid,
         user: user.escape_debug().to_string(),
         age: age(pid),
+        is_stopped: is_stopped(pid),
         command: command.trim_end().chars().take(LONGEST).collect(),
         program: program(pid),
         held,
@@ -151,12 +251,23 @@ pub fn program(pid: u32) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(kept)))
 }
 
+/// Whether a process is stopped: it is there, and does not go on by itself.
+pub fn is_stopped(pid: u32) -> bool {
+    stat(pid).is_some_and(|fields| matches!(fields.first().map(String::as_str), Some("T" | "t")))
+}
+
+/// The fields of /proc/PID/stat behind the name, which stands in parentheses and may hold
+/// anything.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
 /// How long the process has been there: a delivery's since the MTA started it.
 fn age(pid: u32) -> Option<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; field 22 is the 20th after it.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let begun: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    // Field 22 is the 20th after the name.
+    let begun: u64 = stat(pid)?.get(19)?.parse().ok()?;
     let uptime = fs::read_to_string("/proc/uptime").ok()?;
     let now: u64 = uptime.split('.').next()?.parse().ok()?;
     Some(Duration::from_secs(now.saturating_sub(begun / TICKS)))
@@ -178,13 +289,21 @@ mod tests {
     #[test]
     fn a_lock_is_read_as_the_kernel_shows_it() {
         let line = "lock:\t1: OFDLCK ADVISORY  READ -1 fe:01:786448 4294967296 4294967297";
+        let lock = |range, is_exclusive| {
+            Some(Lock {
+                range,
+                is_exclusive,
+            })
+        };
         let range = |start, length| Some(Range { start, length });
-        assert_eq!(lock_of(line), range(1 << 32, 2));
+        assert_eq!(lock_of(line), lock(range(1 << 32, 2), false));
         let line = "lock:\t2: POSIX  ADVISORY  WRITE 4711 00:2d:1 7 EOF";
-        assert_eq!(lock_of(line), range(7, u64::MAX - 7));
+        assert_eq!(lock_of(line), lock(range(7, u64::MAX - 7), true));
+        let line = "lock:\t1: FLOCK  ADVISORY  WRITE 4711 fe:01:786448 0 EOF";
+        assert_eq!(lock_of(line), lock(None, true));
         for other in [
             "pos:\t0",
-            "lock:\t1: FLOCK  ADVISORY  WRITE 4711 fe:01:786448 0 EOF",
+            "lock:\t1: LEASE  ACTIVE  READ 4711 fe:01:786448 0 EOF",
             "lock:\t1: OFDLCK ADVISORY  READ -1 fe:01:786448 9 7",
             "lock:\t1: OFDLCK ADVISORY  READ -1",
         ] {

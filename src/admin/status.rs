@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::admin::aliases::{self, AddressError, Known};
 use crate::admin::change::no_state;
+use crate::admin::check::doors;
 use crate::admin::history::Format;
 use crate::admin::init;
 use crate::admin::moving::unclear_refusal;
@@ -190,6 +191,11 @@ impl View<'_> {
         }
         for (log, why) in &self.seen.unread {
             text += &format!("note: {log:?}: {why}; guarded deliveries are not counted\n");
+        }
+        let mut doors = Vec::new();
+        doors::look(self.site, &mut doors);
+        for finding in doors {
+            text += &format!("trouble: {}\n", finding.in_short());
         }
         for (word, command) in self.ways() {
             text += &format!("{word:<5} {command}\n");

@@ -205,6 +205,11 @@ impl Finding {
         self.kind
     }
 
+    /// What, what it does to mail, and what mends it, in one line.
+    pub fn in_short(&self) -> String {
+        format!("{}: {}; {}", self.what, self.effect, self.mend.text())
+    }
+
     /// How bad it is.
     pub fn severity(&self) -> Severity {
         self.severity

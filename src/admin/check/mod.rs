@@ -8,7 +8,7 @@
 //! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
 //! UNKNOWN, never OK.
 
-mod doors;
+pub(in crate::admin) mod doors;
 mod lists;
 mod probation;
 mod signs;

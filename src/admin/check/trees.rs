@@ -167,7 +167,15 @@ impl Look<'_> {
             false => rights::check(self.site, tree, list),
         };
         let guard = self.site.config.guard();
+        // What the lock file is to blame for is told of it, and no other tree would help.
+        let lock = format!("{:?}", self.site.config.lock_file());
+        let is_told = findings.iter().any(|finding| {
+            (finding.kind(), finding.severity()) == (Kind::Lock, Severity::Critical)
+        });
         for problem in rights.problems {
+            if is_told && problem.contains(&lock) {
+                continue;
+            }
             let at_fault = |path: &&std::path::PathBuf| problem.contains(&format!("{path:?}"));
             let mut files = programs.iter().map(|(_, path)| path).chain([&guard]);
             let file = files.find(at_fault).unwrap_or(&tree.root);
