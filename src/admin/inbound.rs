@@ -4,12 +4,14 @@
 //! A message that waits in an inbound queue is on no tree's list yet. Handled after the move, it
 //! would be handled by the old release, with data that the new one may have converted.
 //!
-//! **Invariants.** Only for lists that go ahead: taking back waits for no queue. Called once the
-//! doors are closed and the floors are empty; else more could come.
+//! **Invariants.** Only for lists that go ahead: taking back waits for no queue. Waited for once the
+//! doors are closed and the floors are empty; else more could come. No door is closed for a tree
+//! of which it can be seen before that nothing would come of it.
 
 use std::collections::BTreeSet;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::admin::change::{Mode, Request};
 use crate::admin::outcome::Refused;
 use crate::admin::signs;
 use crate::list::ListName;
@@ -20,6 +22,50 @@ use crate::tree::Tree;
 
 /// So many entries are named; the others are counted.
 const NAMED: usize = 5;
+/// The look before the doors are closed takes no longer.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// Looks before anything is touched: a tree that is not running will not handle what waits in it,
+/// however long the doors are closed. A trial is told of what waits, as a note.
+///
+/// # Errors
+/// What waits, and that the tree is not running; or a queue cannot be looked at.
+pub fn glance(
+    site: &Site,
+    request: &Request,
+    tree: &Tree,
+    moving: &BTreeSet<ListName>,
+) -> Result<Option<String>, Refused> {
+    let act = request.act;
+    let profile = Profile::of(site, tree).map_err(|error| Refused::new(act, error))?;
+    let Some(queues) = Queues::of(&profile, tree) else {
+        return Ok(None);
+    };
+    let down = not_running(&profile, tree);
+    if request.mode == Mode::Real && down.is_empty() {
+        return Ok(None);
+    }
+    let left = match wait(queues, act, tree, moving, Instant::now() + GLANCE) {
+        Ok(left) => left,
+        // Anybody may make a trial; the change itself asks again.
+        Err(refused) if request.mode == Mode::Trial => {
+            return Ok(Some(format!("note: {}", refused.reasons.join("; "))));
+        }
+        Err(refused) => return Err(refused),
+    };
+    match (left.is_empty(), down.is_empty()) {
+        (true, _) => Ok(None),
+        (false, true) => Ok(Some(format!(
+            "note: {}; upgrade would wait for that",
+            told(tree, &left)
+        ))),
+        (false, false) => {
+            let mut refused = Refused::new(act, told(tree, &left));
+            refused.reasons.extend(down);
+            Err(refused.hint(signs::start(tree)))
+        }
+    }
+}
 
 /// Waits until the inbound queues of `tree` have run out for `moving`, at most until `deadline`.
 ///
@@ -36,23 +82,38 @@ pub fn run_out(
     let Some(queues) = Queues::of(&profile, tree) else {
         return Ok(());
     };
-    let left = queues::wait(queues, moving, deadline).map_err(|error| {
+    let left = wait(queues, act, tree, moving, deadline)?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    let mut refused = Refused::new(act, told(tree, &left));
+    refused.reasons.extend(not_running(&profile, tree));
+    Err(refused.hint("no list has moved; --closed 5m would wait longer"))
+}
+
+fn wait(
+    queues: Queues<'_>,
+    act: &'static str,
+    tree: &Tree,
+    moving: &BTreeSet<ListName>,
+    deadline: Instant,
+) -> Result<Vec<Left>, Refused> {
+    queues::wait(queues, moving, deadline).map_err(|error| {
         Refused::new(
             act,
             format!("cannot tell what tree {} has to handle: {error}", tree.name),
         )
         .hint("ask as root; where its queues are elsewhere, `queues` in site.toml says so")
-    })?;
-    if left.is_empty() {
-        return Ok(());
-    }
-    let mut refused = Refused::new(act, told(tree, &left));
-    if let Life::Down(programs) = queues::life(&profile, tree) {
-        let programs = programs.iter();
-        let reasons = programs.map(|what| format!("tree {} is not running: {what}", tree.name));
-        refused.reasons.extend(reasons);
-    }
-    Err(refused.hint("no list has moved; --closed 5m would wait longer"))
+    })
+}
+
+/// Which of the tree's programs do not run; none where that cannot be told.
+fn not_running(profile: &Profile, tree: &Tree) -> Vec<String> {
+    let Life::Down(programs) = queues::life(profile, tree) else {
+        return Vec::new();
+    };
+    let told = |what| format!("tree {} is not running: {what}", tree.name);
+    programs.into_iter().map(told).collect()
 }
 
 fn told(tree: &Tree, left: &[Left]) -> String {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::admin::aliases::{self, Known};
 use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::closing::{self, Moves};
+use crate::admin::inbound;
 use crate::admin::outcome::{Outcome, Refused, lists, names, typed};
 use crate::admin::releases;
 use crate::admin::rights;
@@ -153,6 +154,15 @@ fn ready_to_move<'a>(
     }
     if let Err(closed) = closing::could_close(site, change.request) {
         refused.add(closed);
+    }
+    match site
+        .config
+        .tree(&change.parity().roles.current)
+        .map(|current| inbound::glance(site, change.request, current, moving))
+    {
+        Some(Ok(Some(note))) => change.say(note),
+        Some(Err(waiting)) => refused.add(waiting),
+        Some(Ok(None)) | None => {}
     }
     match aliases::plan_move(site, &after, moving) {
         Ok(first) => Some(Step {

@@ -216,11 +216,7 @@ impl Sign {
     /// What helps, as a sentence.
     pub fn mend(&self, tree: &Tree) -> String {
         match (self.of, self.is_known) {
-            (Of::Life, true) => format!(
-                "start the programs of tree {}; if it needs none, `runners = \"none\"` in \
-                 [trees.{}] of site.toml",
-                tree.name, tree.name
-            ),
+            (Of::Life, true) => start(tree),
             (Of::Queue, true) => format!(
                 "see whether the programs of tree {} run, and what its logs say of these messages",
                 tree.name
@@ -238,8 +234,49 @@ impl Sign {
     }
 }
 
+/// What helps where a tree's programs do not run.
+pub fn start(tree: &Tree) -> String {
+    format!(
+        "start the programs of tree {}; if it needs none, `runners = \"none\"` in [trees.{}] of \
+         site.toml",
+        tree.name, tree.name
+    )
+}
+
+/// That two trees have one queue, in one line; `None` if each has its own.
+pub fn shared(site: &Site, current: &Tree, future: &Tree) -> Option<String> {
+    let root = |tree: &Tree| {
+        let profile = Profile::of(site, tree).ok()?;
+        Queues::of(&profile, tree)?.root()
+    };
+    let (one, other) = (root(current)?, root(future)?);
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    (real(&one) == real(&other)).then(|| {
+        format!(
+            "trees {} and {} have the same queues: {one:?}",
+            current.name, future.name
+        )
+    })
+}
+
+/// What helps where two trees have one queue.
+pub fn apart(future: &Tree) -> String {
+    format!(
+        "give tree {} queues of its own, and name them: `queues` in [trees.{}]",
+        future.name, future.name
+    )
+}
+
 /// Why no list may move to the future tree, as far as its signs go, and what helps.
 pub fn refuse(site: &Site, parity: &Parity, future: &Tree, refused: &mut Refused) {
+    // A MOVE WOULD MEAN NOTHING. Whichever runner comes first handles the message.
+    let current = site.config.tree(&parity.roles.current);
+    if let Some(what) = current.and_then(|current| shared(site, current, future)) {
+        refused.reasons.push(format!(
+            "{what}; a message is handled by the tree whose runner comes first"
+        ));
+        refused.hints.push(apart(future));
+    }
     let Some(signs) = look(site, parity, Role::Future, future) else {
         return;
     };

@@ -124,6 +124,34 @@ fn the_current_trees_runners_hold_no_list_back() {
 }
 
 #[test]
+fn no_door_is_closed_for_a_tree_that_does_not_run_and_has_something_to_handle() {
+    let stage = with_runners("a");
+    put(&stage, "a", "in", 1, "toylist");
+    for words in [
+        ["upgrade", "toylist", "--closed", "10m"].as_slice(),
+        &["upgrade", "--all", "--dry-run"],
+    ] {
+        let done = stage.parity(words).expect(1).complains(&[
+            "cannot upgrade: tree a took 1 message and has not handled it",
+            "tree a is not running: no process",
+            "hint: start the programs of tree a; if it needs none, `runners = \"none\"`",
+        ]);
+        assert!(!done.stderr.contains("--closed"), "{}", done.stderr);
+    }
+    // Lists that it has nothing for may go.
+    stage.parity(&["upgrade", "reallist1"]).expect(0);
+    // It runs, and will be waited for.
+    let _running = Running::start(&stage, "a", &RUNNERS);
+    stage
+        .parity(&["upgrade", "toylist", "--dry-run"])
+        .expect(0)
+        .says(&[
+            "note: tree a took 1 message and has not handled it",
+            "upgrade would wait for that",
+        ]);
+}
+
+#[test]
 fn no_list_moves_to_a_tree_that_took_a_message_and_shunted_it() {
     let stage = in_order();
     // From before any list was there: from a rehearsal, perhaps.
@@ -233,6 +261,17 @@ fn two_trees_on_one_queue_are_told() {
         "WARNING: queue: trees a and b have the same queues",
         "by the tree whose runner comes first",
     ]);
+    // Which of them handles a list's message would be left to chance.
+    stage.parity(&["upgrade", "toylist"]).expect(1).complains(&[
+        "cannot upgrade: trees a and b have the same queues",
+        "hint: give tree b queues of its own",
+    ]);
+    stage.hand_parity(&["toylist"], &[]);
+    stage
+        .parity(&["check"])
+        .expect(2)
+        .says(&["CRITICAL: queue: trees a and b have the same queues"]);
+    stage.parity(&["downgrade", "toylist"]).expect(0);
 }
 
 #[test]

@@ -6,8 +6,6 @@ use crate::admin::outcome::typed;
 use crate::admin::signs::{self, Of, Sign};
 use crate::finding::{Finding, Kind, Mend, Quoted, Severity, Spot};
 use crate::parity::{FutureState, Parity, Role};
-use crate::profiles::Profile;
-use crate::queues::Queues;
 use crate::site::Site;
 use crate::tree::Tree;
 
@@ -21,7 +19,7 @@ pub(super) fn look(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) {
     };
     if parity.roles.future_state == FutureState::Ready {
         of_tree(site, parity, Role::Future, future, findings);
-        findings.extend(shared(site, current, future));
+        findings.extend(shared(site, parity, current, future));
     }
 }
 
@@ -77,26 +75,16 @@ fn effect(sign: &Sign, serves: bool) -> &'static str {
 }
 
 /// Two trees with runners on one queue: any of them takes any list's message.
-fn shared(site: &Site, current: &Tree, future: &Tree) -> Option<Finding> {
-    let root = |tree: &Tree| {
-        let profile = Profile::of(site, tree).ok()?;
-        Queues::of(&profile, tree)?.root()
+fn shared(site: &Site, parity: &Parity, current: &Tree, future: &Tree) -> Option<Finding> {
+    let severity = match parity.on_future.is_empty() {
+        true => Severity::Warning,
+        false => Severity::Critical,
     };
-    let (one, other) = (root(current)?, root(future)?);
-    let same = |one: &std::path::Path| one.canonicalize().unwrap_or_else(|_| one.to_owned());
-    (same(&one) == same(&other)).then(|| {
-        Finding::new(
-            (Kind::Queue, Severity::Warning),
-            format!(
-                "trees {} and {} have the same queues: {one:?}",
-                current.name, future.name
-            ),
-            Quoted::read(&site.path).spot(&future.root.to_string_lossy()),
-            "it is handled by the tree whose runner comes first, whatever tree its list is on",
-            Mend::Do(format!(
-                "give tree {} queues of its own, and name them: `queues` in [trees.{}]",
-                future.name, future.name
-            )),
-        )
-    })
+    Some(Finding::new(
+        (Kind::Queue, severity),
+        signs::shared(site, current, future)?,
+        Quoted::read(&site.path).spot(&future.root.to_string_lossy()),
+        "it is handled by the tree whose runner comes first, whatever tree its list is on",
+        Mend::Do(signs::apart(future)),
+    ))
 }
