@@ -1,17 +1,14 @@
 //! The guarded program as our child: it is started, waited for, and if need be ended.
 //!
-//! It leads a process group of its own, so that it can be ended with all it started, and dies
-//! with us. Our own signals are blocked from before it begins, and asked for: nothing comes
-//! between two steps.
+//! It stays in our process group: an MTA at its limit kills that, and must reach both of us.
+//! Whatever it started can be ended with it (`descendants`). Our own signals are blocked from
+//! before it begins, and asked for: nothing comes between two steps.
 //!
 //! **Invariants.** The child gets the message, the lock and an output; every signal has its
-//! default there, and none is blocked. A group that nobody asked to end is left alone: what
-//! works on in the background works on.
+//! default there, and none is blocked. Nobody is ended here who was not asked to: what works
+//! on in the background works on.
 
-#![expect(
-    unsafe_code,
-    reason = "std has no signal sets, no process groups to end and no memfd_create"
-)]
+#![expect(unsafe_code, reason = "std has no signal sets and no memfd_create")]
 
 use std::ffi::{OsStr, OsString, c_int};
 use std::fs::File;
@@ -23,6 +20,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::descendants;
 use crate::probation::End;
 use crate::sysexits;
 
@@ -101,14 +99,13 @@ impl Child {
     /// The kernel's; nothing runs then.
     pub fn start(program: &OsStr, arguments: &[OsString]) -> io::Result<Child> {
         let output = Output::new()?;
-        adopt_orphans()?;
+        descendants::adopt_orphans()?;
         let mut command = Command::new(program);
         command
             .args(arguments)
             .stdin(Stdio::inherit())
             .stdout(output.file.try_clone()?)
-            .stderr(output.file.try_clone()?)
-            .process_group(0);
+            .stderr(output.file.try_clone()?);
         let guard = std::process::id();
         // SAFETY: only calls that are allowed between fork and exec (signal-safety(7)).
         unsafe { command.pre_exec(move || become_plain(guard)) };
@@ -118,10 +115,9 @@ impl Child {
         Ok(Child { pid, output })
     }
 
-    /// Waits until it ends, and ends it at `deadline`, which was `span` after its beginning, or
-    /// when a signal tells us to.
-    pub fn wait(&self, deadline: Instant, span: Duration) -> End {
-        let grace = GRACE.min(span);
+    /// Waits until it ends by itself, but not beyond `deadline`, nor when a signal tells us to
+    /// end: then it runs on.
+    pub fn wait(&self, deadline: Instant) -> End {
         loop {
             if let Some(end) = self.ended() {
                 return end;
@@ -129,21 +125,48 @@ impl Child {
             self.output.trim();
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                self.end_group(grace);
                 return End::Late;
             }
             match next_signal(left.min(TICK)) {
                 Some(signal) if !IDLE.contains(&signal) => {
                     // It may have ended by itself in this very moment.
-                    if let Some(end) = self.ended() {
-                        return end;
-                    }
-                    self.end_group(grace);
-                    return End::Stopped(u8::try_from(signal).unwrap_or(u8::MAX));
+                    let stopped = End::Stopped(u8::try_from(signal).unwrap_or(u8::MAX));
+                    return self.ended().unwrap_or(stopped);
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Ends it, if it runs, and whatever it started: nobody may take a message that the MTA
+    /// keeps. `span` was its time.
+    pub fn end_all(&self, span: Duration) {
+        let mut asked = Vec::new();
+        let ask = |pid| {
+            if !asked.contains(&pid) {
+                asked.push(pid);
+                descendants::tell(pid, libc::SIGTERM);
+                descendants::tell(pid, libc::SIGCONT);
+            }
+        };
+        if !self.are_gone_within(GRACE.min(span), ask) {
+            self.are_gone_within(PATIENCE, |pid| descendants::tell(pid, libc::SIGKILL));
+        }
+    }
+
+    /// Does `act` for each of our children until there are none, within `time`.
+    fn are_gone_within(&self, time: Duration, mut act: impl FnMut(libc::pid_t)) -> bool {
+        let end = Instant::now() + time;
+        while descendants::somebody_lives() {
+            descendants::children(self.pid, &mut act);
+            self.output.trim();
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            next_signal(left.min(TICK));
+        }
+        true
     }
 
     /// What it printed.
@@ -159,71 +182,14 @@ impl Child {
         if found != self.pid {
             return None;
         }
-        // From here on its number may be another's.
-        sysexits::end_alone();
         let byte = |number: c_int| u8::try_from(number).unwrap_or(u8::MAX);
-        Some(if libc::WIFEXITED(status) {
-            End::Exited(byte(libc::WEXITSTATUS(status)))
-        } else {
-            End::Killed(byte(libc::WTERMSIG(status)))
-        })
-    }
-
-    /// Asks the group to end, then kills it. The child itself stays unburied until then, so that
-    /// its group's number cannot be another's.
-    fn end_group(&self, grace: Duration) {
-        self.tell(libc::SIGTERM);
-        self.tell(libc::SIGCONT);
-        self.lies_dead_within(grace);
-        self.tell(libc::SIGKILL);
-        if self.lies_dead_within(PATIENCE) {
-            self.ended();
+        if !libc::WIFEXITED(status) {
+            return Some(End::Killed(byte(libc::WTERMSIG(status))));
         }
-    }
-
-    fn tell(&self, signal: c_int) {
-        // SAFETY: touches no memory; the group is that of our own child, who is not buried yet.
-        unsafe { libc::kill(-self.pid, signal) };
-    }
-
-    fn lies_dead_within(&self, time: Duration) -> bool {
-        let end = Instant::now() + time;
-        loop {
-            if self.lies_dead() {
-                return true;
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            next_signal(left.min(TICK));
+        if libc::WEXITSTATUS(status) == 0 {
+            sysexits::is_delivered();
         }
-    }
-
-    fn lies_dead(&self) -> bool {
-        let Ok(id) = libc::id_t::try_from(self.pid) else {
-            return true;
-        };
-        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        // SAFETY: plain data, for which all zeroes is a valid value, and which the kernel fills.
-        unsafe {
-            let mut info: libc::siginfo_t = std::mem::zeroed();
-            let done = libc::waitid(libc::P_PID, id, &raw mut info, options);
-            done != 0 || info.si_pid() == self.pid
-        }
-    }
-}
-
-/// Whether anything lives that the program started, or that was started by such a thing,
-/// wherever it went: orphans among them come to us ([`Child::start`]).
-pub fn somebody_lives() -> bool {
-    loop {
-        // SAFETY: no status is asked for.
-        match unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } {
-            0 => return true,
-            pid if pid > 0 => {}
-            _ => return false,
-        }
+        Some(End::Exited(byte(libc::WEXITSTATUS(status))))
     }
 }
 
@@ -247,17 +213,9 @@ fn next_signal(time: Duration) -> Option<c_int> {
     (signal > 0).then_some(signal)
 }
 
-/// From here on what outlives its parent, and descends from us, is our child.
-fn adopt_orphans() -> io::Result<()> {
-    // SAFETY: sets one flag of this process.
-    match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// In the child, before its exec: every signal at its default and none blocked, as no MTA has
-/// it (they ignore up to four), and death with the guard, which alone knows the deadline.
+/// it (they ignore up to four), and death with the guard, which alone knows the deadline. (The
+/// kernel forgets that for a set-group-ID program; the MTA's own kill reaches it, by its group.)
 fn become_plain(guard: u32) -> io::Result<()> {
     // SAFETY: plain system calls; the set is made empty before it is used.
     unsafe {

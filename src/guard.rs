@@ -5,7 +5,8 @@
 //! line into the log; pass on what it printed.
 //!
 //! **Invariants.** 0 only if the program ended with 0 by itself; then nothing that happens later
-//! changes it. Whatever is not in `[probation] permanent` is [`sysexits::TEMPFAIL`]. On a
+//! changes it. Nobody whom the program started lives on beside a message that the MTA keeps.
+//! Whatever is not in `[probation] permanent` is [`sysexits::TEMPFAIL`]. On a
 //! deferral the first words that the MTA reads are ours. No privileges.
 
 use std::ffi::{OsString, c_int};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use crate::accounts;
 use crate::child::{self, Child, KEPT_HEAD, Output};
 use crate::clock::Timestamp;
+use crate::descendants;
 use crate::guarded::{BadLine, Call, Delivery, USAGE};
 use crate::probation::{self, End, Record};
 use crate::site::{Site, SiteError};
@@ -101,13 +103,18 @@ fn guard(delivery: &Delivery) -> Result<c_int, Failure> {
     let deadline = since + span;
     let child = Child::start(&delivery.program, &delivery.arguments);
     let end = match &child {
-        Ok(child) => child.wait(deadline, span),
+        Ok(child) => child.wait(deadline),
         Err(error) => {
             syslog::warn("mm-guard", &format!("{:?}: {error}", delivery.program));
             End::NotRun
         }
     };
     let answer = verdict(end, &site.config.permanent);
+    if answer == KEEP
+        && let Ok(child) = &child
+    {
+        child.end_all(span);
+    }
     if end == End::Exited(0) {
         read_the_rest(deadline);
     }
@@ -136,7 +143,7 @@ const KEEP: u8 = sysexits::TEMPFAIL as u8;
 /// as it would without a guard.
 fn read_the_rest(deadline: Instant) {
     let stay = deadline.min(Instant::now() + STAY);
-    while child::somebody_lives() {
+    while descendants::somebody_lives() {
         if stdio::is_written(0) || Instant::now() >= stay || child::is_told_to_end(LOOK) {
             return;
         }

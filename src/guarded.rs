@@ -30,17 +30,17 @@ install until mm-parity trust TREE. Nobody else needs to.
   --lock FD      the open descriptor by which a move waits for this delivery;
                  PROGRAM and what it starts get it, too
 
-PROGRAM has mm-guard's standard input and environment, a process group of its
-own, and every signal at its default. What it prints goes to a file without a
-name. When it has ended with 0, what it left running in the background is left
-alone, and keeps message, output and lock; mm-guard stays up to 30 seconds for
-it, if the MTA still writes. Where nothing runs on, mm-guard reads the rest of
-the message, since some MTAs ask for that. It passes on at most 16 KiB of what
-PROGRAM printed.
+PROGRAM has mm-guard's standard input, environment and process group, and every
+signal at its default. What it prints goes to a file without a name. When it
+has ended with 0, what it left running in the background is left alone, and
+keeps message, output and lock; mm-guard stays up to 30 seconds for it, if the
+MTA still writes. Where nothing runs on, mm-guard reads the rest of the message,
+since some MTAs ask for that. It passes on at most 16 KiB of what PROGRAM
+printed.
 
 site.toml:
   [deliver] deadline
-                 when PROGRAM has not ended within it, its whole group gets
+                 when PROGRAM has not ended within it, it and all it started get
                  SIGTERM, and soon after SIGKILL (default: 15m; 55m with Exim
                  and Sendmail, 270s with OpenSMTPD)
   [probation] permanent
@@ -55,9 +55,9 @@ Files:
                  no delivery depends on it.
 
 Exit status: 0 if PROGRAM ended with 0; what `permanent` names; else 75. A
-signal to mm-guard ends PROGRAM's group, and is 75. With 75 the first line on
-standard error begins with \"4.3.0 mm-guard: \", so that Postfix defers whatever
-follows.
+signal to mm-guard ends PROGRAM, and is 75. Before 75 all that PROGRAM started
+is ended. With 75 the first line on standard error begins with
+\"4.3.0 mm-guard: \", so that Postfix defers whatever follows.
 ";
 
 /// What was typed.

@@ -7,6 +7,7 @@
 // Floor 1: words and numbers from outside.
 pub mod accounts;
 pub mod clock;
+pub mod descendants;
 pub mod endpoint;
 pub mod envelope;
 pub mod list;

@@ -17,6 +17,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use crate::descendants;
+
 /// Done.
 pub const OK: c_int = 0;
 /// No such address: the only permanent answer of mm-deliver's own (sysexits.h EX_NOUSER).
@@ -96,26 +98,31 @@ extern "C" fn on_signal(_signal: c_int) {
     end(FAULT)
 }
 
-/// The process group that a fault of ours takes along; 0 for none.
-static GROUP: AtomicI32 = AtomicI32::new(0);
+/// What a fault of ours has to do with a message that a program of ours has: the program's
+/// number, or one of these.
+static PROGRAM: AtomicI32 = AtomicI32::new(NONE);
+const NONE: c_int = 0;
+const DELIVERED: c_int = -1;
 
-/// From here on a fault of ours kills the process group `group`, too: its program must not
-/// take the message that we keep.
-pub fn end_with_us(group: libc::pid_t) {
-    GROUP.store(group, Ordering::Relaxed);
+/// From here on a fault of ours kills our child `program` with all that descends from us, too:
+/// nobody must take the message that we keep.
+pub fn end_with_us(program: libc::pid_t) {
+    PROGRAM.store(program, Ordering::Relaxed);
 }
 
-/// Takes that back: the number may be another's by now.
-pub fn end_alone() {
-    GROUP.store(0, Ordering::Relaxed);
+/// The program took the message: from here on a fault of ours ends with [`OK`], for
+/// [`TEMPFAIL`] would bring the message again.
+pub fn is_delivered() {
+    PROGRAM.store(DELIVERED, Ordering::Relaxed);
 }
 
-/// Writes one line to stderr, whatever becomes of it, and ends the process with [`TEMPFAIL`].
+/// Writes one line to stderr, whatever becomes of it, and ends the process with [`TEMPFAIL`],
+/// or with [`OK`] if the message is delivered.
 fn end(line: &[u8]) -> ! {
-    let group = GROUP.load(Ordering::Relaxed);
-    if group > 1 {
-        // SAFETY: kill is async-signal-safe and touches no memory.
-        unsafe { libc::kill(-group, libc::SIGKILL) };
+    match PROGRAM.load(Ordering::Relaxed) {
+        DELIVERED => exit(OK),
+        NONE => {}
+        program => descendants::kill_all(program),
     }
     write(line);
     exit(TEMPFAIL)

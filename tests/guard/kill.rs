@@ -266,8 +266,63 @@ fn a_program_dies_with_its_guard() {
 }
 
 #[test]
+fn nobody_takes_a_message_that_the_mta_keeps() {
+    for how in ["", "setsid "] {
+        for ending in ["kill -9 $$", "exit 1", "sleep 90"] {
+            let guarded = Guarded::with(
+                &format!(
+                    "{how}sh -c 'echo $$ > child; trap \"\" TERM; sleep 1; sleep 90' &\n\
+                          while [ ! -s child ]; do sleep 0.01; done\n{ending}"
+                ),
+                SHORT,
+            );
+            guarded.run(b"m").expect_kept();
+            let pid = guarded.told("child");
+            assert!(!runs(&pid), "{how}{ending}: it runs beside the message");
+        }
+    }
+}
+
+#[test]
+fn a_named_status_leaves_alone_who_works_on() {
+    let guarded = Guarded::with(
+        "sleep 90 > /dev/null &\necho $! > child\nexit 67",
+        "[probation]\npermanent = [67]\n",
+    );
+    guarded.run(b"m").expect(67);
+    let pid = guarded.told("child");
+    assert!(runs(&pid));
+    kill("KILL", pid.parse().unwrap());
+}
+
+/// Kernels forget PR_SET_PDEATHSIG for a set-group-ID program, as Mailman's wrapper is.
+#[test]
+fn an_mta_that_kills_its_programs_group_reaches_the_list_managers() {
+    let guarded = Guarded::new("cut -d ' ' -f 5 /proc/$$/stat > group\nexec sleep 90");
+    let mut child = guarded.begin("ulimit -c 0; cut -d ' ' -f 5 /proc/$$/stat > own");
+    assert_eq!(guarded.told("group"), guarded.told("own"));
+    kill("TERM", child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(75));
+}
+
+#[test]
+fn a_fault_after_a_delivery_does_not_double_it() {
+    let guarded = Guarded::new("echo $$ > own\nexit 0");
+    let mut child = guarded.begin("ulimit -c 0");
+    let stdin = child.stdin.take();
+    let pid = guarded.told("own");
+    // Gone, not only dead: the guard has its status.
+    until("it is buried", || {
+        !fs::exists(format!("/proc/{pid}")).unwrap()
+    });
+    kill("SEGV", child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(stdin);
+}
+
+#[test]
 fn a_fault_of_the_guard_takes_the_program_along() {
-    let guarded = Guarded::new("sleep 90 &\necho $! > child\nwait");
+    let guarded = Guarded::new("setsid sleep 90 &\necho $! > child\nwait");
     let mut child = guarded.begin("ulimit -c 0");
     let pid = guarded.told("child");
     kill("SEGV", child.id());
