@@ -247,13 +247,17 @@ pub struct Output {
 impl Output {
     fn new() -> io::Result<Output> {
         // SAFETY: the name is a NUL-terminated constant; the descriptor is new and nobody else's.
-        unsafe {
+        let file = unsafe {
             match libc::memfd_create(c"output".as_ptr(), libc::MFD_CLOEXEC) {
-                -1 => Err(io::Error::last_os_error()),
-                fd => Ok(Output {
-                    file: File::from_raw_fd(fd),
-                }),
+                -1 => return Err(io::Error::last_os_error()),
+                fd => File::from_raw_fd(fd),
             }
+        };
+        // Always at its end, also after `echo x > /dev/stderr`, which opens it anew and cuts it.
+        // SAFETY: touches no memory.
+        match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_APPEND) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(Output { file }),
         }
     }
 

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::clock::Timestamp;
@@ -103,13 +103,19 @@ impl Record {
     /// It is not, it is no plain file, or it cannot be written; no delivery depends on it.
     pub fn append(&self, log: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new()
+            .read(true)
             .append(true)
             .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
             .open(log)?;
-        if !file.metadata()?.is_file() {
+        let meta = file.metadata()?;
+        if !meta.is_file() {
             return Err(io::Error::other("not a plain file"));
         }
-        let line = format!("{self}\n");
+        // A disk that was full tore the line before this one: it must not take this one along.
+        let mut last = [b'\n'];
+        let _ = file.read_at(&mut last, meta.len().saturating_sub(1));
+        let begin = if last == [b'\n'] { "" } else { "\n" };
+        let line = format!("{begin}{self}\n");
         if line.len() >= LONGEST {
             return Err(io::Error::other("the line is too long"));
         }

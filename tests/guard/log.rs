@@ -35,6 +35,24 @@ fn each_delivery_is_one_line() {
 }
 
 #[test]
+fn a_torn_line_does_not_swallow_the_next_one() {
+    let guarded = Guarded::new("exit 1");
+    let torn = "2026-11-22T10:02:11Z\ttoylist\tpo";
+    guarded.stage.write(&guarded.log(), torn, 0o644);
+    guarded.run(b"m").expect_kept();
+    guarded.run(b"m").expect_kept();
+    let text = guarded.stage.read(&guarded.log());
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert_eq!(lines[0], torn);
+    assert!(
+        lines[1..]
+            .iter()
+            .all(|line| Record::parse(line.as_bytes()).is_some())
+    );
+}
+
+#[test]
 fn deliveries_at_once_write_whole_lines() {
     let guarded = Guarded::new("exit 0");
     let mut all: Vec<_> = (0..40).map(|_| guarded.begin("")).collect();

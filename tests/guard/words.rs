@@ -80,6 +80,15 @@ fn what_is_printed_is_passed_on_up_to_16_kib() {
 }
 
 #[test]
+fn an_output_that_is_opened_anew_has_no_holes() {
+    let guarded = Guarded::new("echo first; echo second > /dev/stderr; echo third; exit $1");
+    let done = guarded.run_after("", &["0"], b"m").expect(0);
+    assert!(!done.stdout.contains('\0'), "{done:#?}");
+    assert!(done.stdout.ends_with("second\nthird\n"), "{done:#?}");
+    guarded.run_after("", &["1"], b"m").expect_kept();
+}
+
+#[test]
 fn no_verdict_of_the_programs_stands_first_on_a_deferral() {
     for status in [1, 64, 67, 70, 75, 77, 127] {
         for said in ["5.7.1 x", "4.7.1 x", "2.0.0 ok", "\\n5.7.1 x", "\\0335.1.1"] {
