@@ -4,8 +4,8 @@
 //! Whatever it started can be ended with it (`descendants`). Our own signals are blocked from
 //! before it begins, and asked for: nothing comes between two steps.
 //!
-//! **Invariants.** The child gets the message, the lock and an output; every signal has its
-//! default there, and none is blocked. Nobody is ended here who was not asked to: what works
+//! **Invariants.** The child gets the message, the lock and an output; every signal but SIGXFSZ
+//! has its default there, and none is blocked. Nobody is ended here who was not asked to: what works
 //! on in the background works on.
 
 #![expect(unsafe_code, reason = "std has no signal sets and no memfd_create")]
@@ -86,7 +86,9 @@ pub fn block_signals() {
         libc::sigprocmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut());
         // An ignored signal would be dropped, not kept for us; SIGCHLD would take the status along.
         for signal in IDLE.iter().chain(ENDING).copied().chain(REAL_TIME) {
-            libc::signal(signal, libc::SIG_DFL);
+            if signal != libc::SIGXFSZ {
+                libc::signal(signal, libc::SIG_DFL);
+            }
         }
     }
 }
@@ -220,7 +222,11 @@ fn become_plain(guard: u32) -> io::Result<()> {
     // SAFETY: plain system calls; the set is made empty before it is used.
     unsafe {
         for signal in (1..=31).chain(REAL_TIME) {
-            libc::signal(signal, libc::SIG_DFL);
+            // What is printed is a file here, of a size that the MTA may have limited: whoever
+            // ignores the signal does not die of it.
+            if signal != libc::SIGXFSZ {
+                libc::signal(signal, libc::SIG_DFL);
+            }
         }
         let mut none = MaybeUninit::uninit();
         libc::sigemptyset(none.as_mut_ptr());

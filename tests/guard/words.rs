@@ -40,7 +40,7 @@ fn the_program_ignores_and_blocks_no_signal() {
     let guarded = Guarded::new("grep -E '^Sig(Ign|Blk)' /proc/self/status > signals");
     guarded
         .run_after(
-            "trap '' HUP INT QUIT PIPE TERM USR1 CHLD XFSZ WINCH 40",
+            "trap '' HUP INT QUIT PIPE TERM USR1 CHLD WINCH 40",
             &[],
             b"m",
         )
@@ -51,6 +51,19 @@ fn the_program_ignores_and_blocks_no_signal() {
         let set = u64::from_str_radix(set, 16).unwrap() & !(0b11 << 31);
         assert_eq!(set, 0, "{line}");
     }
+}
+
+#[test]
+fn a_limit_of_size_that_the_mta_lets_pass_kills_no_program() {
+    let guarded = Guarded::new("head -c 100000 /dev/zero | tr '\\0' x 2> /dev/null\nexit 0");
+    let done = guarded.run_after("trap '' XFSZ; ulimit -f 16", &[], b"m");
+    assert!(done.expect(0).stdout.starts_with("xxx"));
+    let guarded = Guarded::new("grep -E '^SigIgn' /proc/self/status > signals");
+    guarded.run_after("trap '' XFSZ", &[], b"m").expect(0);
+    let ignored = guarded.stage.read("signals");
+    let set = ignored.trim().rsplit('\t').next().unwrap();
+    let set = u64::from_str_radix(set, 16).unwrap() & !(0b11 << 31);
+    assert_eq!(set, 1 << (libc::SIGXFSZ - 1), "{ignored}");
 }
 
 #[test]
