@@ -72,6 +72,12 @@ impl Record {
         i32::from(self.answer) == sysexits::TEMPFAIL
     }
 
+    /// Whether that was the admin's or the machine's doing: the guard was told to end, as by
+    /// `downgrade --kill`, and the release is not at fault.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.end, End::Stopped(signal) if i32::from(signal) == libc::SIGTERM)
+    }
+
     /// Reads one line, without its end. `None` if it is none of ours, or torn.
     pub fn parse(line: &[u8]) -> Option<Record> {
         let text = std::str::from_utf8(line).ok()?;

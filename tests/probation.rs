@@ -275,18 +275,23 @@ fn no_commit_goes_past_mail_that_waits_unless_it_is_forced() {
     let stage = counted();
     stage.write("status", "1", 0o644);
     stage.deliver(&["post", "toylist"], b"m").expect(75);
-    for words in [
-        &["commit", "--all"][..],
-        &["commit"],
-        &["commit", "--all", "--dry-run"],
+    for (words, hint) in [
+        (&["commit", "--all"][..], "commit --all --force\n"),
+        (&["commit"], "commit --force\n"),
+        (&["commit", "--all", "--dry-run"], "commit --all --force\n"),
     ] {
         stage.parity(words).expect(1).complains(&[
             "the last post for toylist",
             "ended with status 1",
             "hint: ",
-            "commit --force",
+            hint,
         ]);
     }
+    // Each hint leads on, never back to what was refused.
+    stage
+        .parity(&["commit", "--force"])
+        .expect(1)
+        .complains(&["commit --all --force\n"]);
     // Nothing moved.
     assert_eq!(status(&stage)["lists"].as_array().unwrap().len(), 1);
     fs::remove_file(stage.path("status")).unwrap();
@@ -306,10 +311,74 @@ fn no_commit_goes_past_mail_that_waits_unless_it_is_forced() {
 }
 
 #[test]
+fn logs_that_cannot_be_read_are_no_sign_of_health() {
+    let stage = counted();
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    let path = stage.path(&log(&stage));
+    fs::remove_file(&path).unwrap();
+    stage.parity(&["commit"]).expect(1).complains(&[
+        "is missing: what became of deliveries as ",
+        "hint: ",
+        "commit --force",
+    ]);
+    stage
+        .parity(&["trust", "b", "--dry-run"])
+        .expect(0)
+        .says(&["note: ", "is missing"]);
+    symlink(stage.path("aliases"), &path).unwrap();
+    stage
+        .parity(&["commit"])
+        .expect(1)
+        .complains(&["what became of deliveries is not known", " check\n"]);
+    stage
+        .parity(&["status"])
+        .expect(0)
+        .says(&["check, then commit"]);
+    stage.parity(&["commit", "--force"]).expect(0);
+}
+
+#[test]
+fn only_what_is_guarded_and_there_speaks_against_a_commit() {
+    let stage = counted();
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    let now = Timestamp::now().0;
+    // A list that nobody knows, such as one that was removed.
+    add(&stage, &record("gone", 75, now));
+    stage.parity(&["commit", "--dry-run"]).expect(0);
+    add(&stage, &record("toylist", 75, now));
+    stage.parity(&["commit", "--dry-run"]).expect(1);
+    stage.parity(&["trust", "b"]).expect(0);
+    stage.parity(&["commit"]).expect(0);
+}
+
+#[test]
+fn deferrals_of_an_earlier_stay_or_on_demand_are_no_trouble() {
+    let stage = counted();
+    let now = Timestamp::now().0;
+    add(&stage, &record("toylist", 75, now - 60));
+    let stopped = Record {
+        end: End::Stopped(15),
+        ..record("toylist", 75, now)
+    };
+    add(&stage, &stopped);
+    assert_eq!(stage.parity(&["check"]).expect(0).stdout, "");
+    // It went back to the queue all the same.
+    assert_eq!(counts(&stage, "toylist"), (Some(0), Some(1)));
+    stage.parity(&["commit", "--all", "--dry-run"]).expect(0);
+    // No other signal is ours.
+    let killed = Record {
+        end: End::Killed(15),
+        ..stopped
+    };
+    add(&stage, &killed);
+    stage.parity(&["check"]).expect(2);
+}
+
+#[test]
 fn lines_that_are_torn_or_forged_are_counted_and_not_believed() {
     let stage = counted();
     let now = Timestamp::now().0;
-    add(&stage, &record("toylist", 0, now - 10));
+    add(&stage, &record("toylist", 0, now));
     let mut bytes = fs::read(stage.path(&log(&stage))).unwrap();
     let line = |record: &Record| format!("{record}\n").into_bytes();
     let future = record("toylist", 75, now + 100_000_000);

@@ -54,14 +54,12 @@ pub fn commit(site: &Site, behind: Behind, trouble: Trouble, request: &Request) 
         return Ok(change.end());
     }
     if trouble == Trouble::Refuse {
-        refuse_trouble(&change)?;
-        refuse_commit(
-            &change,
-            match behind {
-                Behind::Refuse => "commit --force",
-                Behind::MoveFirst => "commit --all --force",
-            },
-        )?;
+        let forced = match behind {
+            Behind::Refuse => "commit --force",
+            Behind::MoveFirst => "commit --all --force",
+        };
+        refuse_trouble(&change, forced)?;
+        refuse_commit(&change, forced)?;
     }
     let before = change.parity().roles.generation;
     if behind == Behind::MoveFirst {
@@ -71,7 +69,11 @@ pub fn commit(site: &Site, behind: Behind, trouble: Trouble, request: &Request) 
         refuse_direct(&change)?;
         upgrade_in(&mut change, &Which::All)?;
     }
-    let made = step(&change).and_then(|step| {
+    let with_all = match trouble {
+        Trouble::Refuse => "commit --all",
+        Trouble::Pass => "commit --all --force",
+    };
+    let made = step(&change, with_all).and_then(|step| {
         // What a trial would move first has not had its aliases turned.
         if behind == Behind::Refuse || request.mode == Mode::Real {
             refuse_direct(&change)?;
@@ -118,11 +120,11 @@ pub fn revert(site: &Site, request: &Request) -> Outcome {
     Ok(change.end())
 }
 
-/// The commit from what stands.
+/// The commit from what stands. `with_all`: what to type where lists are still behind.
 ///
 /// # Errors
 /// Why it may not be.
-pub fn step<'a>(change: &Change<'a>) -> Result<Step<'a>, Refused> {
+pub fn step<'a>(change: &Change<'a>, with_all: &str) -> Result<Step<'a>, Refused> {
     let site = change.site;
     let (_, future) = change.trees()?;
     let known = change.known()?;
@@ -134,7 +136,7 @@ pub fn step<'a>(change: &Change<'a>) -> Result<Step<'a>, Refused> {
         .commit(&future.name, &known.lists)
         .map_err(|refusal| {
             let mut refused = change.refuse(refusal_text(parity, future, &refusal));
-            refused.hints = hints(site, parity, future, &refusal);
+            refused.hints = hints(site, parity, future, &refusal, with_all);
             refused
         })?;
     refuse_blind(change)?;
@@ -357,10 +359,16 @@ fn refuse_pinned(change: &Change<'_>) -> Result<(), Refused> {
         .hint(unpin(change.site, &held)))
 }
 
-fn hints(site: &Site, parity: &Parity, future: &Tree, refusal: &Refusal) -> Vec<String> {
+fn hints(
+    site: &Site,
+    parity: &Parity,
+    future: &Tree,
+    refusal: &Refusal,
+    with_all: &str,
+) -> Vec<String> {
     match refusal {
         Refusal::StillOnCurrent(behind) => {
-            let mut hints = vec![typed(site, "commit --all")];
+            let mut hints = vec![typed(site, with_all)];
             let held: Vec<&ListName> = behind
                 .iter()
                 .filter(|list| parity.pinned.contains(*list))

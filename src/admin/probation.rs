@@ -30,6 +30,7 @@ use crate::list::ListName;
 use crate::parity::Parity;
 use crate::probation::{Record, log_file};
 use crate::site::Site;
+use crate::store;
 
 /// A log that has so many bytes is turned over; of each file so many are read, from its end.
 const MOST: u64 = 16 * 1024 * 1024;
@@ -134,9 +135,9 @@ pub struct Tally {
     pub delivered: u64,
     /// Those that went back to its queue.
     pub deferred: u64,
-    /// The newest deferral.
+    /// The newest deferral that nobody asked for.
     pub last_trouble: Option<Line>,
-    /// The newest line for each verb.
+    /// The newest line for each verb, but those of deliveries that were told to end.
     newest: BTreeMap<&'static str, Line>,
 }
 
@@ -164,6 +165,7 @@ impl fmt::Display for Line {
 /// All that the logs say.
 #[derive(Debug, Default)]
 pub struct Seen {
+    arrivals: BTreeMap<ListName, Timestamp>,
     tallies: BTreeMap<(ListName, String, String), Tally>,
     /// Logs that cannot be read, and why.
     pub unread: Vec<(PathBuf, String)>,
@@ -206,6 +208,9 @@ impl Tally {
             true => self.deferred += 1,
             false => self.delivered += 1,
         }
+        if line.record.is_stopped() {
+            return;
+        }
         if is_deferral {
             let known = self.last_trouble.as_ref();
             if known.is_none_or(|known| known.record.when <= line.record.when) {
@@ -244,9 +249,39 @@ impl Seen {
     }
 }
 
-/// Reads the logs of all users who ever delivered under guard.
+/// The logs of configured users that are not there at all, with the user of each.
+pub fn missing(site: &Site) -> Vec<(String, PathBuf)> {
+    let directory = site.config.probation();
+    let users = site.config.users.iter().filter_map(|user| user.user().ok());
+    users
+        .map(|user| (user.name, log_file(&directory, user.uid)))
+        .filter(|(_, log)| fs::symlink_metadata(log).is_err())
+        .collect()
+}
+
+/// When each list came to the tree that it is on, as far as the history tells.
+fn arrivals(site: &Site) -> BTreeMap<ListName, Timestamp> {
+    let mut arrivals = BTreeMap::new();
+    let entries = store::history(site).unwrap_or_default();
+    // Where the trees changed parts, the lists stayed.
+    let moves = entries.iter().filter(|entry| entry.after.current.is_none());
+    for entry in moves {
+        let lists = entry.after.on_future.union(&entry.before.on_future);
+        let lists = lists.filter_map(|list| ListName::parse(list).ok());
+        if let Some(when) = Timestamp::parse(&entry.when) {
+            arrivals.extend(lists.map(|list| (list, when)));
+        }
+    }
+    arrivals
+}
+
+/// Reads the logs of all users who ever delivered under guard. What stands there from before a
+/// list came to its tree is of an earlier stay: the other tree has taken that mail since.
 pub fn read(site: &Site) -> Seen {
-    let mut seen = Seen::default();
+    let mut seen = Seen {
+        arrivals: arrivals(site),
+        ..Seen::default()
+    };
     let directory = site.config.probation();
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
@@ -316,6 +351,10 @@ fn read_one(
         };
         if let Ok(list) = site.list(record.list.as_str()) {
             record.list = list;
+        }
+        let arrived = seen.arrivals.get(&record.list);
+        if arrived.is_some_and(|arrived| record.when < *arrived) {
+            continue;
         }
         let place = (
             record.list.clone(),

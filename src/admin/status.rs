@@ -18,6 +18,7 @@ use crate::admin::probation::{self, Seen, Tally};
 use crate::admin::selection::{self, Which};
 use crate::admin::signs::{self, Signs};
 use crate::admin::terminal;
+use crate::admin::trust;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};
 use crate::profiles::Profile;
@@ -234,6 +235,13 @@ impl View<'_> {
         all.map(|(list, _)| list).collect()
     }
 
+    /// Whether a commit would ask for `--force`: mail waits, or nobody can say whether it does.
+    fn may_be_troubled(&self) -> bool {
+        let is_guarded = self.future.is_some_and(|tree| self.guarded(tree).is_some());
+        is_guarded
+            && (!self.troubled().is_empty() || !trust::unknown(self.site, &self.seen).is_empty())
+    }
+
     /// Whether the programs of the current tree (0) or the other one run, where that is asked.
     fn running(&self, tree: usize) -> Option<&'static str> {
         self.signs[tree].as_ref()?.running()
@@ -333,6 +341,9 @@ impl View<'_> {
             FutureState::Ready if ahead.is_empty() => ways.push(("next:", say("upgrade LIST"))),
             FutureState::Ready if behind => {
                 ways.push(("next:", say("upgrade LIST, then upgrade --all")))
+            }
+            FutureState::Ready if self.may_be_troubled() => {
+                ways.push(("next:", say("check, then commit")));
             }
             FutureState::Ready => ways.push(("next:", say("commit"))),
             state => {

@@ -3,9 +3,12 @@
 //! **Invariants.** No list moves, and nothing is asked of the tree: from the next message on its
 //! programs run as they did before anybody guarded them.
 
+use std::path::PathBuf;
+
 use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::outcome::{Outcome, Refused, names, typed};
-use crate::admin::probation;
+use crate::admin::probation::{self, Seen};
+use crate::probation::log_file;
 use crate::site::Site;
 use crate::tree::Tree;
 
@@ -56,20 +59,29 @@ fn troubled(change: &Change<'_>, tree: &Tree) -> Vec<String> {
             ));
         }
     }
+    let unknown = unknown(change.site, &seen);
+    lines.extend(unknown.iter().map(|line| format!("note: {line}")));
     lines
 }
 
-/// The release that is to serve all lists did not take its last mail for some.
+/// The release that is to serve all lists did not take its last mail for some, or nobody can
+/// say whether it did. `forced` is what to type to pass that.
 ///
 /// # Errors
-/// With the lists, and why.
-pub fn refuse_trouble(change: &Change<'_>) -> Result<(), Refused> {
+/// With the lists or logs, and why.
+pub fn refuse_trouble(change: &Change<'_>, forced: &str) -> Result<(), Refused> {
     const MOST: usize = 10;
-    let (site, roles) = (change.site, &change.parity().roles);
+    let (site, parity) = (change.site, change.parity());
     let (_, future) = change.trees()?;
+    // What nobody guards is nobody's to count: its statuses are the MTA's.
+    if !parity.roles.guarded.contains(&future.name) {
+        return Ok(());
+    }
+    let known = change.known()?.lists;
     let seen = probation::read(site);
-    let of_tree = seen.of_tree(&future.name, &roles.future_release);
+    let of_tree = seen.of_tree(&future.name, &parity.roles.future_release);
     let troubled: Vec<String> = of_tree
+        .filter(|(list, _)| parity.on_future.contains(*list) && known.contains(*list))
         .flat_map(|(_, tally)| tally.troubled())
         .map(|line| format!("tree {}: {line}", future.name))
         .collect();
@@ -78,9 +90,34 @@ pub fn refuse_trouble(change: &Change<'_>) -> Result<(), Refused> {
     if let Some(more @ 1..) = troubled.len().checked_sub(MOST) {
         refused.reasons.push(format!("{more} more of the kind"));
     }
-    refused.hints.extend([
-        "once they are mended and mail has come through, commit as before".to_owned(),
-        typed(site, "commit --force"),
-    ]);
-    refused.if_any()
+    if !troubled.is_empty() {
+        let hint = "once they are mended and mail has come through, commit as before";
+        refused.hints.push(hint.to_owned());
+    }
+    let unknown = unknown(site, &seen);
+    if !unknown.is_empty() {
+        refused.reasons.extend(unknown);
+        refused.hints.push(typed(site, "check"));
+    }
+    refused.hint(typed(site, forced)).if_any()
+}
+
+/// Logs of configured users that do not say what became of the mail.
+pub fn unknown(site: &Site, seen: &Seen) -> Vec<String> {
+    let directory = site.config.probation();
+    let users = site.config.users.iter().filter_map(|user| user.uid().ok());
+    let own: Vec<PathBuf> = users.map(|uid| log_file(&directory, uid)).collect();
+    let unread = seen.unread.iter();
+    let unread = unread.filter(|(log, _)| *log == directory || own.contains(log));
+    let missing = probation::missing(site).into_iter();
+    missing
+        .map(|(user, log)| {
+            format!("{log:?} is missing: what became of deliveries as {user} is not known")
+        })
+        .chain(
+            unread.map(|(log, why)| {
+                format!("{log:?}: {why}; what became of deliveries is not known")
+            }),
+        )
+        .collect()
 }

@@ -66,9 +66,9 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
                 commit::carry_out_back(change, Step { undoes, ..step })
             }
             (FutureState::Ready, FutureState::Retired) => {
-                refuse_trouble(change)?;
+                refuse_trouble(change, "commit --force")?;
                 refuse_commit(change, "commit --force")?;
-                let step = commit::step(change)?;
+                let step = commit::step(change, "commit --all")?;
                 commit::refuse_direct(change)?;
                 commit::carry_out(change, Step { undoes, ..step })
             }

@@ -11,7 +11,6 @@ use crate::clock::Timestamp;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity};
-use crate::probation::log_file;
 use crate::site::Site;
 
 const DAY: i64 = 86_400;
@@ -107,23 +106,15 @@ fn logs(site: &Site, seen: &Seen, findings: &mut Vec<Finding>) {
         let kind = (Kind::ProbationLog, Severity::Warning);
         findings.push(Finding::new(kind, what, spot, NONE, mend));
     };
-    let users = site.config.users.iter().filter_map(|user| user.user().ok());
-    for user in users {
-        let log = log_file(&site.config.probation(), user.uid);
-        // One that is there and is none cannot be read either.
-        if !log.exists() {
-            find(
-                format!(
-                    "{log:?} is missing: guarded deliveries as {} are not counted",
-                    user.name
-                ),
-                Spot::file(&log),
-                Mend::Do(format!(
-                    "the next change by mm-parity makes it, such as {}",
-                    typed(site, "pin LIST")
-                )),
-            );
-        }
+    for (user, log) in probation::missing(site) {
+        find(
+            format!("{log:?} is missing: guarded deliveries as {user} are not counted"),
+            Spot::file(&log),
+            Mend::Do(format!(
+                "the next change by mm-parity makes it, such as {}",
+                typed(site, "pin LIST")
+            )),
+        );
     }
     for (log, why) in &seen.unread {
         let mend = Mend::Do("as root, or its owner; move away what is no plain file".to_owned());
