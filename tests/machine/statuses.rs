@@ -168,11 +168,13 @@ fn print(what: &str, row: &Row) {
     }
 }
 
-/// The same under mm-guard, in any MTA, which starts a program with no signal ignored and, where
-/// that stops, ends it at the deadline.
-fn guarded(end: End) -> char {
+/// The same under mm-guard, which starts a program in the MTA's process group and with no signal
+/// ignored, unless that is SIGXFSZ; where the program stops, it ends it at the deadline.
+fn guarded(facts: &Facts, end: End) -> char {
     match end {
         End::Status(0) | End::Signal(17 | 18 | 23 | 28) => 'D',
+        End::Signal(25) if facts.ignored.contains(&25) => 'D',
+        End::Signal(signal @ 20..=22) if !facts.stops.contains(&signal) => 'D',
         _ => 'T',
     }
 }
@@ -214,7 +216,7 @@ fn table(agent: &'static dyn Agent, facts: &Facts) {
     machine.expect("mm-parity init --current a");
     machine.expect("mm-aliases adopt");
     machine.expect("mm-parity upgrade toylist");
-    check(&machine, "guarded", &guarded);
+    check(&machine, "guarded", &|end| guarded(facts, end));
     machine.expect_no_bounce();
 }
 
