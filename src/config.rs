@@ -238,6 +238,7 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
             "no user is named".to_owned(),
         ));
     }
+    let (wait, deadline) = times(&raw.deliver, raw.aliases.mta)?;
     Ok(Config {
         state: absolute(&raw.state)?,
         owner: Account::new(&raw.owner),
@@ -255,8 +256,8 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
             .iter()
             .map(|user| Account::new(user))
             .collect(),
-        wait: span(raw.deliver.wait.as_ref(), WAIT)?,
-        deadline: deadline(raw.deliver.deadline.as_ref(), raw.aliases.mta)?,
+        wait,
+        deadline,
         permanent: permanent(&raw.probation.permanent)?,
     })
 }
@@ -337,6 +338,34 @@ fn span(text: Option<&Spanned<String>>, default: Span) -> Result<Span, Wrong> {
     let Some(text) = text else { return Ok(default) };
     let wrong = |bad| (text.span().start, format!("{:?} is {bad}", text.get_ref()));
     text.get_ref().parse().map_err(wrong)
+}
+
+/// How long a delivery waits at a door, and a program may run: in all less than the MTA waits.
+fn times(raw: &RawDeliver, mta: Mta) -> Result<(Span, Span), Wrong> {
+    let wait = span(raw.wait.as_ref(), WAIT)?;
+    let deadline = deadline(raw.deadline.as_ref(), mta)?;
+    let limit = Span::seconds(match mta {
+        Mta::OpenSmtpd => 300,
+        Mta::Postfix => 1_000,
+        Mta::Exim => 3_600,
+        Mta::Sendmail | Mta::None => return Ok((wait, deadline)),
+    });
+    // The longer one of those that were typed is at fault.
+    let texts = match wait < deadline {
+        true => [&raw.deadline, &raw.wait],
+        false => [&raw.wait, &raw.deadline],
+    };
+    let typed = texts.into_iter().flatten().next();
+    match typed {
+        Some(text) if wait.duration() + deadline.duration() >= limit.duration() => Err((
+            text.span().start,
+            format!(
+                "{wait} at the door and {deadline} for the program are not less than the \
+                 {limit} that the MTA waits"
+            ),
+        )),
+        _ => Ok((wait, deadline)),
+    }
 }
 
 /// Before the MTA gives up, or the message would bounce (Postfix: 1000 s, Exim: 1 h) or come
@@ -588,6 +617,19 @@ users = ["nobody", "38"]
                 "deadline = \"999ms\"\nusers =",
                 "24:12",
                 "is shorter than 1s",
+            ),
+            (
+                "users =",
+                "deadline = \"24h\"\nusers =",
+                "24:12",
+                "that the MTA waits",
+            ),
+            // The default of the other counts, too: 900 s.
+            (
+                "users =",
+                "wait = \"100s\"\nusers =",
+                "24:8",
+                "that the MTA waits",
             ),
             (
                 "[deliver]",
