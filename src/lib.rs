@@ -54,6 +54,8 @@ pub mod admin;
 #[cfg(feature = "admin")]
 pub mod finding;
 #[cfg(feature = "admin")]
+mod parts;
+#[cfg(feature = "admin")]
 pub mod profiles;
 #[cfg(feature = "admin")]
 pub mod queues;

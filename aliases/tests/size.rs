@@ -128,6 +128,8 @@ fn check_names(document: &Document) -> Result<(), TestCaseError> {
     }
     for (name, entries) in &by_name {
         prop_assert_eq!(&document.named(name), entries);
+        let once = (entries.len() == 1).then(|| entries[0]);
+        prop_assert_eq!(document.only(name), once);
     }
     let mut twice: Vec<_> = by_name
         .into_iter()

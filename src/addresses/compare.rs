@@ -205,13 +205,14 @@ fn judge(
     }
 }
 
-/// Entries of ours that should not be there.
+/// Entries of ours among `places` that should not be there.
 ///
 /// `exist` are the lists that exist, where that could be told.
 pub(super) fn stale(
     trees: &Trees<'_>,
     parity: &Parity,
     found: &Found,
+    places: impl Iterator<Item = Place>,
     exist: Option<&BTreeSet<ListName>>,
 ) -> Vec<Stale> {
     // Where a profile cannot be read, what a tree in use has not cannot be told.
@@ -227,7 +228,7 @@ pub(super) fn stale(
     let mut stale = Vec::new();
     // A list's entries mostly stand together: its name is judged once.
     let mut last: Option<(&[u8], ListName, bool)> = None;
-    for place in found.all() {
+    for place in places {
         let pipe = found.plain_pipe(place);
         let written = pipe.and_then(|command| trees.as_written(command));
         let (verb, list, gone) = match (&last, written) {

@@ -130,7 +130,8 @@ pub(super) fn decide<'f>(
             sync::add_missing(&view.trees, &rows, &BTreeSet::new(), &mut edits);
         }
         Intent::Commit(lists) => {
-            let unused = compare::stale(&view.trees, view.parity, view.found, None);
+            let all = view.found.all();
+            let unused = compare::stale(&view.trees, view.parity, view.found, all, None);
             let unused: Vec<_> = unused
                 .into_iter()
                 .filter(|one| lists.contains(&one.list))

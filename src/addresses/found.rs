@@ -57,6 +57,11 @@ impl Place {
     pub(super) fn of(file: usize, entry: EntryId) -> Place {
         Place { file, entry }
     }
+
+    /// The number of its file, and one that no other entry there has.
+    pub(super) fn numbers(self) -> (usize, usize) {
+        (self.file, self.entry.number())
+    }
 }
 
 impl Found {
@@ -132,6 +137,12 @@ impl Found {
 
     /// The entry of this name, which is in lower case, if it stands once.
     pub(super) fn only(&self, name: &str) -> Option<Place> {
+        if let [file] = &self.files[..] {
+            return file
+                .document
+                .only(name.as_bytes())
+                .map(|entry| Place { file: 0, entry });
+        }
         let mut places = self.named(name.as_bytes());
         let first = places.next()?;
         places.next().is_none().then_some(first)

@@ -10,10 +10,10 @@
 //! character is never taken apart: it is somebody's program text, and stays so. Links are looked
 //! at only where the words behind the program are those of a tree.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::pipe::Trees;
 use crate::config::is_plain;
@@ -82,18 +82,20 @@ impl Forms {
 /// Where paths lead, each looked at once.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    real: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    real: Mutex<HashMap<PathBuf, Option<PathBuf>>>,
 }
 
 impl Places {
     /// The path without links; `None` where nothing is.
     pub(super) fn real(&self, path: &Path) -> Option<PathBuf> {
-        let known = self.real.borrow().get(path).cloned();
-        known.unwrap_or_else(|| {
-            let real = fs::canonicalize(path).ok();
-            self.real.borrow_mut().insert(path.to_owned(), real.clone());
-            real
-        })
+        // Nothing is left half done where a thread may have panicked.
+        let mut known = self.real.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(real) = known.get(path) {
+            return real.clone();
+        }
+        let real = fs::canonicalize(path).ok();
+        known.insert(path.to_owned(), real.clone());
+        real
     }
 
     /// Whether two paths are one place.

@@ -41,6 +41,7 @@ mod repeated;
 mod reserved;
 pub mod rights;
 mod sentinel;
+mod settled;
 mod show;
 pub mod smrsh;
 mod stays;

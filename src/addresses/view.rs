@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 use super::compare::{self, Row};
 use super::error::AddressError;
 use super::expansion::distance;
-use super::found::Found;
+use super::found::{Found, Place};
 use super::known::{self, Known};
 use super::pipe::Trees;
 use super::reserved::Reserved;
 use super::turning::{lists_of, ours};
 use super::wanted;
-use super::well::Well;
+use super::well::{Sifted, Well};
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::profiles::ProbeError;
@@ -32,6 +32,7 @@ pub(super) struct View<'a> {
     enumerated: OnceCell<Result<BTreeSet<ListName>, ProbeError>>,
     in_aliases: OnceCell<BTreeSet<ListName>>,
     known: OnceCell<BTreeSet<ListName>>,
+    sifted: OnceCell<Sifted>,
 }
 
 impl<'a> View<'a> {
@@ -54,6 +55,7 @@ impl<'a> View<'a> {
             enumerated: OnceCell::new(),
             in_aliases: OnceCell::new(),
             known: OnceCell::new(),
+            sifted: OnceCell::new(),
         })
     }
 
@@ -118,31 +120,56 @@ impl<'a> View<'a> {
         lists: &BTreeSet<ListName>,
         asked: impl Fn(&ListName) -> bool,
     ) -> Vec<Row> {
-        let well = Well::of(&self.trees, self.parity, self.found);
-        let (living, mut name) = (self.living(), String::new());
-        let rest = lists
-            .iter()
-            .filter(|list| asked(list) || !well.is_well(list, &mut name));
-        let rest: BTreeSet<ListName> = rest.cloned().collect();
+        let rest = self.well().sift(lists).rest;
+        self.rows_of_rest(lists, &rest, asked)
+    }
+
+    fn well(&self) -> Well<'_> {
+        Well::of(&self.trees, self.parity, self.found)
+    }
+
+    /// The rows of those of `lists` that are of the `rest`, or `asked` for.
+    fn rows_of_rest(
+        &self,
+        lists: &BTreeSet<ListName>,
+        rest: &BTreeSet<ListName>,
+        asked: impl Fn(&ListName) -> bool,
+    ) -> Vec<Row> {
+        let asked = lists.iter().filter(|list| asked(list));
+        let told: BTreeSet<ListName> = asked.chain(rest).cloned().collect();
+        let well = self.well();
         let before = |list: &ListName, name: &str| {
-            let is_left_out = |other: &ListName| lists.contains(other) && !rest.contains(other);
+            let is_left_out = |other: &ListName| lists.contains(other) && !told.contains(other);
             well.holder(name)
                 .filter(|other| other < list && is_left_out(other))
         };
-        let wanted = wanted::wanted(&self.trees, self.parity, &living, &rest, &before);
+        let living = self.living();
+        let wanted = wanted::wanted(&self.trees, self.parity, &living, &told, &before);
         compare::compare(&self.trees, self.found, &self.reserved, wanted)
     }
 
     /// How the addresses stand of those lists that exist and are not well throughout, and of
     /// those that are `asked` for.
     pub(super) fn all_rows(&self, asked: impl Fn(&ListName) -> bool) -> Vec<Row> {
-        self.rows_but_well(&self.living(), asked)
+        self.rows_of_rest(&self.living(), &self.sifted().rest, asked)
+    }
+
+    /// The living lists that are not well, and the entries of the others.
+    fn sifted(&self) -> &Sifted {
+        self.sifted.get_or_init(|| self.well().sift(&self.living()))
+    }
+
+    /// The entries that are not just what we write for a list that is well.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = Place> {
+        let settled = &self.sifted().settled;
+        self.found.all().filter(|&place| !settled.has(place))
     }
 
     /// Entries of ours that should not be there.
     pub(super) fn stale(&self) -> Vec<compare::Stale> {
         let exist = self.enumerated().as_ref().ok();
-        compare::stale(&self.trees, self.parity, self.found, exist)
+        let places = self.unsettled();
+        compare::stale(&self.trees, self.parity, self.found, places, exist)
     }
 
     /// The names that the MTA's database must have right once a change of `lists`, or of all, is

@@ -8,12 +8,24 @@
 //! whoever else wants it; of every other list nothing. Uses the same reading of a command as
 //! `leads`, and decides nothing else.
 
+use std::collections::BTreeSet;
+
 use super::found::{Found, Place};
 use super::pipe::Trees;
+use super::settled::Settled;
 use super::turning::ours;
 use super::wanted;
 use crate::list::{ListName, Verb};
 use crate::parity::Parity;
+use crate::parts::in_parts;
+
+/// The lists of which there may be something to say.
+#[derive(Debug)]
+pub(super) struct Sifted {
+    pub(super) rest: BTreeSet<ListName>,
+    /// The entries of all the others.
+    pub(super) settled: Settled,
+}
 
 /// What tells such lists.
 #[derive(Debug, Clone, Copy)]
@@ -32,11 +44,35 @@ impl<'v> Well<'v> {
         }
     }
 
-    /// Whether each address of `list` is well; `name` is room for their names.
+    /// Which of `lists` are not well; where there are many, all processors look.
+    pub(super) fn sift(&self, lists: &BTreeSet<ListName>) -> Sifted {
+        let lists: Vec<&ListName> = lists.iter().collect();
+        let parts = in_parts(&lists, |lists| {
+            let (mut rest, mut settled) = (Vec::new(), Settled::default());
+            let (mut name, mut places) = (String::new(), Vec::new());
+            for &list in lists {
+                places.clear();
+                match self.is_well(list, &mut name, &mut places) {
+                    true => places.iter().for_each(|&place| settled.add(place)),
+                    false => rest.push(list.clone()),
+                }
+            }
+            (rest, settled)
+        });
+        let (mut rest, mut settled) = (BTreeSet::new(), Settled::default());
+        for (more, of_them) in parts {
+            rest.extend(more);
+            settled.join(&of_them);
+        }
+        Sifted { rest, settled }
+    }
+
+    /// Whether each address of `list` is well: then `places` are its entries. `name` is room for
+    /// their names.
     ///
     /// Where two trees have one address for two verbs, or a name is a list's and another's as
     /// well, only `compare` tells: then it is not, or the entry leads to one of them alone.
-    pub(super) fn is_well(&self, list: &ListName, name: &mut String) -> bool {
+    fn is_well(&self, list: &ListName, name: &mut String, places: &mut Vec<Place>) -> bool {
         // With a domain it has more than one spelling.
         if list.as_str().contains('@') {
             return false;
@@ -46,18 +82,21 @@ impl<'v> Well<'v> {
         let is_same = of.map(|(tree, _)| &tree.name) == current.map(|(tree, _)| &tree.name);
         let its = of.into_iter().chain(current.filter(|_| !is_same));
         its.into_iter().all(|(_, profile)| {
-            profile.every_address(list, name, |name, verb| self.stands(name, verb, list))
+            profile.every_address(list, name, |name, verb| {
+                let place = self.stands(name, verb, list);
+                places.extend(place);
+                place.is_some()
+            })
         })
     }
 
-    fn stands(&self, name: &str, verb: Verb, list: &ListName) -> bool {
-        let place = self.found.only(name);
-        let pipe = place.and_then(|place| self.found.one_pipe(place));
-        let written = pipe.as_deref();
-        let written = written.and_then(|command| self.trees.as_written(command));
-        written.is_some_and(|(its, spelled)| {
-            its == verb && spelled.eq_ignore_ascii_case(list.as_str().as_bytes())
-        })
+    /// The only entry of `name`, if it stands as we write it.
+    fn stands(&self, name: &str, verb: Verb, list: &ListName) -> Option<Place> {
+        let place = self.found.only(name)?;
+        let pipe = self.found.one_pipe(place)?;
+        let (its, spelled) = self.trees.as_written(&pipe)?;
+        let is_its = its == verb && spelled.eq_ignore_ascii_case(list.as_str().as_bytes());
+        is_its.then_some(place)
     }
 
     /// The list that the only entry of `name` leads to, if this is an address of that list.
@@ -78,7 +117,8 @@ mod tests {
     use proptest::test_runner::TestRunner;
 
     use super::*;
-    use crate::addresses::compare::{Row, State};
+    use crate::addresses::compare::{self, Row, State};
+    use crate::addresses::past;
     use crate::addresses::view::View;
     use crate::parity::{FutureState, Roles};
     use crate::site::Site;
@@ -229,6 +269,15 @@ mod tests {
                     .any(|row| row.wanted.list.as_str() == LISTS[asked])
             );
             prop_assert_eq!(&all, &told(&found, some), "{}", text);
+            let exist = view.enumerated().as_ref().ok();
+            let stale = compare::stale(&view.trees, &parity, &found, found.all(), exist);
+            prop_assert_eq!(stale, view.stale(), "{}", text);
+            let unsettled: BTreeSet<Place> = view.unsettled().collect();
+            for place in found.all().filter(|place| !unsettled.contains(place)) {
+                prop_assert!(found.one_pipe(place).is_some(), "{}", text);
+                let into = past::into_tree(&view.trees, &found, place, &|_| true);
+                prop_assert!(into.is_none(), "{}: {:?}", text, into);
+            }
             Ok(())
         });
         done.unwrap();
@@ -248,11 +297,15 @@ mod tests {
         let count = |text: &str| {
             let found = Found::of_text(text);
             let view = View::new(&ground.site, &parity, &found).unwrap();
-            view.rows_but_well(&only, |_| false).len()
+            (
+                view.rows_but_well(&only, |_| false).len(),
+                view.unsettled().count(),
+            )
         };
-        assert_eq!(count(&text), 0);
+        let (rows, unsettled) = count(&text);
+        assert_eq!(rows, 0);
         let missing = text.replacen("alpha-request:", "x:", 1);
         let addresses = trees.current(&parity).unwrap().1.addresses(&alpha).len();
-        assert_eq!(count(&missing), addresses);
+        assert_eq!(count(&missing), (addresses, unsettled + addresses));
     }
 }

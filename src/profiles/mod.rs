@@ -14,17 +14,20 @@ mod read;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use regex::bytes::Regex;
+use rustix::fs::{AtFlags, FileType, statat};
+use rustix::io::Errno;
 use serde::Deserialize;
 
 use crate::list::{ListName, Verb};
+use crate::parts::in_parts;
 use crate::position::Position;
 use crate::profile::{Case, Routing, Way};
 use crate::site::{Site, SiteError};
@@ -244,7 +247,7 @@ impl Profile {
         &self,
         list: &ListName,
         name: &mut String,
-        is_it: impl Fn(&str, Verb) -> bool,
+        mut is_it: impl FnMut(&str, Verb) -> bool,
     ) -> bool {
         let mut addresses = self.addresses.iter();
         addresses.all(|address| is_it(address.of(list, name), address.verb))
@@ -280,26 +283,31 @@ impl Profile {
         let directory = PathBuf::from(tree.expand(directory, None));
         let after = tree.expand(after, None);
         let read = |error| ProbeError::Read(directory.clone(), error);
-        // They come in no order; a set is made of all at once in less time than one by one.
-        let mut lists = Vec::new();
+        let mut called = Vec::new();
         for entry in fs::read_dir(&directory).map_err(read)? {
             let entry = entry.map_err(read)?;
             let name = entry.file_name();
-            let called = name.to_str().and_then(|name| name.strip_suffix(&*after));
-            if called.is_none() && holds.is_empty() && entry.path().is_dir() {
+            let list = name.to_str().and_then(|name| name.strip_suffix(&*after));
+            if list.is_none() && holds.is_empty() && entry.path().is_dir() {
                 return Err(ProbeError::Foreign(entry.path()));
             }
-            let Some(list) = called.and_then(|name| ListName::parse(name).ok()) else {
-                continue;
-            };
-            if is_list(&entry.path(), holds)? {
-                lists.push(list.within(tree.domain.as_deref()));
-            }
+            let list = list.and_then(|list| ListName::parse(list).ok());
+            called.extend(list.map(|list| (name, list.within(tree.domain.as_deref()))));
         }
-        if lists.is_empty() {
-            return Err(ProbeError::NoLists(directory));
+        let beneath = Beneath::open(&directory)?;
+        let is_there = |(name, list): &(OsString, ListName)| {
+            let there = beneath.is_list(name, holds);
+            there.map(|there| there.then(|| list.clone())).transpose()
+        };
+        let there: Vec<Result<Vec<ListName>, ProbeError>> =
+            in_parts(&called, |part| part.iter().filter_map(is_there).collect());
+        // They come in no order; a set is made of all at once in less time than one by one.
+        let lists: Vec<Vec<ListName>> = there.into_iter().collect::<Result<_, _>>()?;
+        let lists: BTreeSet<ListName> = lists.into_iter().flatten().collect();
+        match lists.is_empty() {
+            true => Err(ProbeError::NoLists(directory)),
+            false => Ok(lists),
         }
-        Ok(lists.into_iter().collect())
     }
 
     /// The directories that hold a list's data under a name that no list of ours can have, in
@@ -315,6 +323,9 @@ impl Profile {
         };
         let directory = PathBuf::from(tree.expand(directory, None));
         let after = tree.expand(after, None);
+        let Ok(beneath) = Beneath::open(&directory) else {
+            return Vec::new();
+        };
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
         let is_refused = |name: &OsString| {
             let called = name.as_bytes().strip_suffix(after.as_bytes());
@@ -323,7 +334,7 @@ impl Profile {
         let mut refused: Vec<OsString> = entries
             .map(|entry| entry.file_name())
             .filter(is_refused)
-            .filter(|name| is_list(&directory.join(name), holds).unwrap_or(false))
+            .filter(|name| beneath.is_list(name, holds).unwrap_or(false))
             .collect();
         refused.sort();
         refused
@@ -420,29 +431,42 @@ impl Profile {
     }
 }
 
-/// Whether this is a list's directory: one of `holds` is in it, if any are named.
-fn is_list(path: &Path, holds: &[String]) -> Result<bool, ProbeError> {
-    if holds.is_empty() {
-        return Ok(path.is_dir());
-    }
-    for file in holds {
-        if is_there(&path.join(file))? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// The directory that holds the lists' own ones.
+struct Beneath<'a> {
+    path: &'a Path,
+    directory: File,
 }
 
-/// Whether a plain file stands there. What cannot be looked at is not "no": a list would be
-/// passed over.
-fn is_there(path: &Path) -> Result<bool, ProbeError> {
-    match fs::metadata(path) {
-        Ok(meta) => Ok(meta.is_file()),
-        Err(error) => match error.kind() {
-            // NotADirectory: a plain file among the lists' directories, a README perhaps.
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(false),
-            _ => Err(ProbeError::Read(path.to_owned(), error)),
-        },
+impl<'a> Beneath<'a> {
+    fn open(path: &'a Path) -> Result<Self, ProbeError> {
+        let directory = File::open(path);
+        let directory = directory.map_err(|error| ProbeError::Read(path.to_owned(), error))?;
+        Ok(Self { path, directory })
+    }
+
+    /// Whether `name` is a list's directory: one of `holds` is in it, if any are named.
+    fn is_list(&self, name: &OsStr, holds: &[String]) -> Result<bool, ProbeError> {
+        let name = Path::new(name);
+        if holds.is_empty() {
+            return Ok(matches!(self.kind(name), Ok(Some(FileType::Directory))));
+        }
+        for file in holds {
+            if self.kind(&name.join(file))? == Some(FileType::RegularFile) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What stands at `path`, or where a link leads; `None` where nothing does. What cannot be
+    /// looked at is not "nothing": a list would be passed over.
+    fn kind(&self, path: &Path) -> Result<Option<FileType>, ProbeError> {
+        match statat(&self.directory, path, AtFlags::empty()) {
+            Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+            // NOTDIR: a plain file among the lists' directories, a README perhaps.
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(ProbeError::Read(self.path.join(path), error.into())),
+        }
     }
 }
 

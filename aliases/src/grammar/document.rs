@@ -149,16 +149,26 @@ impl Document {
     /// The entries of `name` (in any case, unquoted), in the order of the file.
     pub fn named(&self, name: &[u8]) -> Vec<EntryId> {
         let name = fold(name, self.dialect);
-        let names = self.names.get_or_init(|| self.index());
-        let has_it =
-            |index: &usize| self.stands(*index) && is_named(self.text(*index), &name, self.dialect);
-        let mut entries: Vec<EntryId> = names
-            .candidates(&name)
-            .filter(has_it)
-            .map(EntryId)
-            .collect();
+        let mut entries: Vec<EntryId> = self.unordered(&name).collect();
         self.sort(&mut entries);
         entries
+    }
+
+    /// The entry of `name` (in any case, unquoted), if that stands once; how often else, nobody
+    /// can tell from this.
+    pub fn only(&self, name: &[u8]) -> Option<EntryId> {
+        let name = fold(name, self.dialect);
+        let mut entries = self.unordered(&name);
+        let first = entries.next()?;
+        entries.next().is_none().then_some(first)
+    }
+
+    /// The entries of a name as the MTA looks it up, in no order.
+    fn unordered(&self, name: &[u8]) -> impl Iterator<Item = EntryId> {
+        let names = self.names.get_or_init(|| self.index());
+        let has_it =
+            |index: &usize| self.stands(*index) && is_named(self.text(*index), name, self.dialect);
+        names.candidates(name).filter(has_it).map(EntryId)
     }
 
     /// The entry that mail for `name` (in any case, unquoted) goes to: of doubles the one that

@@ -20,6 +20,15 @@ use crate::grammar::reading::{DestinationKind, Piece, PieceKind, Reading, is_pla
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub(crate) usize);
 
+impl EntryId {
+    /// A number that no other entry of its document has, below the count of the file's pieces and
+    /// of what was added since.
+    #[must_use]
+    pub fn number(self) -> usize {
+        self.0
+    }
+}
+
 /// One alias, still wearing the bytes it has in the file.
 #[derive(Debug, Clone)]
 pub struct Entry<'a> {

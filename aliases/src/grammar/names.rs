@@ -31,14 +31,14 @@ impl Names {
     /// what it is given, and ends with [`Names::sort`].
     pub(crate) fn of(numbers: usize, fill: impl FnOnce(&mut dyn FnMut(usize, &[u8]))) -> Self {
         let seed = RandomState::new();
-        // At least one bit, and a bucket for about sixteen entries.
+        // At least one bit, and a bucket for about four entries.
         let bits = (usize::BITS - numbers.leading_zeros()).max(1);
         let mut names = Self {
             seeds: (seed.hash_one(0), seed.hash_one(1) | 1),
             mask: (1 << bits) - 1,
             sorted: Vec::with_capacity(numbers),
             buckets: Vec::new(),
-            shift: (u64::BITS - bits.saturating_sub(4)).min(u64::BITS - 1),
+            shift: (u64::BITS - bits.saturating_sub(2)).min(u64::BITS - 1),
             later: HashMap::new(),
         };
         fill(&mut |number, name| {

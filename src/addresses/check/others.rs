@@ -24,7 +24,7 @@ pub(super) fn look(view: &View<'_>, rows: &[Row], groups: &mut BTreeMap<Group, V
     let wanted: BTreeSet<Place> = rows.iter().filter_map(|row| row.place).collect();
     let living = view.living();
     let is_list = |list: &ListName| living.contains(list);
-    for place in view.found.all() {
+    for place in view.unsettled() {
         if view.found.may_include(Some(place)) && !wanted.contains(&place) {
             includes::look(view, place, None, groups);
         }

@@ -16,7 +16,7 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
     let (trees, found) = (&view.trees, view.found);
     let mut all: BTreeMap<(Verb, Beside), Vec<(String, Spot)>> = BTreeMap::new();
     let others = |place: &_| found.plain_pipe(*place).is_none();
-    for place in found.all().filter(others) {
+    for place in view.unsettled().filter(others) {
         let Some((verb, _)) = ours(trees, found, place) else {
             continue;
         };
