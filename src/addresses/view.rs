@@ -185,6 +185,16 @@ impl<'a> View<'a> {
             .collect()
     }
 
+    /// At most so many names that lead to us, from all parts of the files.
+    pub(super) fn to_ask(&self, most: usize) -> BTreeSet<String> {
+        let step = self.found.all().count().div_ceil(most).max(1);
+        let settled = &self.sifted().settled;
+        let is_ours =
+            |&place: &Place| settled.has(place) || ours(&self.trees, self.found, place).is_some();
+        let chosen = self.found.all().filter(is_ours).step_by(step);
+        chosen.map(|place| self.found.folded(place)).collect()
+    }
+
     /// # Errors
     /// `Unknown` with the names that no list has.
     pub(super) fn check_lists(

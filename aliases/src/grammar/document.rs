@@ -163,8 +163,8 @@ impl Document {
         entries.next().is_none().then_some(first)
     }
 
-    /// The entries of a name as the MTA looks it up, in no order.
-    fn unordered(&self, name: &[u8]) -> impl Iterator<Item = EntryId> {
+    /// The entries whose name is just this as the MTA looks it up, in no order.
+    pub(crate) fn unordered(&self, name: &[u8]) -> impl Iterator<Item = EntryId> {
         let names = self.names.get_or_init(|| self.index());
         let has_it =
             |index: &usize| self.stands(*index) && is_named(self.text(*index), name, self.dialect);

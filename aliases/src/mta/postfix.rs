@@ -28,7 +28,7 @@ use crate::mta::expected::{Astray, Expected};
 use crate::mta::maps::{Image, Map, Maps, distinct, names};
 use crate::mta::master::{Override, overrides};
 use crate::mta::tools::{Tools, printable, renamed};
-use crate::mta::whole::{Listed, leads};
+use crate::mta::whole::{Comparison, Listed, leads};
 
 /// Where Postfix' tools may be.
 const DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin"];
@@ -173,29 +173,62 @@ impl Postfix {
         Ok(names.iter().map(answer).collect())
     }
 
-    /// The names for which the map that stands has something else than `entries`, which are its text's.
-    fn not_as<E>(
+    /// Hands on the listing of a map that stands.
+    fn list(&self, map: &Map, take: impl FnMut(&[u8])) -> Result<(), MtaError> {
+        let of = query(map, &map.source);
+        let arguments = [OsStr::new("-s"), &of];
+        self.tools.stream(self.table.tool, arguments, take)
+    }
+
+    /// The names for which a map that is not listed has something else than `entries`, which are its
+    /// text's; what it has more than the text stays unseen.
+    fn asked_not_as<E>(
         &self,
         map: &Map,
         entries: &[(Vec<u8>, E)],
         leads: impl Fn(&E, &[u8]) -> bool,
     ) -> Result<Vec<Vec<u8>>, MtaError> {
-        let of = query(map, &map.source);
-        if map.kind != "cdb" {
-            let arguments = [OsStr::new("-s"), &of];
-            let listing = self.tools.succeed(self.table.tool, arguments, b"")?;
-            return Ok(self.table.listed.not_as(&listing.stdout, entries, leads));
-        }
-        // No cdb is listed: what it has more than the text stays unseen.
         let can_be_asked = |(name, _): &&(Vec<u8>, E)| !name.is_empty();
         let entries: Vec<_> = entries.iter().filter(can_be_asked).collect();
         let names: Vec<&[u8]> = entries.iter().map(|(name, _)| name.as_slice()).collect();
-        let answers = self.ask(&of, &names)?;
+        let answers = self.ask(&query(map, &map.source), &names)?;
         let is_wrong = |((_, entry), answer): &(&(Vec<u8>, E), Option<Vec<u8>>)| {
             !answer.as_deref().is_some_and(|value| leads(entry, value))
         };
         let wrong = entries.into_iter().zip(answers).filter(is_wrong);
         Ok(wrong.map(|((name, _), _)| name.clone()).collect())
+    }
+
+    /// The names for which a map of aliases has something else than its text.
+    fn not_as_aliases(&self, map: &Map, original: &Original) -> Result<Vec<Vec<u8>>, MtaError> {
+        let listed = self.table.listed;
+        let document = || Document::parse_shared(original.shared(), Dialect::Postfix);
+        if !is_listed(map) {
+            let document = document();
+            let entries: Vec<_> = listed.comparable(&document).collect();
+            return self.asked_not_as(map, &entries, leads);
+        }
+        // The text is read while the tool lists, and its lines are looked at as they come.
+        let mut comparison = None;
+        let begin = || Comparison::of(listed, document());
+        self.list(map, |bytes| {
+            comparison.get_or_insert_with(begin).take(bytes);
+        })?;
+        Ok(comparison.unwrap_or_else(begin).end())
+    }
+
+    /// The same of virtual aliases.
+    fn not_as_table(&self, map: &Map, original: &Original) -> Result<Vec<Vec<u8>>, MtaError> {
+        let listed = self.table.listed;
+        let mut entries = table::entries(original.bytes());
+        entries.retain(|(key, _)| listed.is_comparable(key));
+        let leads = |value: &Vec<u8>, found: &[u8]| value == found;
+        if !is_listed(map) {
+            return self.asked_not_as(map, &entries, leads);
+        }
+        let mut listing = Vec::new();
+        self.list(map, |bytes| listing.extend_from_slice(bytes))?;
+        Ok(listed.not_as(&listing, &entries, leads))
     }
 }
 
@@ -275,20 +308,23 @@ impl Maps for Postfix {
         original: &Original,
         expected: &[Expected],
     ) -> Result<Vec<Vec<u8>>, MtaError> {
-        let wrong = self.wrong(map, &map.source, expected)?;
-        if !wrong.is_empty() {
-            return Ok(names(wrong));
-        }
-        let listed = self.table.listed;
-        if self.table.is_aliases {
-            let document = Document::parse_shared(original.shared(), Dialect::Postfix);
-            let entries: Vec<_> = listed.comparable(&document).collect();
-            return self.not_as(map, &entries, leads);
-        }
-        let mut entries = table::entries(original.bytes());
-        entries.retain(|(key, _)| listed.is_comparable(key));
-        self.not_as(map, &entries, |value, found| value == found)
+        // What is listed must be found as well, since the MTA looks up and does not list; and of a
+        // map that cannot be read, the tool says so only where it is asked.
+        let asked = self.wrong(map, &map.source, expected)?;
+        let wrong = match self.table.is_aliases {
+            true => self.not_as_aliases(map, original)?,
+            false => self.not_as_table(map, original)?,
+        };
+        Ok(match wrong.is_empty() {
+            true => names(asked),
+            false => wrong,
+        })
     }
+}
+
+/// Whether the tool can list such a map.
+fn is_listed(map: &Map) -> bool {
+    map.kind != "cdb"
 }
 
 /// `TYPE:PATH` for a text at `text`.

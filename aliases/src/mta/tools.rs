@@ -17,7 +17,9 @@ use crate::mta::error::MtaError;
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// So much of a tool's output is read, in bytes: a listing of a million aliases is 100 MB.
-const MOST: u64 = 256 << 20;
+const MOST: usize = 256 << 20;
+/// So much of it is handed on at once, in bytes.
+const PART: usize = 256 << 10;
 
 /// The directories of one MTA's tools, and how long one of them may run.
 #[derive(Debug, Clone)]
@@ -70,6 +72,44 @@ impl Tools {
     where
         I: IntoIterator<Item: AsRef<OsStr>>,
     {
+        let mut stdout = Vec::new();
+        let take = |bytes: &[u8]| stdout.extend_from_slice(bytes);
+        let output = self.hand_on(program, arguments, input, take)?;
+        Ok(Output { stdout, ..output })
+    }
+
+    /// The same, with nothing on its standard input: hands on what it prints as it comes.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run), and `Tool` for any status but 0: then what was handed on is
+    /// worth nothing.
+    pub(crate) fn stream<I>(
+        &self,
+        program: &'static str,
+        arguments: I,
+        take: impl FnMut(&[u8]),
+    ) -> Result<(), MtaError>
+    where
+        I: IntoIterator<Item: AsRef<OsStr>>,
+    {
+        let output = self.hand_on(program, arguments, b"", take)?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(self.failed(program, &output)),
+        }
+    }
+
+    /// Everything but its standard output, which `take` has.
+    fn hand_on<I>(
+        &self,
+        program: &'static str,
+        arguments: I,
+        input: &[u8],
+        take: impl FnMut(&[u8]),
+    ) -> Result<Output, MtaError>
+    where
+        I: IntoIterator<Item: AsRef<OsStr>>,
+    {
         let path = self.path(program)?;
         let failed = |source| MtaError::Start {
             program: path.clone(),
@@ -86,7 +126,7 @@ impl Tools {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(failed)?;
-        let ended = converse(&mut child, input.to_vec(), self.limit);
+        let ended = converse(&mut child, input.to_vec(), take, self.limit);
         if !matches!(ended, Ok(Some(_))) {
             // It may have ended by itself meanwhile, which is as well.
             let _ = child.kill();
@@ -136,7 +176,12 @@ impl Tools {
 /// Writes all of the input while reading all of the output; none if the time is up.
 ///
 /// The threads are not waited for when it is: a grandchild may hold their pipes open.
-fn converse(child: &mut Child, input: Vec<u8>, limit: Duration) -> io::Result<Option<Output>> {
+fn converse(
+    child: &mut Child,
+    input: Vec<u8>,
+    mut take: impl FnMut(&[u8]),
+    limit: Duration,
+) -> io::Result<Option<Output>> {
     let start = Instant::now();
     let left = || limit.saturating_sub(start.elapsed());
     if let Some(mut stdin) = child.stdin.take() {
@@ -145,13 +190,11 @@ fn converse(child: &mut Child, input: Vec<u8>, limit: Duration) -> io::Result<Op
     }
     let stdout = read_all(child.stdout.take());
     let stderr = read_all(child.stderr.take());
-    let mut parts = Vec::new();
-    for part in [stdout, stderr] {
-        match part.recv_timeout(left()) {
-            Ok(bytes) => parts.push(bytes?),
-            Err(RecvTimeoutError::Timeout) => return Ok(None),
-            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("a reader died")),
-        }
+    let mut said = Vec::new();
+    if !hand_on(&stdout, &mut take, &left)?
+        || !hand_on(&stderr, &mut |bytes| said.extend_from_slice(bytes), &left)?
+    {
+        return Ok(None);
     }
     let status = loop {
         match child.try_wait()? {
@@ -161,32 +204,60 @@ fn converse(child: &mut Child, input: Vec<u8>, limit: Duration) -> io::Result<Op
             None => std::thread::sleep(Duration::from_millis(1)),
         }
     };
-    let stderr = parts.pop().unwrap_or_default();
-    let stdout = parts.pop().unwrap_or_default();
     Ok(Some(Output {
         status,
-        stdout,
-        stderr,
+        stdout: Vec::new(),
+        stderr: said,
     }))
 }
 
+/// Hands on all that comes to its end; not if the time is up.
+fn hand_on(
+    from: &Receiver<io::Result<Vec<u8>>>,
+    take: &mut impl FnMut(&[u8]),
+    left: &impl Fn() -> Duration,
+) -> io::Result<bool> {
+    loop {
+        match from.recv_timeout(left()) {
+            Ok(Ok(bytes)) if bytes.is_empty() => return Ok(true),
+            Ok(bytes) => take(&bytes?),
+            Err(RecvTimeoutError::Timeout) => return Ok(false),
+            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("a reader died")),
+        }
+    }
+}
+
+/// Reads in a thread of its own, part by part; an empty part is the end.
 fn read_all(from: Option<impl Read + Send + 'static>) -> Receiver<io::Result<Vec<u8>>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let read = from.map_or(Ok(0), |from| from.take(MOST + 1).read_to_end(&mut bytes));
-        let is_too_much = u64::try_from(bytes.len()).is_ok_and(|size| size > MOST);
-        let read = read.and_then(|_| match is_too_much {
-            true => Err(io::Error::other(format!(
-                "it wrote more than {} MiB and was killed",
-                MOST >> 20
-            ))),
-            false => Ok(bytes),
-        });
-        // Nobody listens once the time is up.
-        let _ = sender.send(read);
+        let mut all = 0;
+        let mut from = from;
+        loop {
+            let part = from.as_mut().map_or(Ok(Vec::new()), read_part);
+            all += part.as_ref().map_or(0, Vec::len);
+            let part = match all > MOST {
+                true => Err(io::Error::other(format!(
+                    "it wrote more than {} MiB and was killed",
+                    MOST >> 20
+                ))),
+                false => part,
+            };
+            let is_last = part.as_ref().map_or(true, Vec::is_empty);
+            // Nobody listens once the time is up.
+            if sender.send(part).is_err() || is_last {
+                return;
+            }
+        }
     });
     receiver
+}
+
+/// What comes next, once there is enough of it to be worth handing on; nothing at the end.
+fn read_part(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut part = Vec::with_capacity(PART);
+    from.take(PART as u64).read_to_end(&mut part)?;
+    Ok(part)
 }
 
 /// Bytes of a tool as text for a person: lines of printable characters.

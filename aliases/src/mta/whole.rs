@@ -7,10 +7,11 @@
 //! into each map on its own account is passed over, and so are names that are not ASCII: whether the MTA
 //! folds their case depends on how it is configured. Asks nobody and writes nothing.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 
 use crate::grammar::document::Document;
-use crate::grammar::entry::{Entry, right_side};
+use crate::grammar::entry::{Entry, EntryId, right_side};
 
 /// How a tool lists a map.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +26,16 @@ impl Listed {
     /// The names for which a listing, a line each, has something else than the text: what differs and
     /// what the text has not, in the order of the listing, then what the listing has not.
     pub(crate) fn not_as_text(self, listing: &[u8], document: &Document) -> Vec<Vec<u8>> {
-        let entries: Vec<(Vec<u8>, Entry<'_>)> = self.comparable(document).collect();
-        self.not_as(listing, &entries, leads)
+        let mut comparison = Comparison::of(self, document);
+        comparison.take(listing);
+        comparison.end()
+    }
+
+    fn compares(self, entry: &Entry<'_>) -> bool {
+        match entry.plain_name() {
+            Some(name) => !self.own.contains(&name),
+            None => self.is_comparable(&entry.name()),
+        }
     }
 
     /// The same of any text: `entries` are its names, each with what `leads` holds against a value.
@@ -43,15 +52,14 @@ impl Listed {
         let mut seen: HashSet<&[u8]> = HashSet::with_capacity(by_name.len());
         let mut wrong = Vec::new();
         for line in listing.split(|byte| *byte == b'\n') {
-            let Some((name, value)) = self.cut(line, |name| by_name.contains_key(name)) else {
+            let Some((name, value, found)) = self.cut(line, |name| by_name.get(name)) else {
                 continue;
             };
             if !self.is_comparable(name) {
                 continue;
             }
             seen.insert(name);
-            let is_as_text = by_name.get(name).is_some_and(|it| leads(it, value));
-            if !is_as_text {
+            if !found.is_some_and(|it| leads(it, value)) {
                 wrong.push(name.to_vec());
             }
         }
@@ -73,14 +81,99 @@ impl Listed {
         name.is_ascii() && !name.contains(&b'\n') && !name.contains(&0) && !self.own.contains(&name)
     }
 
-    /// Name and value of a line. A quoted name may have the separator in it: then the name is one that
-    /// `is_known`.
-    fn cut(self, line: &[u8], is_known: impl Fn(&[u8]) -> bool) -> Option<(&[u8], &[u8])> {
-        let mut cuts = memchr::memmem::find_iter(line, self.separator)
-            .map(|at| (&line[..at], &line[at + self.separator.len()..]))
-            .peekable();
-        let first = *cuts.peek()?;
-        Some(cuts.find(|(name, _)| is_known(name)).unwrap_or(first))
+    /// Name and value of a line, and what is found of that name. A quoted name may have the separator
+    /// in it: then the name is one that is found.
+    fn cut<F>(
+        self,
+        line: &[u8],
+        find: impl Fn(&[u8]) -> Option<F>,
+    ) -> Option<(&[u8], &[u8], Option<F>)> {
+        let cuts = memchr::memmem::find_iter(line, self.separator)
+            .map(|at| (&line[..at], &line[at + self.separator.len()..]));
+        let mut first = None;
+        for (name, value) in cuts {
+            let found = find(name);
+            if found.is_some() {
+                return Some((name, value, found));
+            }
+            first = first.or(Some((name, value, None)));
+        }
+        first
+    }
+}
+
+/// A listing that is held against its text as it comes.
+#[derive(Debug)]
+pub(crate) struct Comparison<D> {
+    listed: Listed,
+    document: D,
+    /// By the numbers of entries: whether one that can be compared was not listed yet.
+    unseen: Vec<Option<bool>>,
+    wrong: Vec<Vec<u8>>,
+    /// A line whose end has not come yet.
+    begun: Vec<u8>,
+}
+
+impl<D: Borrow<Document>> Comparison<D> {
+    pub(crate) fn of(listed: Listed, document: D) -> Self {
+        let mut unseen: Vec<Option<bool>> = Vec::new();
+        for entry in document.borrow().effective() {
+            let number = entry.id().number();
+            unseen.resize(unseen.len().max(number + 1), None);
+            unseen[number] = listed.compares(&entry).then_some(true);
+        }
+        Self {
+            listed,
+            document,
+            unseen,
+            wrong: Vec::new(),
+            begun: Vec::new(),
+        }
+    }
+
+    /// Looks at the next bytes of the listing.
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        let Some(end) = memchr::memrchr(b'\n', bytes) else {
+            self.begun.extend_from_slice(bytes);
+            return;
+        };
+        let mut lines = bytes[..end].split(|byte| *byte == b'\n');
+        let mut begun = std::mem::take(&mut self.begun);
+        begun.extend_from_slice(lines.next().unwrap_or_default());
+        self.look(&begun);
+        lines.for_each(|line| self.look(line));
+        begun.clear();
+        begun.extend_from_slice(&bytes[end + 1..]);
+        self.begun = begun;
+    }
+
+    fn look(&mut self, line: &[u8]) {
+        let document = self.document.borrow();
+        let counts = |id: &EntryId| matches!(self.unseen.get(id.number()), Some(Some(_)));
+        let find = |name: &[u8]| document.unordered(name).find(counts);
+        let Some((name, value, found)) = self.listed.cut(line, find) else {
+            return;
+        };
+        if !self.listed.is_comparable(name) {
+            return;
+        }
+        let entry = found.and_then(|id| document.entry(id));
+        if !entry.is_some_and(|entry| leads(&entry, value)) {
+            self.wrong.push(name.to_vec());
+        }
+        if let Some(id) = found {
+            self.unseen[id.number()] = Some(false);
+        }
+    }
+
+    /// The names for which text and listing differ.
+    pub(crate) fn end(mut self) -> Vec<Vec<u8>> {
+        let last = std::mem::take(&mut self.begun);
+        self.look(&last);
+        let unseen = |entry: &Entry<'_>| self.unseen.get(entry.id().number()) == Some(&Some(true));
+        let unlisted = self.document.borrow().entries().filter(unseen);
+        self.wrong.extend(unlisted.map(|entry| entry.name()));
+        self.wrong
     }
 }
 
@@ -151,6 +244,18 @@ mod tests {
         );
         check(text, "", &["a", "b", "c"]);
         check("", "a:\tu1\n", &["a"]);
+    }
+
+    #[test]
+    fn a_listing_that_comes_in_parts_is_the_same_listing() {
+        let text = "a: u1\nb: \"|/bin/p x\"\nc: u3\nd: u4\n";
+        let listing = b"a:\tu2\nb:\t\"|/bin/p x\"\n\nold:\tu\nd:\tu4";
+        let document = Document::parse(text.as_bytes(), Dialect::Postfix);
+        for size in 1..=listing.len() {
+            let mut comparison = Comparison::of(POSTFIX, &document);
+            listing.chunks(size).for_each(|part| comparison.take(part));
+            assert_eq!(comparison.end(), [&b"a"[..], b"old", b"c"], "{size}");
+        }
     }
 
     #[test]

@@ -46,6 +46,10 @@ const LOOKS: usize = 4;
 /// How long a change that runs gets between two of them to get from its text to its database.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// So many names the database is asked for, beside the listing of all that it has: whether what is
+/// listed is found.
+const MOST_ASKED: usize = 1_000;
+
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -294,7 +298,7 @@ fn enumeration(view: &View<'_>, findings: &mut Vec<Finding>) {
 
 fn database(view: &View<'_>, findings: &mut Vec<Finding>) {
     let site = view.trees.site;
-    let names = view.to_verify(None);
+    let names = view.to_ask(MOST_ASKED);
     for file in &view.found.files {
         match disk::verify(site, file, &names) {
             Ok(wrong) => findings.extend(wrong.into_iter().map(|text| {
