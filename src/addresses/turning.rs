@@ -128,14 +128,7 @@ fn can_be_ours(
 
 /// The lists that some entry pipes straight into a tree for.
 pub(super) fn direct_lists(trees: &Trees<'_>, found: &Found) -> BTreeSet<ListName> {
-    let list = |place| match turning(trees, found, place) {
-        Turning::Turn { list, .. } => Some(list),
-        Turning::Left {
-            why: Why::Third(_), ..
-        } => None,
-        Turning::Left { list, .. } => list,
-        Turning::No => None,
-    };
+    let list = |place| turning(trees, found, place).list();
     found.all().filter_map(list).collect()
 }
 
@@ -146,15 +139,25 @@ pub(super) fn lists_of(
     lists: &BTreeSet<ListName>,
 ) -> BTreeSet<ListName> {
     let list = |place| match turning(trees, found, place) {
-        Turning::Turn { list, .. } => Some(list),
-        Turning::Left {
-            why: Why::Third(_), ..
-        } => None,
-        Turning::Left { list, .. } => list,
         Turning::No => Some(ours(trees, found, place)?.1),
+        turning => turning.list(),
     };
     let its = found.about(Some(lists)).filter_map(list);
     its.filter(|list| lists.contains(list)).collect()
+}
+
+impl Turning {
+    /// The list whose entry pipes straight into one of our trees.
+    fn list(self) -> Option<ListName> {
+        match self {
+            Turning::Turn { list, .. } => Some(list),
+            Turning::Left {
+                why: Why::Third(_), ..
+            }
+            | Turning::No => None,
+            Turning::Left { list, .. } => list,
+        }
+    }
 }
 
 /// The verb and the list of an entry of ours: of its first destination that leads to us.
