@@ -249,13 +249,16 @@ impl<'a> Drain<'a> {
     fn move_anyway(mut self, patience: Patience) -> Closed {
         let mut notes = Vec::new();
         if !self.is_done() && patience.kill {
-            let ended = self.end_guarded();
-            notes.extend(ended.iter().map(|who| format!("ended: {who}")));
-            if !ended.is_empty() {
+            let told = self.end_guarded();
+            if !told.is_empty() {
                 let waiting = Waiting::for_at_most(GRACE);
                 let held = vacate(&self.lock, self.held, &waiting);
                 self.held = held.unwrap_or_default();
             }
+            let left = inside::look(&self.lock, &self.held).unwrap_or_default();
+            let is_gone = |pid: u32| left.iter().all(|inside| inside.pid != pid);
+            let ended = told.into_iter().filter(|(pid, _)| is_gone(*pid));
+            notes.extend(ended.map(|(_, who)| format!("ended: {who}")));
         }
         if !self.is_done() {
             let left = self.inside();
@@ -269,14 +272,17 @@ impl<'a> Drain<'a> {
     }
 
     /// Tells every mm-guard inside to end its program; it then answers 75, and the message
-    /// comes again.
-    fn end_guarded(&self) -> Vec<String> {
+    /// comes again. Returns who was told, by number.
+    fn end_guarded(&self) -> Vec<(u32, String)> {
         let guard = guard(self.site);
         let found = inside::look(&self.lock, &self.held).unwrap_or_default();
         let guarded = found.iter().filter(|inside| inside.runs(&guard));
         guarded
             .filter(|inside| end(inside, &guard))
-            .map(|inside| format!("{}: {inside}", self.names(Some(inside))))
+            .map(|inside| {
+                let who = format!("{}: {inside}", self.names(Some(inside)));
+                (inside.pid, who)
+            })
             .collect()
     }
 }
