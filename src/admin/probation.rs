@@ -82,14 +82,17 @@ fn make_directory(path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
 
 /// Makes the log for this user and group if there is none, and turns it over if it is large.
 fn tend(log: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
+    let meta = fs::symlink_metadata(log);
+    if meta.as_ref().is_ok_and(|meta| !meta.is_file()) {
+        return Err(io::Error::other("it is not a plain file"));
+    }
     let Some(owner) = owner else {
-        return match log.exists() {
-            true => Ok(()),
-            false => Err(io::Error::other("only root can make it")),
+        return match meta {
+            Ok(_) => Ok(()),
+            Err(_) => Err(io::Error::other("only root can make it")),
         };
     };
-    match fs::symlink_metadata(log) {
-        Ok(meta) if !meta.is_file() => Err(io::Error::other("it is not a plain file")),
+    match meta {
         Ok(meta) if meta.uid() != owner.0 => Err(io::Error::other("it is another user's")),
         Ok(meta) if meta.size() < MOST => Ok(()),
         Ok(_) => {
