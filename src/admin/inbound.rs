@@ -62,7 +62,7 @@ pub fn glance(
         (false, false) => {
             let mut refused = Refused::new(act, told(tree, &left));
             refused.reasons.extend(down);
-            Err(refused.hint(signs::start(tree)))
+            Err(refused.hint(signs::start(&tree.name)))
         }
     }
 }
@@ -103,7 +103,7 @@ fn wait(
             act,
             format!("cannot tell what tree {} has to handle: {error}", tree.name),
         )
-        .hint("ask as root; where its queues are elsewhere, `queues` in site.toml says so")
+        .hint(signs::unread(&tree.name, &error))
     })
 }
 

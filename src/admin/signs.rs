@@ -7,6 +7,7 @@
 //! **Invariants.** Never asked by what takes lists back.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +19,7 @@ use crate::finding::Kind;
 use crate::list::ListName;
 use crate::parity::{Parity, Role};
 use crate::profiles::Profile;
-use crate::queues::{self, Life, Queues, Trouble};
+use crate::queues::{self, Life, QueueError, Queues, Trouble};
 use crate::site::Site;
 use crate::store::{self, Entry};
 use crate::tree::Tree;
@@ -26,6 +27,8 @@ use crate::tree::Tree;
 /// What is seen of one tree.
 #[derive(Debug)]
 pub struct Signs {
+    /// Its name.
+    tree: String,
     /// Of its running programs.
     pub life: Life,
     /// Of its queues.
@@ -67,6 +70,8 @@ pub struct Sign {
     pub what: String,
     /// Where to look; `None` for the tree as a whole.
     pub place: Option<PathBuf>,
+    /// What helps, as a sentence.
+    pub mend: String,
 }
 
 /// Looks at the tree that plays this part; `None` where its profile cannot be used, which is told
@@ -90,6 +95,7 @@ pub fn look(site: &Site, parity: &Parity, role: Role, tree: &Tree) -> Option<Sig
         queues::trouble(queues, &lists, since.map(at), SystemTime::now())
     });
     Some(Signs {
+        tree: tree.name.clone(),
         life: queues::life(&profile, tree),
         trouble,
         since,
@@ -153,6 +159,10 @@ impl Signs {
             is_known,
             what: format!("{words}: {}", lines.join("; ")),
             place: None,
+            mend: match is_known {
+                true => start(&self.tree),
+                false => format!("ask as root; else {}", elsewhere(&self.tree)),
+            },
         };
         let mut signs = match &self.life {
             Life::NotAsked | Life::Alive => Vec::new(),
@@ -168,7 +178,7 @@ impl Signs {
             1 => "1 message".to_owned(),
             n => format!("{n} messages"),
         };
-        let (of, is_known, what, place) = match trouble {
+        let (of, is_known, what, place, mend) = match trouble {
             Trouble::Shunted {
                 directory,
                 count,
@@ -182,7 +192,12 @@ impl Signs {
                     messages(*count),
                     name(example)
                 );
-                (Of::Shunted, true, what, directory)
+                let mend = format!(
+                    "see what the logs of tree {} say, then have the messages handled again or \
+                     remove them",
+                    self.tree
+                );
+                (Of::Shunted, true, what, directory, mend)
             }
             Trouble::Stuck {
                 directory,
@@ -196,11 +211,17 @@ impl Signs {
                     span(*age),
                     name(oldest)
                 );
-                (Of::Queue, true, what, directory)
+                let mend = format!(
+                    "see whether the programs of tree {} run, and what its logs say of these \
+                     messages",
+                    self.tree
+                );
+                (Of::Queue, true, what, directory, mend)
             }
             Trouble::Unknown(error) => {
                 let what = format!("may hold messages that nobody handles: {error}");
-                (Of::Queue, false, what, &error.path().to_owned())
+                let mend = unread(&self.tree, error);
+                (Of::Queue, false, what, &error.path().to_owned(), mend)
             }
         };
         Sign {
@@ -208,38 +229,42 @@ impl Signs {
             is_known,
             what,
             place: Some(place.clone()),
+            mend,
         }
     }
 }
 
-impl Sign {
-    /// What helps, as a sentence.
-    pub fn mend(&self, tree: &Tree) -> String {
-        match (self.of, self.is_known) {
-            (Of::Life, true) => start(tree),
-            (Of::Queue, true) => format!(
-                "see whether the programs of tree {} run, and what its logs say of these messages",
-                tree.name
-            ),
-            (Of::Shunted, true) => format!(
-                "see what the logs of tree {} say, then have the messages handled again or remove \
-                 them",
-                tree.name
-            ),
-            (Of::Life | Of::Queue | Of::Shunted, false) => {
-                "ask as root; where its queues are elsewhere, `queues` in site.toml says so"
-                    .to_owned()
-            }
+/// What helps where a queue cannot be looked at.
+pub fn unread(tree: &str, error: &QueueError) -> String {
+    let elsewhere = elsewhere(tree);
+    match error {
+        QueueError::Read(_, error) if error.kind() == NotFound => {
+            format!(
+                "make that directory, as the programs of tree {} do when they start; or {elsewhere}",
+                tree
+            )
+        }
+        QueueError::Read(..) => format!("ask as root; else {elsewhere}"),
+        QueueError::Link(_) => format!("put a directory there; or {elsewhere}"),
+        QueueError::Crowded(_) => {
+            format!("let the programs of tree {} handle what is there", tree)
         }
     }
+}
+
+fn elsewhere(tree: &str) -> String {
+    format!(
+        "say where its queues are: `queues` in [trees.{}] of site.toml",
+        tree
+    )
 }
 
 /// What helps where a tree's programs do not run.
-pub fn start(tree: &Tree) -> String {
+pub fn start(tree: &str) -> String {
     format!(
         "start the programs of tree {}; if it needs none, `runners = \"none\"` in [trees.{}] of \
          site.toml",
-        tree.name, tree.name
+        tree, tree
     )
 }
 
@@ -285,9 +310,8 @@ pub fn refuse(site: &Site, parity: &Parity, future: &Tree, refused: &mut Refused
         refused
             .reasons
             .push(format!("tree {} {}", future.name, sign.what));
-        let hint = sign.mend(future);
-        if !hints.contains(&hint) {
-            hints.push(hint);
+        if !hints.contains(&sign.mend) {
+            hints.push(sign.mend);
         }
     }
     refused.hints.extend(hints);

@@ -189,6 +189,16 @@ fn no_list_moves_to_a_tree_that_took_a_message_and_shunted_it() {
     stage.parity(&["upgrade", "toylist"]).expect(0);
 }
 
+/// No list moves there, and both the refusal and `status` say why.
+#[track_caller]
+fn is_refused_and_told(stage: &Stage, words: &[&str]) {
+    stage
+        .parity(&["upgrade", "toylist"])
+        .expect(1)
+        .complains(words);
+    stage.parity(&["status"]).expect(0).says(words);
+}
+
 #[test]
 fn no_list_moves_to_a_tree_whose_queue_only_grows() {
     let stage = in_order();
@@ -201,11 +211,7 @@ fn no_list_moves_to_a_tree_whose_queue_only_grows() {
         "tree b does not handle what it takes: 1 message in",
         "the oldest for 41 minutes",
     ];
-    stage
-        .parity(&["upgrade", "toylist"])
-        .expect(1)
-        .complains(&words);
-    stage.parity(&["status"]).expect(0).says(&words);
+    is_refused_and_told(&stage, &words);
     stage
         .parity(&["check"])
         .expect(1)
@@ -241,11 +247,11 @@ fn what_cannot_be_looked_at_is_unknown_and_moves_no_list_there() {
         "tree b may hold messages that nobody handles: cannot read",
         "b/qfiles",
     ];
-    stage
-        .parity(&["upgrade", "toylist"])
-        .expect(1)
-        .complains(&words);
-    stage.parity(&["status"]).expect(0).says(&words);
+    is_refused_and_told(&stage, &words);
+    stage.parity(&["upgrade", "toylist"]).complains(&[
+        "make that directory, as the programs of tree b do when they start; or say where its \
+         queues are: `queues` in [trees.b] of site.toml",
+    ]);
     stage
         .parity(&["check"])
         .expect(3)

@@ -33,19 +33,21 @@ fn of_tree(site: &Site, parity: &Parity, role: Role, tree: &Tree, findings: &mut
             Some(place) => Spot::file(place),
             None => Quoted::read(&site.path).spot(&tree.root.to_string_lossy()),
         };
+        let kind = (sign.of.kind(), severity(&sign, role, serves));
+        let effect = effect(&sign, serves);
         let mend = match (role, sign.is_known) {
             (Role::Future, true) if serves => format!(
                 "{}; until then: {}",
-                sign.mend(tree),
+                sign.mend,
                 typed(site, "downgrade --all")
             ),
-            _ => sign.mend(tree),
+            _ => sign.mend,
         };
         findings.push(Finding::new(
-            (sign.of.kind(), severity(&sign, role, serves)),
+            kind,
             format!("tree {} {}", tree.name, sign.what),
             spot,
-            effect(&sign, serves),
+            effect,
             Mend::Do(mend),
         ));
     }
