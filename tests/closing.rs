@@ -17,7 +17,7 @@ use crate::doors::{close, delivery, door, inside, mover, put_slow_program, set_w
 use crate::stage::{Stage, spawn};
 
 /// A command of mm-parity that goes on by itself.
-fn begin(stage: &Stage, words: &[&str]) -> Child {
+pub(crate) fn begin(stage: &Stage, words: &[&str]) -> Child {
     let mut command = stage.command("mm-parity", words);
     command
         .stdin(Stdio::null())
@@ -40,7 +40,7 @@ fn ends_well(child: Child) -> Output {
 }
 
 /// A stage with one slow program inside `tree`, for toylist.
-fn with_one_inside(tree: &str) -> (Stage, Child) {
+pub(crate) fn with_one_inside(tree: &str) -> (Stage, Child) {
     let stage = Stage::new();
     if tree == "b" {
         stage.parity(&["upgrade", "toylist"]).expect(0);
@@ -52,11 +52,11 @@ fn with_one_inside(tree: &str) -> (Stage, Child) {
 }
 
 /// Whether nobody new comes in for the list.
-fn is_closed(stage: &Stage, list: &str) -> bool {
+pub(crate) fn is_closed(stage: &Stage, list: &str) -> bool {
     !mover(stage).try_share(door(list)).unwrap()
 }
 
-fn let_go(stage: &Stage, mut running: Child) {
+pub(crate) fn let_go(stage: &Stage, mut running: Child) {
     stage.write("go", "", 0o644);
     until("its end", || running.try_wait().unwrap().is_some());
 }
@@ -395,7 +395,7 @@ fn a_move_that_was_stopped_is_found_and_goes_on() {
         .says(&["trouble: "])
         .says(&known);
     stage
-        .parity(&["downgrade", "toylist"])
+        .parity(&["upgrade", "reallist1"])
         .expect(1)
         .complains(&["is changing something", "it is stopped", &mend]);
     kill("-CONT");

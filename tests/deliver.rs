@@ -269,7 +269,7 @@ fn a_fatal_signal_keeps_the_message() {
 }
 
 #[expect(unsafe_code, reason = "std sends SIGKILL alone")]
-fn send(signal: i32, pid: u32) {
+pub(crate) fn send(signal: i32, pid: u32) {
     // SAFETY: plain numbers; the process is a child of ours that was not waited for yet.
     assert_eq!(
         unsafe { libc::kill(i32::try_from(pid).unwrap(), signal) },

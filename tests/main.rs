@@ -34,6 +34,9 @@ mod lmtp;
 /// Moves and the deliveries in flight: who is waited for, who is named.
 mod closing;
 
+/// What ends a move that waits: a signal, or a change that nobody holds up.
+mod giving_way;
+
 /// A release on probation: guarded, counted, told of, and trusted.
 mod probation;
 

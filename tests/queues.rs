@@ -87,7 +87,9 @@ fn left(stage: &Stage, lists: &[&str], time: Duration) -> Result<Vec<Left>, Stri
     let tree = site.config.tree("a").unwrap();
     let profile = Profile::of(&site, tree).unwrap();
     let queues = Queues::of(&profile, tree).unwrap();
-    queues::wait(queues, &names(lists), Instant::now() + time).map_err(|error| error.to_string())
+    let end = Instant::now() + time;
+    queues::wait(queues, &names(lists), &|| Instant::now() >= end)
+        .map_err(|error| error.to_string())
 }
 
 /// The names of the files that are left, in their order.
@@ -444,7 +446,7 @@ fn what_cannot_be_looked_at_keeps_the_list_there() {
     stage.parity(&["upgrade", "toylist"]).expect(1).complains(&[
         "cannot upgrade: cannot tell what tree a has to handle: cannot read",
         "a/qfiles",
-        "hint: ask as root; where its queues are elsewhere, `queues` in site.toml says so",
+        "hint: make that directory, as the programs of tree a do when they start",
     ]);
 }
 

@@ -15,6 +15,7 @@ use crate::admin::aliases::{self, AddressError, Applied, Known, Plan};
 use crate::admin::closing::{self, Closed, Moves, Patience};
 use crate::admin::inbound;
 use crate::admin::inside;
+use crate::admin::interrupts::Interrupts;
 use crate::admin::outcome::{AFTER, Done, Refused, names, typed, typed_aliases};
 use crate::admin::probation;
 use crate::parity::Parity;
@@ -47,6 +48,9 @@ pub struct Request {
     pub reason: Option<String>,
     /// How long those inside are waited for.
     pub patience: Patience,
+    /// Whether a change that only waits gives way: nobody holds up what takes lists back, or stops
+    /// their mail.
+    pub goes_first: bool,
 }
 
 /// A change under way.
@@ -112,7 +116,11 @@ impl<'a> Change<'a> {
                 Hold::Trial(loaded.parity)
             }
             Mode::Real => {
-                let writer = Writer::take(site, &request.line).map_err(refused)?;
+                let writer = match request.goes_first {
+                    true => Writer::take_first(site, &request.line),
+                    false => Writer::take(site, &request.line),
+                };
+                let writer = writer.map_err(refused)?;
                 for note in writer.notes() {
                     done.text += &format!("note: {note}\n");
                 }
@@ -307,6 +315,9 @@ fn make(
     step: Step<'_>,
 ) -> Result<After, Refused> {
     let mut after = After::default();
+    // Lists that go back have turned nothing: whoever stops that stops it at once.
+    let ahead = matches!(step.moves, Some(Moves::Ahead(_)));
+    let interrupts = ahead.then(Interrupts::keep);
     // Even where no file differs: the MTA's database may be out of line with it.
     let applied = match step.first {
         None => None,
@@ -320,10 +331,19 @@ fn make(
     };
     let closed = match &step.moves {
         None => None,
-        Some(moves) => match close(site, request, &writer.parity().roles.current, moves) {
-            Ok(closed) => Some(closed),
-            Err(refused) => return Err(taken_back(site, refused, applied)),
-        },
+        Some(moves) => {
+            writer.gives_way(matches!(moves, Moves::Ahead(_)));
+            let is_over = || interrupts.as_ref().is_some_and(|it| it.came().is_some());
+            let current = writer.parity().roles.current.clone();
+            let closed = close(site, request, &current, moves, &is_over);
+            writer.gives_way(false);
+            // Also of one that came a moment too late: nothing has moved yet.
+            let came = interrupts.as_ref().and_then(Interrupts::came);
+            match came.map_or(closed, |signal| Err(told_to_end(request, signal))) {
+                Ok(closed) => Some(closed),
+                Err(refused) => return Err(taken_back(site, refused, applied)),
+            }
+        }
     };
     match writer.commit(step.after, request.reason.as_deref(), step.undoes) {
         Ok(()) => {}
@@ -358,18 +378,31 @@ fn make(
 
 /// Closes the doors of `moves`, and for lists that leave the `current` tree waits until that has
 /// handled what it took; all within `--closed`.
-fn close(site: &Site, request: &Request, current: &str, moves: &Moves) -> Result<Closed, Refused> {
+fn close(
+    site: &Site,
+    request: &Request,
+    current: &str,
+    moves: &Moves,
+    is_over: &dyn Fn() -> bool,
+) -> Result<Closed, Refused> {
     let end = Instant::now() + request.patience.closed.duration();
-    let closed = closing::close(site, request, moves)?;
+    let closed = closing::close(site, request, moves, is_over)?;
     if let Moves::Ahead(lists) = moves
         && let Some(tree) = site.config.tree(current)
     {
-        inbound::run_out(site, request.act, tree, lists, end)?;
+        let is_over = || is_over() || Instant::now() >= end;
+        inbound::run_out(site, request.act, tree, lists, &is_over)?;
     }
     if matches!(moves, Moves::Ahead(_)) {
         closing::still_closed(site, request, &closed)?;
     }
     Ok(closed)
+}
+
+/// Somebody wants an end of it, or goes first.
+fn told_to_end(request: &Request, signal: &str) -> Refused {
+    let reason = format!("told to end ({signal}) while it waited for those inside");
+    Refused::new(request.act, reason).hint("no list has moved; what was typed may be typed again")
 }
 
 /// The commit point was not reached: the aliases go back, and the refusal says so.

@@ -70,28 +70,37 @@ pub struct Closed {
     pub notes: Vec<String>,
 }
 
-/// Closes the doors of `moves` and waits until nobody is inside.
+/// Closes the doors of `moves` and waits until nobody is inside, or it `is_over`.
 ///
 /// # Errors
 /// Only where lists go ahead: why the doors cannot be closed, or who is still inside.
-pub fn close(site: &Site, request: &Request, moves: &Moves) -> Result<Closed, Refused> {
+pub fn close(
+    site: &Site,
+    request: &Request,
+    moves: &Moves,
+    is_over: &dyn Fn() -> bool,
+) -> Result<Closed, Refused> {
     let patience = request.patience;
     match moves {
         Moves::Ahead(lists) => {
-            let drain = Drain::begin(site, lists, patience.closed)
+            let drain = Drain::begin(site, lists, Patiently::until(patience.closed, is_over))
                 .map_err(|error| refuse(site, request, &error))?;
             match drain.is_done() {
                 true => Ok(drain.closed()),
                 false => Err(drain.refuse(request)),
             }
         }
-        Moves::Back(lists) => Ok(Drain::begin(site, lists, patience.drain).map_or_else(
-            |error| Closed {
-                lock: None,
-                notes: vec![format!("note: nobody was waited for: {error}")],
-            },
-            |drain| drain.move_anyway(patience),
-        )),
+        Moves::Back(lists) => {
+            Ok(
+                Drain::begin(site, lists, Patiently::until(patience.drain, is_over)).map_or_else(
+                    |error| Closed {
+                        lock: None,
+                        notes: vec![format!("note: nobody was waited for: {error}")],
+                    },
+                    |drain| drain.move_anyway(patience),
+                ),
+            )
+        }
     }
 }
 
@@ -134,6 +143,36 @@ fn refuse(site: &Site, request: &Request, error: &DoorError) -> Refused {
     }
 }
 
+/// A wait for at most a span, that something may end before.
+struct Patiently<'a> {
+    span: Span,
+    waiting: Waiting,
+    is_over: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Patiently<'a> {
+    fn until(span: Span, is_over: &'a dyn Fn() -> bool) -> Patiently<'a> {
+        Patiently {
+            span,
+            waiting: Waiting::for_at_most(span),
+            is_over,
+        }
+    }
+
+    /// As [`Waiting::until`].
+    fn wait(&self, mut attempt: impl FnMut() -> Result<bool, DoorError>) -> Result<(), DoorError> {
+        self.waiting.until(|| match attempt()? {
+            true => Ok(true),
+            false if (self.is_over)() => Err(DoorError::Closed(self.span)),
+            false => Ok(false),
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.waiting.left().is_zero() || (self.is_over)()
+    }
+}
+
 /// Doors that are being closed.
 struct Drain<'a> {
     site: &'a Site,
@@ -149,16 +188,15 @@ impl<'a> Drain<'a> {
     fn begin(
         site: &'a Site,
         lists: &'a BTreeSet<ListName>,
-        patience: Span,
+        waiting: Patiently<'_>,
     ) -> Result<Drain<'a>, DoorError> {
         let path = site.config.lock_file();
-        let waiting = Waiting::for_at_most(patience);
         loop {
             let lock = LockFile::open_to_close_doors(&path)?;
             // Nobody comes in any more by a file that was replaced, but may be inside by it.
             let all = ranges(lists);
             let is_gone = || Ok(inside::left_behind(&lock, &all)?.is_empty());
-            let behind = match waiting.until(is_gone) {
+            let behind = match waiting.wait(is_gone) {
                 Err(DoorError::Closed(_)) => all,
                 other => other.map(|()| Vec::new())?,
             };
@@ -168,12 +206,12 @@ impl<'a> Drain<'a> {
                 return Ok(Drain {
                     site,
                     lists,
-                    patience,
+                    patience: waiting.span,
                     lock,
                     held,
                 });
             }
-            if waiting.left().is_zero() {
+            if waiting.is_over() {
                 return Err(DoorError::Swapped(path));
             }
         }
@@ -251,7 +289,7 @@ impl<'a> Drain<'a> {
         if !self.is_done() && patience.kill {
             let told = self.end_guarded();
             if !told.is_empty() {
-                let waiting = Waiting::for_at_most(GRACE);
+                let waiting = Patiently::until(GRACE, &|| false);
                 let held = vacate(&self.lock, self.held, &waiting);
                 self.held = held.unwrap_or_default();
             }
@@ -309,7 +347,7 @@ fn end(inside: &Inside, guard: &PathBuf) -> bool {
 fn empty(
     lock: &LockFile,
     lists: &BTreeSet<ListName>,
-    waiting: &Waiting,
+    waiting: &Patiently<'_>,
 ) -> Result<Vec<Range>, DoorError> {
     if lists.len() <= MOST_BYTES {
         return exclude(lock, &ranges(lists), waiting);
@@ -347,9 +385,9 @@ fn own_ranges(list: &ListName) -> [Range; 3] {
 fn vacate(
     lock: &LockFile,
     mut ranges: Vec<Range>,
-    waiting: &Waiting,
+    waiting: &Patiently<'_>,
 ) -> Result<Vec<Range>, DoorError> {
-    let done = waiting.until(|| {
+    let done = waiting.wait(|| {
         let mut held = Vec::new();
         for &range in &ranges {
             if lock.is_held(range)? {
@@ -366,10 +404,14 @@ fn vacate(
 }
 
 /// Takes exclusive locks one after the other; returns those that could not be had in time.
-fn exclude(lock: &LockFile, ranges: &[Range], waiting: &Waiting) -> Result<Vec<Range>, DoorError> {
+fn exclude(
+    lock: &LockFile,
+    ranges: &[Range],
+    waiting: &Patiently<'_>,
+) -> Result<Vec<Range>, DoorError> {
     let mut held = Vec::new();
     for &range in ranges {
-        match waiting.until(|| lock.try_exclude(range)) {
+        match waiting.wait(|| lock.try_exclude(range)) {
             Ok(()) => {}
             Err(DoorError::Closed(_)) => held.push(range),
             Err(error) => return Err(error),

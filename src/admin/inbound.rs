@@ -45,7 +45,8 @@ pub fn glance(
     if request.mode == Mode::Real && down.is_empty() {
         return Ok(None);
     }
-    let left = match wait(queues, act, tree, moving, Instant::now() + GLANCE) {
+    let end = Instant::now() + GLANCE;
+    let left = match wait(queues, act, tree, moving, &|| Instant::now() >= end) {
         Ok(left) => left,
         // Anybody may make a trial; the change itself asks again.
         Err(refused) if request.mode == Mode::Trial => {
@@ -67,7 +68,7 @@ pub fn glance(
     }
 }
 
-/// Waits until the inbound queues of `tree` have run out for `moving`, at most until `deadline`.
+/// Waits until the inbound queues of `tree` have run out for `moving`, or it `is_over`.
 ///
 /// # Errors
 /// What is left, named; or a queue cannot be looked at.
@@ -76,13 +77,13 @@ pub fn run_out(
     act: &'static str,
     tree: &Tree,
     moving: &BTreeSet<ListName>,
-    deadline: Instant,
+    is_over: &dyn Fn() -> bool,
 ) -> Result<(), Refused> {
     let profile = Profile::of(site, tree).map_err(|error| Refused::new(act, error))?;
     let Some(queues) = Queues::of(&profile, tree) else {
         return Ok(());
     };
-    let left = wait(queues, act, tree, moving, deadline)?;
+    let left = wait(queues, act, tree, moving, is_over)?;
     if left.is_empty() {
         return Ok(());
     }
@@ -96,9 +97,9 @@ fn wait(
     act: &'static str,
     tree: &Tree,
     moving: &BTreeSet<ListName>,
-    deadline: Instant,
+    is_over: &dyn Fn() -> bool,
 ) -> Result<Vec<Left>, Refused> {
-    queues::wait(queues, moving, deadline).map_err(|error| {
+    queues::wait(queues, moving, is_over).map_err(|error| {
         Refused::new(
             act,
             format!("cannot tell what tree {} has to handle: {error}", tree.name),

@@ -17,6 +17,7 @@ pub mod history;
 pub mod inbound;
 pub mod init;
 pub mod inside;
+mod interrupts;
 pub mod marks;
 pub mod moving;
 pub mod outcome;
@@ -197,6 +198,9 @@ fn which(lists: Vec<OsString>, all: bool) -> Which {
     if all { Which::All } else { Which::Named(lists) }
 }
 
+/// What nobody holds up by waiting.
+const GO_FIRST: [&str; 3] = ["downgrade", "pause", "revert the commit"];
+
 fn request(act: &'static str, line: &str, how: How) -> Request {
     Request {
         act,
@@ -204,6 +208,7 @@ fn request(act: &'static str, line: &str, how: How) -> Request {
         mode: if how.dry_run { Mode::Trial } else { Mode::Real },
         reason: how.reason,
         patience: Patience::default(),
+        goes_first: GO_FIRST.contains(&act),
     }
 }
 

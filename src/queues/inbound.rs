@@ -16,7 +16,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::directory::{Directory, Text};
 use super::{Place, QueueError, Queues};
@@ -48,7 +48,7 @@ pub struct Left {
 pub fn wait(
     queues: Queues<'_>,
     lists: &BTreeSet<ListName>,
-    deadline: Instant,
+    is_over: &dyn Fn() -> bool,
 ) -> Result<Vec<Left>, QueueError> {
     let wanted = spellings(queues, lists);
     let places = queues.places(&queues.words.inbound, lists);
@@ -67,7 +67,7 @@ pub fn wait(
             entries.look(seen(queues, directory)?, came);
             entries.read(|name| {
                 count += 1;
-                match count > LEAST && Instant::now() >= deadline {
+                match count > LEAST && is_over() {
                     true => Whose::Unread,
                     false => whose(queues, directory, name, &wanted),
                 }
@@ -78,8 +78,8 @@ pub fn wait(
     };
     look(Came::Before)?;
     let mut left = look(Came::Before)?;
-    while !left.is_empty() && Instant::now() < deadline {
-        thread::sleep(PAUSE.min(deadline.saturating_duration_since(Instant::now())));
+    while !left.is_empty() && !is_over() {
+        thread::sleep(PAUSE);
         left = look(Came::Later)?;
     }
     Ok(left)

@@ -13,6 +13,7 @@
 //! **Invariants.** parity.toml is never written in place. Every mode is set explicitly: with
 //! a umask of 077 a delivery could not read what decides, and all mail would wait.
 
+mod giving_way;
 mod history;
 mod lock;
 mod seal;

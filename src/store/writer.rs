@@ -14,7 +14,7 @@ use atomicwrites::{AllowOverwrite, AtomicFile};
 use serde::{Deserialize, Serialize};
 
 use super::history::{self, Delta, Entry};
-use super::{StoreError, render};
+use super::{StoreError, giving_way, render};
 use crate::accounts::{self, Account};
 use crate::clock::Timestamp;
 use crate::parity::Parity;
@@ -23,6 +23,10 @@ use crate::site::Site;
 /// How long the lock is waited for, and how often it is tried: most changes take less.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
+/// The same for what goes first: the one before it may turn aliases, and does not wait yet.
+const GOING_FIRST: Duration = Duration::from_secs(20);
+/// How long who was told to give way may take to put aliases, and the MTA's database, back.
+const GIVING_WAY: Duration = Duration::from_secs(60);
 
 /// Who holds the writer's lock, as the file `writer` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +39,9 @@ pub struct Holder {
     pub command: String,
     /// Since when, as RFC 3339.
     pub since: String,
+    /// Whether it only waits, has moved nothing, and gives way when it is told to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    gives_way: bool,
     /// The line that the history gets once the next rename has happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Entry>,
@@ -102,7 +109,28 @@ impl Writer {
     /// # Errors
     /// `Busy` at once if somebody else holds it; else why the state cannot be read.
     pub fn take(site: &Site, command: &str) -> Result<Writer, StoreError> {
-        let (mut writer, before) = Writer::lock(site, command)?;
+        Writer::begin(Writer::lock(site, command, false)?, site)
+    }
+
+    /// The same for what nobody holds up: whoever holds the lock and only waits is told to end.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take); `Busy` also if who was told does not end.
+    pub fn take_first(site: &Site, command: &str) -> Result<Writer, StoreError> {
+        Writer::begin(Writer::lock(site, command, true)?, site)
+    }
+
+    /// Says whether this change only waits from now on, and may be told to end by what goes first.
+    /// Where that cannot be said it is not known, and what goes first waits.
+    pub fn gives_way(&mut self, gives_way: bool) {
+        self.holder.gives_way = gives_way;
+        let _ = self.tell(None);
+    }
+
+    fn begin(
+        (mut writer, before): (Writer, Option<Holder>),
+        site: &Site,
+    ) -> Result<Writer, StoreError> {
         writer.remove_leftovers(site);
         // Before it is read: what is written from here on is not overwritten.
         writer.stamp = Stamp::at(&writer.parity_file);
@@ -123,7 +151,7 @@ impl Writer {
     /// # Errors
     /// `Exists` if there is one.
     pub fn create(site: &Site, command: &str, parity: Parity) -> Result<Writer, StoreError> {
-        let (mut writer, _) = Writer::lock(site, command)?;
+        let (mut writer, _) = Writer::lock(site, command, false)?;
         match fs::symlink_metadata(&writer.parity_file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(StoreError::File(writer.parity_file.clone(), error)),
@@ -222,7 +250,11 @@ impl Writer {
     }
 
     /// Opens and locks the file `writer`; returns what the one before left in it.
-    fn lock(site: &Site, command: &str) -> Result<(Writer, Option<Holder>), StoreError> {
+    fn lock(
+        site: &Site,
+        command: &str,
+        goes_first: bool,
+    ) -> Result<(Writer, Option<Holder>), StoreError> {
         let path = site.config.state.join("writer");
         let file_error = |error| StoreError::File(path.clone(), error);
         let mut file = OpenOptions::new()
@@ -237,7 +269,7 @@ impl Writer {
         // NOBODY ELSE'S. Who can open a file can lock it, and would hold every change up.
         file.set_permissions(fs::Permissions::from_mode(0o600))
             .map_err(file_error)?;
-        let before = wait_for(&mut file, &path)?;
+        let (before, gave_way) = wait_for(&mut file, &path, goes_first)?;
         let uid = accounts::runner();
         let holder = Holder {
             user: Account::Number(uid)
@@ -246,6 +278,7 @@ impl Writer {
             pid: std::process::id(),
             command: command.to_owned(),
             since: Timestamp::now().to_string(),
+            gives_way: false,
             history: None,
         };
         let writer = Writer {
@@ -256,7 +289,7 @@ impl Writer {
             history_file: history::path(site),
             holder,
             parity: history::nothing(),
-            notes: Vec::new(),
+            notes: gave_way.into_iter().collect(),
         };
         Ok((writer, before))
     }
@@ -433,19 +466,38 @@ fn replace_file(
     }
 }
 
-/// Waits a moment for the lock; returns what the one before left in the file.
-fn wait_for(file: &mut File, path: &Path) -> Result<Option<Holder>, StoreError> {
+/// Waits a moment for the lock; returns what the one before left in the file, and who gave way.
+fn wait_for(
+    file: &mut File,
+    path: &Path,
+    goes_first: bool,
+) -> Result<(Option<Holder>, Option<String>), StoreError> {
     let begin = Instant::now();
+    let mut told: Option<Holder> = None;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(read_holder(file)),
+            Ok(()) => {
+                let gave_way =
+                    told.map(|holder| format!("{holder} waited, and was told to give way"));
+                return Ok((read_holder(file), gave_way));
+            }
             Err(TryLockError::Error(error)) => {
                 return Err(StoreError::File(path.to_owned(), error));
             }
-            Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
-                std::thread::sleep(PAUSE)
-            }
             Err(TryLockError::WouldBlock) => {
+                if goes_first && told.is_none() {
+                    let waits = read_holder(file).filter(|holder| holder.gives_way);
+                    told = waits.filter(|holder| giving_way::ask(holder.pid, file));
+                }
+                let patience = match (&told, goes_first) {
+                    (Some(_), _) => GIVING_WAY,
+                    (None, true) => GOING_FIRST,
+                    (None, false) => PATIENCE,
+                };
+                if begin.elapsed() < patience {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
                 // What a dead one left in the file says nothing about the living one.
                 let holder = read_holder(file).filter(Holder::lives).map(Box::new);
                 return Err(StoreError::Busy(path.to_owned(), holder));

@@ -1,0 +1,114 @@
+//! Signals that end a wait, and nothing else.
+//!
+//! A move that has turned aliases and waits for those inside is told to end by HUP (its terminal is
+//! gone), INT (Ctrl-C) or TERM (somebody takes lists back, and goes first): the wait is over then as if
+//! its time were, and the aliases go back. Without this it would just die there.
+//!
+//! **Invariants.** No handler runs: the signals are blocked, and asked for. What a move starts meanwhile
+//! gets them as ever, since a new program begins with none blocked. A signal that comes when there
+//! is nothing to wait for any more ends nothing: what was typed is done by then.
+
+#![expect(unsafe_code, reason = "std has no signal sets")]
+
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
+
+use libc::{c_int, sigset_t, timespec};
+
+/// What ends a wait, and its name.
+const ENDING: [(c_int, &str); 3] = [
+    (libc::SIGHUP, "SIGHUP"),
+    (libc::SIGINT, "SIGINT"),
+    (libc::SIGTERM, "SIGTERM"),
+];
+
+/// These signals, kept for who asks. Dropped, they do again what they did before.
+pub(super) struct Interrupts {
+    before: sigset_t,
+    came: Cell<Option<&'static str>>,
+}
+
+impl Interrupts {
+    /// From now on they are kept.
+    pub(super) fn keep() -> Interrupts {
+        let mut before = MaybeUninit::uninit();
+        let set = set();
+        // SAFETY: both sets outlive the call, which fills `before` whatever it was.
+        let before = unsafe {
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, before.as_mut_ptr());
+            before.assume_init()
+        };
+        Interrupts {
+            before,
+            came: Cell::new(None),
+        }
+    }
+
+    /// The one that came first, if any has.
+    pub(super) fn came(&self) -> Option<&'static str> {
+        if self.came.get().is_none() {
+            self.came.set(next());
+        }
+        self.came.get()
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        while next().is_some() {}
+        // SAFETY: the set is the one that was had from the kernel.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, null_mut()) };
+    }
+}
+
+fn set() -> sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the set is emptied before it is used, and outlives the calls.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for (signal, _) in ENDING {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        set.assume_init()
+    }
+}
+
+/// Takes one that waits for us, without waiting for it.
+fn next() -> Option<&'static str> {
+    let (set, no_time) = (
+        set(),
+        timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        },
+    );
+    // SAFETY: set and time outlive the call; nobody asks for more about the signal.
+    let signal = unsafe { libc::sigtimedwait(&raw const set, null_mut(), &raw const no_time) };
+    let known = ENDING.iter().find(|(number, _)| *number == signal);
+    known.map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// To this thread alone: the others of this process go on.
+    fn raise(signal: c_int) {
+        // SAFETY: no memory is involved.
+        unsafe { libc::pthread_kill(libc::pthread_self(), signal) };
+    }
+
+    #[test]
+    fn a_signal_is_kept_until_it_is_asked_for_and_nobody_dies_of_one_that_was_not() {
+        let interrupts = Interrupts::keep();
+        assert_eq!(interrupts.came(), None);
+        raise(libc::SIGTERM);
+        assert_eq!(interrupts.came(), Some("SIGTERM"));
+        raise(libc::SIGINT);
+        assert_eq!(interrupts.came(), Some("SIGTERM"), "the first");
+        drop(interrupts);
+        let again = Interrupts::keep();
+        assert_eq!(again.came(), None, "the second is gone");
+    }
+}
