@@ -104,6 +104,66 @@ fn an_upgrade_that_is_held_up_leaves_everything_as_it_was() {
     stage.parity(&words).expect(0);
 }
 
+/// A stage with one inside tree a, whose programs run under mm-guard.
+fn with_one_guarded_inside() -> (Stage, Child) {
+    let stage = Stage::new();
+    let text = stage.read("state/parity.toml");
+    let text = text.replace("guarded = [\"b\"]", "guarded = [\"a\", \"b\"]");
+    stage.write("state/parity.toml", text, 0o644);
+    // It records the edit.
+    stage.parity(&["pin", "reallist1"]).expect(0);
+    put_slow_program(&stage, "a");
+    let running = delivery(&stage, "toylist");
+    until("a guarded program inside", || inside(&stage, "a") == 1);
+    (stage, running)
+}
+
+#[test]
+fn of_an_upgrade_that_is_held_up_only_what_somebody_edited_meanwhile_stays() {
+    let (stage, running) = with_one_guarded_inside();
+    let before = stage.read("aliases");
+    let parity = stage.read("state/parity.toml");
+    let entry = |text: &str, name: &str| -> String {
+        let mut lines = text.lines();
+        let line = lines.find(|line| line.starts_with(&format!("{name}:")));
+        line.unwrap().to_owned() + "\n"
+    };
+    let upgrade = begin(&stage, &["upgrade", "toylist", "--closed", "3s"]);
+    until("a closed door", || is_closed(&stage, "toylist"));
+    let turned = stage.read("aliases");
+    let owner = entry(&turned, "toylist-owner").replace('\n', ", archive@example.org\n");
+    let by_hand = |text: &str, was: &str| {
+        text.replace(&entry(was, "toylist-owner"), &owner)
+            .replace(&entry(was, "toylist-leave"), "")
+            + "somebody: else\n"
+    };
+    // And one entry is as it was before.
+    let text = by_hand(&turned, &turned);
+    let join = |text: &str| entry(text, "toylist-join");
+    stage.write("aliases", text.replace(&join(&text), &join(&before)), 0o644);
+    let output = upgrade.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let after = stage.read("aliases");
+    assert_eq!(after, by_hand(&before, &before));
+    let line = after.lines().position(|line| line == owner.trim_end());
+    let path = stage.path("aliases");
+    let told = String::from_utf8_lossy(&output.stderr);
+    for words in [
+        "still inside: toylist: process ",
+        "no list has moved; what somebody edited meanwhile stays as it was edited: ",
+        &format!("{}:{}:1: toylist-owner", path.display(), line.unwrap() + 1),
+        &format!("{}: toylist-leave, which is gone", path.display()),
+        "all other aliases are as they were before",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
+    assert!(!told.contains("toylist-join"), "{told}");
+    assert_eq!(stage.read("state/parity.toml"), parity);
+    let_go(&stage, running);
+    // The records are no hindrance: the next one goes on with what stands.
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+}
+
 #[test]
 fn a_child_that_keeps_the_descriptor_is_waited_for() {
     let stage = Stage::new();

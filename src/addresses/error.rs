@@ -56,8 +56,6 @@ pub enum AddressError {
     Database(String),
     /// Something was changed, and something after it failed; what stands must be looked at.
     Half(Vec<PathBuf>, String),
-    /// What was to be taken back is not what stands.
-    Edited(PathBuf, Vec<String>),
 }
 
 /// `a, b and 3 more`.
@@ -127,11 +125,6 @@ impl fmt::Display for AddressError {
             AddressError::Half(paths, what) => {
                 write!(f, "{paths:?}: something was changed, and then: {what}")
             }
-            AddressError::Edited(path, names) => write!(
-                f,
-                "cannot take back what was written into {path:?}: somebody edited {}",
-                some_of(names)
-            ),
         }
     }
 }

@@ -249,6 +249,13 @@ impl Found {
         format!("{}, line {}", self.path(place).display(), self.line(place))
     }
 
+    /// `/etc/aliases:12:1`, where an entry's name begins.
+    pub(super) fn spot(&self, place: Place) -> String {
+        let at = self.entry(place);
+        let (line, column) = at.map_or((0, 0), |entry| (entry.line(), entry.column()));
+        format!("{}:{line}:{column}", self.path(place).display())
+    }
+
     /// The command of an entry that is nothing but one ordinary pipe; what it is for any other
     /// entry, [`destinations`](Self::destinations) tells.
     pub(super) fn plain_pipe(&self, place: Place) -> Option<&[u8]> {

@@ -4,7 +4,7 @@
 //! In order: `found` reads the files, `turning` says what an entry is to us, `wanted` what should
 //! be there, `compare` holds one against the other, `view` has all that for who decides or looks,
 //! `decide` (with `adopt` and `sync`) says what changes, `edits` makes it in memory, and `plan`
-//! makes it on disk, with `record` remembering what stood there. `use` goes that way alone.
+//! makes it on disk, with `record` remembering what stood there and `back` taking it back. `use` goes that way alone.
 //!
 //! **Invariants.** Nothing of the alias files is written without the writer's lock. Nothing but
 //! `acts` prints.
@@ -12,6 +12,7 @@
 mod acts;
 mod adopt;
 mod agent;
+mod back;
 mod check;
 mod cli;
 mod compare;

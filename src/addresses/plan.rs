@@ -1,4 +1,4 @@
-//! A change of the alias files: planned, shown, made, and taken back.
+//! A change of the alias files: planned, shown and made; `back` takes it back.
 //!
 //! Order of a change, and what a kill after each step leaves:
 //!
@@ -13,14 +13,13 @@
 //! decided anew from what he wrote. Where nothing differs no file is touched.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-use aliases::Contents as _;
 use similar::TextDiff;
 
+use super::back::{self, ATTEMPTS, TakenBack};
 use super::decide::{Intent, decide};
 use super::disk;
-use super::edits::{Change, Edits, Rewrite};
+use super::edits::Rewrite;
 use super::error::AddressError;
 use super::found::{AliasFile, Found};
 use super::needed::needed;
@@ -34,9 +33,6 @@ use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::Site;
 use crate::store::Writer;
-
-/// How often everything is decided anew when an editor was faster.
-const ATTEMPTS: usize = 5;
 
 /// A change that was decided and not made yet.
 #[derive(Debug)]
@@ -69,6 +65,7 @@ pub struct Applied<'s> {
     /// What stood before.
     found: Found,
     done: Vec<Rewrite>,
+    intent: Intent,
     notes: Vec<String>,
 }
 
@@ -203,6 +200,7 @@ impl<'s> Plan<'s> {
                         site: self.site,
                         found: self.work.found,
                         done: self.work.rewrites,
+                        intent: self.intent,
                         notes,
                     });
                 }
@@ -231,7 +229,7 @@ impl<'s> Plan<'s> {
                 Ok(more) => notes.extend(more),
                 Err(error) => {
                     let done = &work.rewrites[..n];
-                    return Err(back(self.site, &work.found, done, error));
+                    return Err(unpublished(self.site, &work.found, done, error));
                 }
             }
         }
@@ -374,111 +372,17 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
 }
 
 /// One file could not be published: those before it go back.
-fn back(site: &Site, was: &Found, done: &[Rewrite], error: AddressError) -> AddressError {
+fn unpublished(site: &Site, was: &Found, done: &[Rewrite], error: AddressError) -> AddressError {
     if done.is_empty() {
         return error;
     }
-    match put_back(site, was, done) {
-        Ok(()) => error,
-        Err(worse) => {
+    let back = back::put_back(site, was, done);
+    match back.failed.first() {
+        None => error,
+        Some(worse) => {
             let paths = done.iter().map(|rewrite| rewrite.path.clone()).collect();
             AddressError::Half(paths, format!("{error}; and then {worse}"))
         }
-    }
-}
-
-/// Puts the bytes before each rewrite back, or entry by entry where somebody edited the file
-/// since; `was` is what they rewrote.
-fn put_back(site: &Site, was: &Found, rewrites: &[Rewrite]) -> Result<(), AddressError> {
-    for _ in 0..ATTEMPTS {
-        let found = Found::read(site)?;
-        match put_back_in(site, &found, was, rewrites) {
-            Err(AddressError::Raced(_)) => {}
-            done => return done,
-        }
-    }
-    Err(AddressError::Raced(
-        rewrites
-            .first()
-            .map_or_else(PathBuf::new, |rewrite| rewrite.path.clone()),
-    ))
-}
-
-fn put_back_in(
-    site: &Site,
-    found: &Found,
-    was: &Found,
-    rewrites: &[Rewrite],
-) -> Result<(), AddressError> {
-    for rewrite in rewrites {
-        let file = &found.files[rewrite.file];
-        let now = file.original.bytes();
-        if now == *rewrite.before {
-            continue;
-        }
-        if rewrite.after.equals(now) {
-            disk::publish(
-                site,
-                &file.original,
-                &rewrite.path,
-                &found.parsed(&rewrite.before),
-                &rewrite.names(was).collect(),
-            )?;
-            continue;
-        }
-        for undone in undo_entries(found, was, rewrite)?.rewrite("take-back", 0)? {
-            disk::publish(
-                site,
-                &file.original,
-                &undone.path,
-                &undone.after,
-                &undone.names(found).collect(),
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// The rewrite of single entries, turned round.
-fn undo_entries<'f>(
-    found: &'f Found,
-    was: &Found,
-    rewrite: &Rewrite,
-) -> Result<Edits<'f>, AddressError> {
-    let mut edits = Edits::new(found);
-    let mut edited = Vec::new();
-    for record in rewrite.records(was) {
-        let name = String::from_utf8_lossy(record.name()).into_owned();
-        let written = record.written.as_ref().map(|text| text.0.as_ref());
-        let mut places = found
-            .places(&name)
-            .into_iter()
-            .filter(|place| place.file == rewrite.file);
-        let ours = places.find(|&place| Some(found.raw(place)) == written);
-        match (ours, &record.before, written) {
-            (Some(place), Some(before), _) => {
-                edits.push(Change::Replace {
-                    place,
-                    raw: &before.0,
-                });
-            }
-            (Some(place), None, _) => edits.push(Change::Remove { place }),
-            (None, Some(before), None) if found.places(&name).is_empty() => {
-                let followed = record.followed.as_ref();
-                let followed = followed.map(|name| String::from_utf8_lossy(&name.0));
-                edits.push(Change::PutBack {
-                    file: rewrite.file,
-                    name: &name,
-                    raw: &before.0,
-                    followed: followed.as_deref(),
-                });
-            }
-            _ => edited.push(name),
-        }
-    }
-    match edited.is_empty() {
-        true => Ok(edits),
-        false => Err(AddressError::Edited(rewrite.path.clone(), edited)),
     }
 }
 
@@ -490,14 +394,18 @@ impl Applied<'_> {
 
     /// Puts text and database back to what they were; where somebody edited a file since,
     /// entry by entry.
-    ///
-    /// # Errors
-    /// `Edited` if what was written is not what stands.
-    pub fn take_back(self) -> Result<(), AddressError> {
+    pub fn take_back(self, writer: &Writer) -> TakenBack {
         if self.done.is_empty() {
-            return Ok(());
+            return TakenBack::default();
         }
-        put_back(self.site, &self.found, &self.done)
+        let mut back = back::put_back(self.site, &self.found, &self.done);
+        // The writer has the parity that stands: that of before.
+        let what = (&self.intent, true);
+        match virtual_map::keep(self.site, writer.parity(), what, writer) {
+            Ok(notes) => back.notes.extend(notes),
+            Err(error) => back.failed.push(error),
+        }
+        back
     }
 }
 

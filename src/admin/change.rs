@@ -341,7 +341,7 @@ fn make(
             let came = interrupts.as_ref().and_then(Interrupts::came);
             match came.map_or(closed, |signal| Err(told_to_end(request, signal))) {
                 Ok(closed) => Some(closed),
-                Err(refused) => return Err(taken_back(site, refused, applied)),
+                Err(refused) => return Err(taken_back(site, refused, applied, writer)),
             }
         }
     };
@@ -353,7 +353,7 @@ fn make(
             // Mail need not wait while the aliases go back.
             drop(closed);
             let refused = no_state(request.act, site, &error);
-            return Err(taken_back(site, refused, applied));
+            return Err(taken_back(site, refused, applied, writer));
         }
     }
     after
@@ -405,21 +405,39 @@ fn told_to_end(request: &Request, signal: &str) -> Refused {
     Refused::new(request.act, reason).hint("no list has moved; what was typed may be typed again")
 }
 
-/// The commit point was not reached: the aliases go back, and the refusal says so.
-fn taken_back(site: &Site, mut refused: Refused, applied: Option<Applied<'_>>) -> Refused {
-    match applied.map(Applied::take_back) {
-        None => {}
-        Some(Ok(())) => refused
+/// The commit point was not reached: the aliases go back, and the refusal says so. What somebody
+/// edited meanwhile is his, and no change of ours that is left.
+fn taken_back(
+    site: &Site,
+    mut refused: Refused,
+    applied: Option<Applied<'_>>,
+    writer: &Writer,
+) -> Refused {
+    let Some(back) = applied.map(|applied| applied.take_back(writer)) else {
+        return refused;
+    };
+    for error in &back.failed {
+        refused.status = AFTER;
+        refused.reasons.push(format!(
+            "no list has moved, but the aliases could not be put back: {error}"
+        ));
+        refused.hints.extend(error.hints());
+    }
+    refused.hints.extend(back.notes);
+    if !back.edited.is_empty() {
+        refused.hints.push(format!(
+            "no list has moved; what somebody edited meanwhile stays as it was edited: {}",
+            names(&back.edited)
+        ));
+    }
+    match (back.failed.is_empty(), back.edited.is_empty()) {
+        (true, true) => refused
             .hints
             .push("the aliases are as they were before".to_owned()),
-        Some(Err(error)) => {
-            refused.status = AFTER;
-            refused
-                .reasons
-                .push(format!("the aliases could not be put back: {error}"));
-            refused.hints.extend(error.hints());
-            refused.hints.push(typed_aliases(site, "diff"));
-        }
+        (true, false) => refused
+            .hints
+            .push("all other aliases are as they were before".to_owned()),
+        (false, _) => refused.hints.push(typed_aliases(site, "diff")),
     }
     refused
 }

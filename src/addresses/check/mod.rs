@@ -245,8 +245,7 @@ fn spot(error: &AddressError, site: &Site) -> Spot {
         AddressError::Record(path, line, _) => Spot::line(path, *line),
         AddressError::Io(_, path, _)
         | AddressError::NoSentinel(path)
-        | AddressError::Raced(path)
-        | AddressError::Edited(path, _) => Spot::file(path),
+        | AddressError::Raced(path) => Spot::file(path),
         // Its text names the file; which of several it is stands nowhere else.
         AddressError::File(text, _) => {
             let mut files = site.config.alias_files.iter();
