@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::group::{Group, finding, spot};
 use super::held::held;
 use super::undeliverable::Undeliverable;
 use super::{includes, others, qualified};
@@ -18,17 +19,6 @@ use crate::addresses::typed::{quoted, typed};
 use crate::addresses::view::View;
 use crate::addresses::{sentinel, sync};
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
-
-/// What addresses that are one finding have in common.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Group {
-    pub(super) kind: Kind,
-    pub(super) severity: Severity,
-    /// Follows "1 address" or "7 addresses".
-    pub(super) what: String,
-    pub(super) effect: String,
-    pub(super) mend: Mend,
-}
 
 /// What is not well with each wanted address, with entries of ours that should not be there,
 /// and with the list manager's own addresses.
@@ -77,22 +67,6 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
     for (group, spots) in groups {
         findings.extend(finding(group, spots));
     }
-}
-
-fn finding(group: Group, spots: Vec<Spot>) -> Option<Finding> {
-    let counted = match spots.len() {
-        1 => "1 address".to_owned(),
-        n => format!("{n} addresses"),
-    };
-    let mut spots = spots.into_iter();
-    let first = spots.next()?;
-    let what = format!("{counted} {}", group.what);
-    let kind = (group.kind, group.severity);
-    Some(Finding::new(kind, what, first, group.effect, group.mend).also(spots))
-}
-
-pub(super) fn spot(view: &View<'_>, place: Place, name: &str) -> Spot {
-    Spot::line(view.found.path(place), view.found.line(place)).named(name)
 }
 
 /// What is not well with a wanted address.

@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** Reads /etc/passwd, and writes nothing.
 
-use super::entries::spot;
+use super::group::spot;
 use crate::addresses::found::Means;
 use crate::addresses::reserved::Holder;
 use crate::addresses::view::View;

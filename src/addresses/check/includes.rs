@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::entries::{Group, spot};
+use super::group::{Group, spot};
 use crate::addresses::compare::Row;
 use crate::addresses::found::{Means, Place};
 use crate::addresses::leads::Leads;

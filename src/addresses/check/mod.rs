@@ -7,6 +7,7 @@
 //! finding of its own and hides none of the others.
 
 mod entries;
+mod group;
 mod held;
 mod includes;
 mod master;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::entries::{Group, spot};
+use super::group::{Group, spot};
 use super::includes;
 use crate::addresses::compare::{Row, State};
 use crate::addresses::found::Place;

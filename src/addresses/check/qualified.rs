@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::entries::Group;
+use super::group::Group;
 use crate::addresses::qualified::past;
 use crate::addresses::typed::typed;
 use crate::addresses::view::View;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use aliases::Problem;
 
-use super::entries::spot;
+use super::group::spot;
 use crate::addresses::compare::Row;
 use crate::addresses::found::Place;
 use crate::addresses::hindered;
