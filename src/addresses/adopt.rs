@@ -16,7 +16,7 @@ use super::pipe::Trees;
 use super::record::{Records, trimmed};
 use super::repeated;
 use super::turning::{Turning, ours, turning};
-use super::{disk, include};
+use super::{include, source};
 use crate::list::{ListName, Verb};
 use crate::parity::Parity;
 
@@ -76,7 +76,7 @@ fn included(
         let Means::Include(path) = &means else {
             continue;
         };
-        let programs = include::programs(path, disk::dialect(trees.site)).unwrap_or_default();
+        let programs = include::programs(path, source::dialect(trees.site)).unwrap_or_default();
         for program in programs {
             if let Leads::Tree(_, _, list) | Leads::Shell(_, list) | Leads::Third(_, list) =
                 trees.leads(&program.command)

@@ -167,7 +167,7 @@ impl AddressError {
             AddressError::OnFuture(_) => {
                 one("mm-parity downgrade them, or mm-parity upgrade --all and commit")
             }
-            AddressError::NoDirect(.., mta) => super::transports::hints(*mta),
+            AddressError::NoDirect(.., mta) => to_transports(*mta),
             AddressError::Stays(_, lines) => {
                 let mut hints = vec![format!("let it be one line: {}", some_of(lines))];
                 hints.push(
@@ -197,4 +197,20 @@ impl AddressError {
             _ => 1,
         }
     }
+}
+
+/// What to do with lines for a transport: where they go, and that the entries go after that.
+fn to_transports(mta: Mta) -> Vec<String> {
+    let way = match mta {
+        Mta::Postfix | Mta::None => "Postfix: put the lines into a file that transport_maps names",
+        Mta::Exim => "Exim: a router for these addresses, to a transport smtp with protocol = lmtp",
+        Mta::Sendmail => {
+            "Sendmail: a mailer with F=z, to which mailertable sends the lists' domain"
+        }
+        Mta::OpenSmtpd => "OpenSMTPD: match these addresses to an action lmtp \"SERVER\" rcpt-to",
+    };
+    vec![
+        format!("{way}; then remove their entries from the alias files"),
+        "from then on no list moves by mm-parity: its mail goes to this tree".to_owned(),
+    ]
 }

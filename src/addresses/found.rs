@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use aliases::{DestinationKind, Dialect, Document, Effect, Entry, EntryId, Problem};
 
-use super::disk::{self, Original};
 use super::error::AddressError;
+use super::source::{self, Original};
 use crate::list::ListName;
 use crate::site::Site;
 
@@ -72,9 +72,9 @@ impl Found {
     pub(super) fn read(site: &Site) -> Result<Found, AddressError> {
         let mut read = Vec::new();
         for path in &site.config.alias_files {
-            read.push((path.clone(), disk::read(path)?));
+            read.push((path.clone(), source::read(path)?));
         }
-        Ok(Found::of(read, disk::dialect(site)))
+        Ok(Found::of(read, source::dialect(site)))
     }
 
     fn of(originals: Vec<(PathBuf, Original)>, dialect: Dialect) -> Found {
@@ -301,7 +301,7 @@ impl Found {
         let name = format!("mm-found-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).expect("a temporary file");
-        let original = disk::read(&path).expect("the file just written");
+        let original = source::read(&path).expect("the file just written");
         std::fs::remove_file(&path).expect("the file just written");
         Found::of(vec![(path, original)], Dialect::Postfix)
     }

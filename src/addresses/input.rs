@@ -11,8 +11,8 @@ use std::path::Path;
 use aliases::Dialect;
 
 use super::cli::Reader;
-use super::disk;
 use super::error::AddressError;
+use super::source;
 use crate::site::Site;
 
 /// How much is read, in bytes: five times an aliases file of a million lists.
@@ -60,7 +60,7 @@ pub(super) fn dialect(given: Option<Reader>, site: &Path) -> Result<Dialect, Add
         return Ok(reader.dialect());
     }
     match Site::open(site) {
-        Ok(site) => Ok(disk::dialect(&site)),
+        Ok(site) => Ok(source::dialect(&site)),
         Err(error) => Err(AddressError::File(
             format!("whose reading is meant: {error}"),
             Some("give --dialect postfix, sendmail, exim, opensmtpd or opensmtpd-db"),

@@ -45,6 +45,7 @@ mod sentinel;
 mod settled;
 mod show;
 pub mod smrsh;
+mod source;
 mod stays;
 mod sync;
 mod trace;

@@ -19,9 +19,9 @@ use aliases::{
     Published,
 };
 
-use super::disk;
 use super::domains::{HEADER, Map};
 use super::error::AddressError;
+use super::{disk, source};
 use crate::config;
 use crate::site::Site;
 use crate::store::Writer;
@@ -73,7 +73,7 @@ pub(super) fn publish(
 /// # Errors
 /// `NoMap`; the tools cannot be asked.
 pub(super) fn wrong(site: &Site, path: &Path, map: &Map) -> Result<Option<String>, AddressError> {
-    let original = disk::read(path)?;
+    let original = source::read(path)?;
     match mta(site)?.verify(&original, &expected(map)) {
         Err(error) if is_unread(&error) => Err(AddressError::NoMap(path.to_owned())),
         Err(error) => Err(AddressError::Database(error.to_string())),
@@ -92,7 +92,7 @@ fn mta(site: &Site) -> Result<Mta, AddressError> {
 }
 
 fn publish_made(mta: &Mta, path: &Path, map: &Map) -> Result<Done, AddressError> {
-    let original = disk::read(path)?;
+    let original = source::read(path)?;
     let before = original.bytes();
     if !before.is_empty() && !before.starts_with(HEADER.as_bytes()) {
         let what = format!("{path:?} was not made by mm-aliases virtual");

@@ -15,7 +15,7 @@ use super::leads::Leads;
 use super::qualified::{Past, past};
 use super::view::View;
 use super::why::Why;
-use super::{disk, include};
+use super::{include, source};
 
 /// Refuses a move that the posts of a list would not follow; what stays of its other addresses
 /// is reported.
@@ -121,7 +121,7 @@ fn included(view: &View<'_>, row: &Row) -> Option<(Place, String)> {
         let Means::Include(path) = &means else {
             continue;
         };
-        let dialect = disk::dialect(view.trees.site);
+        let dialect = source::dialect(view.trees.site);
         let programs = include::programs(path, dialect).unwrap_or_default();
         let mut past = programs.iter();
         if let Some(program) = past.find(|program| is_past_us(view, row, &program.command)) {

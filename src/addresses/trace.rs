@@ -12,7 +12,7 @@ use super::expansion::{self, End, Step};
 use super::found::Found;
 use super::leads::Leads;
 use super::pipe::Trees;
-use super::{disk, include, known};
+use super::{include, known, source};
 use crate::list::{ListName, Verb};
 use crate::parity::{Parity, Role};
 use crate::tree::Tree;
@@ -165,7 +165,8 @@ type Facts = Vec<(&'static str, String)>;
 fn facts(trees: &Trees<'_>, parity: &Parity, end: &End) -> Facts {
     match end {
         End::Pipe(command) => leads(trees, parity, command),
-        End::Include(path) => match include::programs(path.as_bytes(), disk::dialect(trees.site)) {
+        End::Include(path) => match include::programs(path.as_bytes(), source::dialect(trees.site))
+        {
             Err(error) => vec![("why", format!("it cannot be read: {error}"))],
             Ok(programs) if programs.is_empty() => Vec::new(),
             Ok(programs) => {

@@ -11,7 +11,6 @@ use super::error::AddressError;
 use super::found::Found;
 use super::pipe::Trees;
 use super::turning::ours;
-use crate::config::Mta;
 use crate::endpoint::Endpoint;
 use crate::list::ListName;
 use crate::parity::Parity;
@@ -55,22 +54,6 @@ fn line(address: &str, server: &Endpoint) -> String {
         Endpoint::Tcp(server) => format!("{address}\tlmtp:[{}]:{}", server.ip(), server.port()),
         Endpoint::Unix(path) => format!("{address}\tlmtp:unix:{}", path.display()),
     }
-}
-
-/// What to do with the lines: where they go, and that the entries go after that.
-pub(super) fn hints(mta: Mta) -> Vec<String> {
-    let way = match mta {
-        Mta::Postfix | Mta::None => "Postfix: put the lines into a file that transport_maps names",
-        Mta::Exim => "Exim: a router for these addresses, to a transport smtp with protocol = lmtp",
-        Mta::Sendmail => {
-            "Sendmail: a mailer with F=z, to which mailertable sends the lists' domain"
-        }
-        Mta::OpenSmtpd => "OpenSMTPD: match these addresses to an action lmtp \"SERVER\" rcpt-to",
-    };
-    vec![
-        format!("{way}; then remove their entries from the alias files"),
-        "from then on no list moves by mm-parity: its mail goes to this tree".to_owned(),
-    ]
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::addresses::found::{Means, Place};
 use crate::addresses::leads::Leads;
 use crate::addresses::typed::typed;
 use crate::addresses::view::View;
-use crate::addresses::{disk, include};
+use crate::addresses::{include, source};
 use crate::config::Mta;
 use crate::finding::{Kind, Mend, Severity, Spot};
 
@@ -30,7 +30,7 @@ pub(super) fn look(
         return false;
     }
     let mut any = false;
-    let dialect = disk::dialect(view.trees.site);
+    let dialect = source::dialect(view.trees.site);
     for means in view.found.destinations(place) {
         let Means::Include(path) = means else {
             continue;

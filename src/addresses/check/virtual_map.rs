@@ -5,10 +5,10 @@
 use std::path::Path;
 
 use super::Depth;
-use crate::addresses::disk;
 use crate::addresses::domains::{HEADER, Map};
 use crate::addresses::error::AddressError;
 use crate::addresses::postmap;
+use crate::addresses::source;
 use crate::addresses::typed::typed;
 use crate::addresses::view::View;
 use crate::addresses::virtual_map::Difference;
@@ -25,7 +25,7 @@ pub(super) fn look(view: &View<'_>, depth: Depth, findings: &mut Vec<Finding>) {
         Err(error) => return findings.push(useless(&site.path, &error)),
     };
     let sync = || Mend::Type(typed(site, "sync"));
-    let text = match disk::read(path) {
+    let text = match source::read(path) {
         Ok(original) => original.bytes().to_vec(),
         Err(error) => {
             return findings.push(Finding::new(
