@@ -72,6 +72,12 @@ impl Record {
         i32::from(self.answer) == sysexits::TEMPFAIL
     }
 
+    /// Whether the MTA got a verdict that `[probation] permanent` lets through, by which it
+    /// bounces.
+    pub fn is_refusal(&self) -> bool {
+        i32::from(self.answer) != sysexits::OK && !self.is_deferral()
+    }
+
     /// Whether that was the admin's or the machine's doing: the guard was told to end, as by
     /// `downgrade --kill`, and the release is not at fault.
     pub fn is_stopped(&self) -> bool {
@@ -238,6 +244,19 @@ mod tests {
             line,
             "2026-11-22T10:02:11Z\ttoylist\tpost\tb\t2.1.40\t75\tstatus 1\t132\t"
         );
+    }
+
+    #[test]
+    fn an_answer_is_a_delivery_a_deferral_or_a_refusal() {
+        for answer in 0..=u8::MAX {
+            let record = Record {
+                answer,
+                ..record(End::Exited(answer), "")
+            };
+            let told = (record.is_deferral(), record.is_refusal());
+            let expected = (answer == 75, answer != 75 && answer != 0);
+            assert_eq!(told, expected, "{answer}");
+        }
     }
 
     #[test]

@@ -244,6 +244,55 @@ fn status_counts_what_became_of_a_lists_mail() {
 }
 
 #[test]
+fn a_verdict_that_is_let_through_is_refused_and_not_delivered() {
+    let stage = counted();
+    let site = stage.read("site.toml") + "[probation]\npermanent = [67]\n";
+    stage.write("site.toml", site, 0o644);
+    stage.deliver(&["post", "toylist"], b"m").expect(0);
+    stage.write("status", "67", 0o644);
+    stage.deliver(&["post", "toylist"], b"m").expect(67);
+    stage.deliver(&["owner", "toylist"], b"m").expect(67);
+    assert_eq!(counts(&stage, "toylist"), (Some(1), Some(0)));
+    assert_eq!(row(&stage, "toylist")["refused"], 2);
+    assert_eq!(row(&stage, "toylist")["last_trouble"], Value::Null);
+    let told = stage.parity(&["status"]).expect(0).stdout;
+    assert!(
+        told.contains("delivered 1, deferred 0, refused 2\n"),
+        "{told}"
+    );
+    // The admin asked for it: neither `check` nor a commit minds.
+    assert_eq!(stage.parity(&["check"]).expect(0).stdout, "");
+    stage.parity(&["commit", "--all", "--dry-run"]).expect(0);
+}
+
+#[test]
+fn check_tells_of_a_tree_that_refuses_all_mail() {
+    let stage = counted();
+    let now = Timestamp::now().0;
+    let refused = Record {
+        end: End::Exited(67),
+        ..record("toylist", 67, now)
+    };
+    add(&stage, &refused);
+    stage.parity(&["check"]).expect(1).says(&[
+        "WARNING: probation: tree b 2.1.40: mail of 1 list was refused, and none taken: toylist",
+        "ended with status 67",
+        "mail: it bounced",
+        "permanent",
+    ]);
+    // What was deferred before is not said to be taken since.
+    add(&stage, &record("toylist", 75, now));
+    add(&stage, &refused);
+    stage
+        .parity(&["check"])
+        .expect(1)
+        .says(&["was deferred", "taken, or refused and bounced"]);
+    add(&stage, &record("toylist", 0, now));
+    let told = stage.parity(&["check"]).expect(1);
+    assert!(!told.stdout.contains("refused"), "{told:?}");
+}
+
+#[test]
 fn check_tells_of_mail_that_waits_and_of_mail_that_waited() {
     let stage = counted();
     stage.write("status", "1", 0o644);

@@ -138,6 +138,8 @@ pub struct Tally {
     pub delivered: u64,
     /// Those that went back to its queue.
     pub deferred: u64,
+    /// Those that bounced, since `[probation] permanent` lets the program's verdict through.
+    pub refused: u64,
     /// The newest deferral that nobody asked for.
     pub last_trouble: Option<Line>,
     /// The newest line for each verb, but those of deliveries that were told to end.
@@ -184,12 +186,21 @@ impl Tally {
             .filter(|line| line.record.is_deferral())
     }
 
-    /// `delivered 132, deferred 3, last trouble 2026-11-22T10:02:11Z: post ended with status 1`.
+    /// The newest lines, one a verb, that are refusals.
+    pub fn refusals(&self) -> impl Iterator<Item = &Line> {
+        self.newest.values().filter(|line| line.record.is_refusal())
+    }
+
+    /// `delivered 132, deferred 3, refused 1, last trouble 2026-11-22T10:02:11Z: post ended with
+    /// status 1`; refusals only where there are some, which few sites let through.
     pub fn in_words(&self) -> Vec<String> {
         let mut words = Vec::new();
-        if self.delivered + self.deferred > 0 {
+        if self.delivered + self.deferred + self.refused > 0 {
             words.push(format!("delivered {}", self.delivered));
             words.push(format!("deferred {}", self.deferred));
+        }
+        if self.refused > 0 {
+            words.push(format!("refused {}", self.refused));
         }
         if let Some(line) = &self.last_trouble {
             let record = &line.record;
@@ -207,9 +218,10 @@ impl Tally {
 
     fn add(&mut self, line: Line) {
         let is_deferral = line.record.is_deferral();
-        match is_deferral {
-            true => self.deferred += 1,
-            false => self.delivered += 1,
+        match (is_deferral, line.record.is_refusal()) {
+            (true, _) => self.deferred += 1,
+            (false, true) => self.refused += 1,
+            (false, false) => self.delivered += 1,
         }
         if line.record.is_stopped() {
             return;

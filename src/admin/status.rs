@@ -416,6 +416,7 @@ impl View<'_> {
             "since": self.since.get(list.as_str()),
             "delivered": tally.as_ref().map(|tally| tally.delivered),
             "deferred": tally.as_ref().map(|tally| tally.deferred),
+            "refused": tally.as_ref().map(|tally| tally.refused),
             "last_trouble": tally.and_then(|tally| tally.last_trouble).map(|line| json!({
                 "when": line.record.when.to_string(),
                 "verb": line.record.verb.as_str(),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::admin::moving::few;
 use crate::admin::outcome::{lists, names, typed};
-use crate::admin::probation::{self, Line, Seen};
+use crate::admin::probation::{self, Line, Seen, Tally};
 use crate::clock::Timestamp;
 use crate::finding::{Finding, Kind, Mend, Severity, Spot};
 use crate::list::ListName;
@@ -26,6 +26,7 @@ pub(super) fn look(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) {
     let seen = probation::read(site);
     for tree in &parity.roles.guarded {
         findings.extend(tree_in_trouble(site, parity, tree, &seen));
+        findings.extend(tree_that_refuses(site, parity, tree, &seen));
     }
     logs(site, &seen, findings);
 }
@@ -45,17 +46,17 @@ fn tree_in_trouble(site: &Site, parity: &Parity, tree: &str, seen: &Seen) -> Opt
         let recent = last.filter(|line| now - line.record.when.0 < DAY);
         past.extend(recent.filter(|_| waiting.len() == before));
     }
+    let later = match later_is_refused(&past, seen, tree, release) {
+        false => "it waited, and mail that came later was taken",
+        true => "it waited, and mail that came later was taken, or refused and bounced",
+    };
     let (severity, lines, effect) = match waiting.is_empty() {
         false => (
             Severity::Critical,
             waiting,
             "it waits in the MTA's queue and is tried again; MTAs give up after 4 to 5 days, and bounce",
         ),
-        true => (
-            Severity::Warning,
-            past,
-            "it waited, and mail that came later was taken",
-        ),
+        true => (Severity::Warning, past, later),
     };
     let newest = lines.iter().max_by_key(|line| line.record.when)?;
     let of: BTreeSet<ListName> = lines.iter().map(|line| line.record.list.clone()).collect();
@@ -73,6 +74,55 @@ fn tree_in_trouble(site: &Site, parity: &Parity, tree: &str, seen: &Seen) -> Opt
         spots.next()?,
         effect,
         mend(site, parity, tree, &of, severity),
+    );
+    Some(finding.also(spots))
+}
+
+/// Whether after one of these deferrals the newest answer of its verb was a refusal.
+fn later_is_refused(past: &[&Line], seen: &Seen, tree: &str, release: &str) -> bool {
+    past.iter().any(|line| {
+        let record = &line.record;
+        let tally = seen.tally(&record.list, tree, release);
+        let mut refusals = tally.into_iter().flat_map(Tally::refusals);
+        refusals.any(|newest| newest.record.verb == record.verb)
+    })
+}
+
+/// Lists of a guarded tree whose mail bounced in the last day, and none was ever taken. One verdict
+/// that is let through is what the admin asked for; a release that has no other is broken, such as
+/// by a wrong domain, and nothing waits for its mend.
+fn tree_that_refuses(site: &Site, parity: &Parity, tree: &str, seen: &Seen) -> Option<Finding> {
+    let roles = &parity.roles;
+    let release = roles.release_of(tree);
+    let is_on = |list: &ListName| parity.on_future.contains(list) != (tree == roles.current);
+    let now = Timestamp::now().0;
+    let only_refused = seen
+        .of_tree(tree, release)
+        .filter(|(list, tally)| is_on(list) && tally.refused > 0 && tally.delivered == 0);
+    let lines: Vec<&Line> = only_refused
+        .flat_map(|(_, tally)| tally.refusals())
+        .filter(|line| now - line.record.when.0 < DAY)
+        .collect();
+    let newest = lines.iter().max_by_key(|line| line.record.when)?;
+    let of: BTreeSet<ListName> = lines.iter().map(|line| line.record.list.clone()).collect();
+    let what = format!(
+        "tree {tree} {}: mail of {} was refused, and none taken: {}; {newest}",
+        release.escape_debug(),
+        lists(of.len()),
+        names(&of)
+    );
+    let spots: BTreeSet<_> = lines.iter().map(|line| &line.log).collect();
+    let mut spots = spots.into_iter().map(Spot::file);
+    let finding = Finding::new(
+        (Kind::Probation, Severity::Warning),
+        what,
+        spots.next()?,
+        "it bounced, since `[probation] permanent` lets that status through",
+        Mend::Do(format!(
+            "if it should have been taken: remove the status from {:?}, and see what the list \
+             manager has against these addresses",
+            site.path
+        )),
     );
     Some(finding.also(spots))
 }
