@@ -8,19 +8,17 @@
 //! has its default there, and none is blocked. Nobody is ended here who was not asked to: what works
 //! on in the background works on.
 
-#![expect(unsafe_code, reason = "std has no signal sets and no memfd_create")]
+#![expect(unsafe_code, reason = "std has no signal sets")]
 
 use std::ffi::{OsStr, OsString, c_int};
-use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd};
-use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::descendants;
+use crate::output::Output;
 use crate::probation::End;
 use crate::sysexits;
 
@@ -30,11 +28,6 @@ const TICK: Duration = Duration::from_millis(100);
 const GRACE: Duration = Duration::from_secs(10);
 /// How long the kernel may take to end one that is killed.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// So many bytes are kept of the beginning of what a program prints: what is passed on.
-pub const KEPT_HEAD: u64 = 16 * 1024;
-/// And so many of its end.
-const KEPT_TAIL: u64 = 4 * 1024;
 
 /// Signals that end a program unless it minds them: whoever sends us one wants the delivery to end.
 const ENDING: &[c_int] = &[
@@ -106,8 +99,8 @@ impl Child {
         command
             .args(arguments)
             .stdin(Stdio::inherit())
-            .stdout(output.file.try_clone()?)
-            .stderr(output.file.try_clone()?);
+            .stdout(output.copy()?)
+            .stderr(output.copy()?);
         let guard = std::process::id();
         // SAFETY: only calls that are allowed between fork and exec (signal-safety(7)).
         unsafe { command.pre_exec(move || become_plain(guard)) };
@@ -176,6 +169,13 @@ impl Child {
         &self.output
     }
 
+    /// Lets it be: who works on may print on ([`Output::trim_on`]).
+    pub fn leave(self) {
+        if descendants::somebody_lives() {
+            self.output.trim_on();
+        }
+    }
+
     /// How it ended, if it has.
     fn ended(&self) -> Option<End> {
         let mut status = 0;
@@ -238,75 +238,4 @@ fn become_plain(guard: u32) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// What a program prints: a file without a name.
-///
-/// No pipe: who works on in the background neither holds the MTA, which waits for the pipe's
-/// end, nor dies of SIGPIPE. In memory: a delivering user may have no directory to write in, or a
-/// full one.
-#[derive(Debug)]
-pub struct Output {
-    file: File,
-}
-
-impl Output {
-    fn new() -> io::Result<Output> {
-        // SAFETY: the name is a NUL-terminated constant; the descriptor is new and nobody else's.
-        let file = unsafe {
-            match libc::memfd_create(c"output".as_ptr(), libc::MFD_CLOEXEC) {
-                -1 => return Err(io::Error::last_os_error()),
-                fd => File::from_raw_fd(fd),
-            }
-        };
-        // Always at its end, also after `echo x > /dev/stderr`, which opens it anew and cuts it.
-        // SAFETY: touches no memory.
-        match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_APPEND) } {
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(Output { file }),
-        }
-    }
-
-    /// Gives the memory of all but head and tail back: a program that prints for ever must not
-    /// fill the machine's.
-    fn trim(&self) {
-        let middle = self.length().saturating_sub(KEPT_HEAD + KEPT_TAIL);
-        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-        let (Ok(from), Ok(length)) = (
-            libc::off_t::try_from(KEPT_HEAD),
-            libc::off_t::try_from(middle),
-        ) else {
-            return;
-        };
-        if length > 0 {
-            // SAFETY: touches no memory of ours.
-            unsafe { libc::fallocate(self.file.as_raw_fd(), mode, from, length) };
-        }
-    }
-
-    /// Its first bytes, at most `most` and [`KEPT_HEAD`].
-    pub fn head(&self, most: u64) -> Vec<u8> {
-        self.read(0, most.min(KEPT_HEAD))
-    }
-
-    /// Its last line that is not empty, as far as the last bytes hold it.
-    pub fn last_line(&self) -> String {
-        let from = self.length().saturating_sub(KEPT_TAIL);
-        let tail = self.read(from, KEPT_TAIL);
-        let text = String::from_utf8_lossy(&tail);
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        last.unwrap_or_default().trim().to_owned()
-    }
-
-    fn length(&self) -> u64 {
-        self.file.metadata().map_or(0, |meta| meta.len())
-    }
-
-    fn read(&self, from: u64, most: u64) -> Vec<u8> {
-        let size = self.length().saturating_sub(from).min(most);
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-        let read = self.file.read_at(&mut bytes, from).unwrap_or(0);
-        bytes.truncate(read);
-        bytes
-    }
 }

@@ -16,10 +16,11 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use crate::accounts;
-use crate::child::{self, Child, KEPT_HEAD, Output};
+use crate::child::{self, Child};
 use crate::clock::Timestamp;
 use crate::descendants;
 use crate::guarded::{BadLine, Call, Delivery, USAGE};
+use crate::output::{KEPT_HEAD, Output};
 use crate::probation::{self, End, Record};
 use crate::site::{Site, SiteError};
 use crate::{stdio, sysexits, syslog};
@@ -115,12 +116,15 @@ fn guard(delivery: &Delivery) -> Result<c_int, Failure> {
     {
         child.end_all(span);
     }
-    if end == End::Exited(0) {
-        read_the_rest(deadline);
-    }
     let output = child.as_ref().ok().map(Child::output);
+    if end == End::Exited(0) {
+        read_the_rest(deadline, output);
+    }
     note(delivery, &site, since, end, answer, output);
     pass_on(end, answer, output);
+    if let Ok(child) = child {
+        child.leave();
+    }
     Ok(answer.into())
 }
 
@@ -141,11 +145,14 @@ const KEEP: u8 = sysexits::TEMPFAIL as u8;
 /// THE MESSAGE IS NEVER OURS. While anything that the program started lives, in whatever group
 /// or session, it may be about to read, and nothing is taken: it keeps the descriptor when we end,
 /// as it would without a guard.
-fn read_the_rest(deadline: Instant) {
+fn read_the_rest(deadline: Instant, output: Option<&Output>) {
     let stay = deadline.min(Instant::now() + STAY);
     while descendants::somebody_lives() {
         if stdio::is_written(0) || Instant::now() >= stay || child::is_told_to_end(LOOK) {
             return;
+        }
+        if let Some(output) = output {
+            output.trim();
         }
     }
     let mut stdin = io::stdin().lock();

@@ -36,7 +36,8 @@ has ended with 0, what it left running in the background is left alone, and
 keeps message, output and lock; mm-guard stays up to 30 seconds for it, if the
 MTA still writes. Where nothing runs on, mm-guard reads the rest of the message,
 since some MTAs ask for that. It passes on at most 16 KiB of what PROGRAM
-printed.
+printed. Where what runs on may print on, mm-guard leaves a process of its own
+behind, which keeps that from filling memory, and ends with it.
 
 site.toml:
   [deliver] deadline

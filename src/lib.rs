@@ -11,6 +11,7 @@ pub mod descendants;
 pub mod endpoint;
 pub mod envelope;
 pub mod list;
+pub mod output;
 pub mod ownership;
 pub mod parity;
 pub mod position;

@@ -164,7 +164,7 @@ fn status_as_json_has_the_documented_keys_and_no_others() {
             "lists": [{
                 "name": "toylist", "parity": "future", "tree": "b", "release": "2.1.40",
                 "data_version": 112, "since": null, "delivered": 0, "deferred": 0,
-                "last_trouble": null, "paused": false, "pinned": false, "aliases": "ok",
+                "refused": 0, "last_trouble": null, "paused": false, "pinned": false, "aliases": "ok",
             }],
         })
     );

@@ -342,6 +342,68 @@ fn endless_output_takes_no_memory() {
 }
 
 #[test]
+fn a_child_that_prints_for_ever_is_left_alone_and_takes_no_memory() {
+    // 120 MB, each write judged; then it waits until hardly any of it is in memory.
+    let guarded = Guarded::new(
+        "exec 3>&1\nset -e\n{ read go < fifo\n\
+         for n in 1 2 3 4 5 6 7 8 9 10 11 12; do head -c 10000000 /dev/zero; done\n\
+         for n in $(seq 300); do sleep 0.1; set -- $(stat -L -c '%s %b' /proc/self/fd/3)\n\
+         [ $2 -gt 128 ] || break; done\n\
+         readlink /proc/self/fd/0 /proc/self/fd/3 > own\necho $* > finished; } 2> said &\nexit 0",
+    );
+    mkfifo(&guarded, "fifo");
+    let mut child = guarded.begin("");
+    drop(child.stdin.take());
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // Nobody holds the MTA's pipes: they have an end.
+    let mut told = String::new();
+    stdout.read_to_string(&mut told).unwrap();
+    stderr.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "");
+    fs::write(guarded.path("fifo"), "go\n").unwrap();
+    let told = guarded.told("finished");
+    let (size, blocks) = told.split_once(' ').unwrap();
+    assert_eq!(size, "120000000", "{}", guarded.stage.read("said"));
+    let blocks: u64 = blocks.parse().unwrap();
+    assert!(blocks * 512 <= 64 * 1024, "{blocks} blocks are still there");
+    until("who trimmed ends", || guards(&guarded).is_empty());
+}
+
+#[test]
+fn who_trims_holds_neither_the_mta_nor_the_floor() {
+    let guarded = Guarded::new("sleep 90 9<&- &\necho $! > child\nexit 0");
+    let mut child = guarded.begin("");
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let all = guards(&guarded);
+    let [trimmer] = all.as_slice() else {
+        panic!("{all:?} trim")
+    };
+    let held = || {
+        let files = fs::read_dir(format!("/proc/{trimmer}/fd")).unwrap();
+        let files = files.map(|file| fs::read_link(file.unwrap().path()).unwrap_or_default());
+        files.collect::<Vec<_>>()
+    };
+    until("it has let go", || held().len() == 1);
+    assert!(held()[0].to_string_lossy().contains("memfd:output"));
+    let cwd = fs::read_link(format!("/proc/{trimmer}/cwd")).unwrap();
+    assert_eq!(cwd, std::path::Path::new("/"));
+    kill("KILL", guarded.told("child").parse().unwrap());
+    until("it ends", || guards(&guarded).is_empty());
+}
+
+/// The processes that run the stage's own mm-guard.
+fn guards(guarded: &Guarded) -> Vec<String> {
+    let program = guarded.path("bin/mm-guard");
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let its = all.filter(|one| fs::read_link(one.path().join("exe")).is_ok_and(|at| at == program));
+    its.map(|one| one.file_name().to_string_lossy().into_owned())
+        .filter(|pid| runs(pid))
+        .collect()
+}
+
+#[test]
 fn an_mta_that_reads_nothing_does_not_hold_the_guard() {
     let guarded = Guarded::new("head -c 100000 /dev/zero | tr '\\0' x\nexit 1");
     let mut child = guarded.begin("");
