@@ -14,12 +14,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mm_deliver::list::ListName;
 use mm_deliver::profiles::Profile;
-use mm_deliver::queues::{self, Left, Queues};
+use mm_deliver::queues::{Inbound, Left, Queues};
 use mm_deliver::site::Site;
 
 use crate::stage::{Stage, spawn};
 use signs::with_runners;
 
+mod bulk;
 mod signs;
 
 /// Longer than any of these tests waits, unless it waits for the end of the time.
@@ -88,7 +89,8 @@ fn left(stage: &Stage, lists: &[&str], time: Duration) -> Result<Vec<Left>, Stri
     let profile = Profile::of(&site, tree).unwrap();
     let queues = Queues::of(&profile, tree).unwrap();
     let end = Instant::now() + time;
-    queues::wait(queues, &names(lists), &|| Instant::now() >= end)
+    Inbound::of(queues, &names(lists))
+        .run_out(queues, &|| Instant::now() >= end)
         .map_err(|error| error.to_string())
 }
 

@@ -1,7 +1,7 @@
 //! One change of parity, from the look at what stands to the commit point, with the alias
 //! entries before or after it.
 //!
-//! Order: aliases that the change needs, doors closed and floors drained where lists change
+//! Order: aliases that the change needs, the old tree's queues read (`inbound`), doors closed and floors drained where lists change
 //! trees (`closing`), the old tree's queues run out (`inbound`), commit point, doors open, aliases that it makes superfluous. If the doors
 //! cannot be closed or the commit point fails, the first go back; if the last fail, the change
 //! stands and the status is 3.
@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use crate::admin::aliases::{self, AddressError, Applied, Known, Plan};
 use crate::admin::closing::{self, Closed, Moves, Patience};
-use crate::admin::inbound;
+use crate::admin::inbound::Taken;
 use crate::admin::inside;
 use crate::admin::interrupts::Interrupts;
 use crate::admin::outcome::{AFTER, Done, Refused, names, typed, typed_aliases};
@@ -385,13 +385,16 @@ fn close(
     moves: &Moves,
     is_over: &dyn Fn() -> bool,
 ) -> Result<Closed, Refused> {
+    let taken = match (moves, site.config.tree(current)) {
+        (Moves::Ahead(lists), Some(tree)) => {
+            Some(Taken::read_ahead(site, request.act, tree, lists, is_over)?)
+        }
+        _ => None,
+    };
     let end = Instant::now() + request.patience.closed.duration();
     let closed = closing::close(site, request, moves, is_over)?;
-    if let Moves::Ahead(lists) = moves
-        && let Some(tree) = site.config.tree(current)
-    {
-        let is_over = || is_over() || Instant::now() >= end;
-        inbound::run_out(site, request.act, tree, lists, &is_over)?;
+    if let Some(taken) = taken {
+        taken.run_out(&|| is_over() || Instant::now() >= end)?;
     }
     if matches!(moves, Moves::Ahead(_)) {
         closing::still_closed(site, request, &closed)?;

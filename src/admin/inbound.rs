@@ -5,7 +5,8 @@
 //! would be handled by the old release, with data that the new one may have converted.
 //!
 //! **Invariants.** Only for lists that go ahead: taking back waits for no queue. Waited for once the
-//! doors are closed and the floors are empty; else more could come. No door is closed for a tree
+//! doors are closed and the floors are empty; else more could come. Read before that as far as it goes:
+//! no door is closed for longer because a queue is long. No door is closed for a tree
 //! of which it can be seen before that nothing would come of it.
 
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ use crate::admin::outcome::Refused;
 use crate::admin::signs;
 use crate::list::ListName;
 use crate::profiles::Profile;
-use crate::queues::{self, Left, Life, Queues};
+use crate::queues::{self, Inbound, Left, Life, QueueError, Queues};
 use crate::site::Site;
 use crate::tree::Tree;
 
@@ -46,7 +47,8 @@ pub fn glance(
         return Ok(None);
     }
     let end = Instant::now() + GLANCE;
-    let left = match wait(queues, act, tree, moving, &|| Instant::now() >= end) {
+    let left = Inbound::of(queues, moving).run_out(queues, &|| Instant::now() >= end);
+    let left = match left.map_err(|error| unseen(act, tree, &error)) {
         Ok(left) => left,
         // Anybody may make a trial; the change itself asks again.
         Err(refused) if request.mode == Mode::Trial => {
@@ -68,44 +70,66 @@ pub fn glance(
     }
 }
 
-/// Waits until the inbound queues of `tree` have run out for `moving`, or it `is_over`.
-///
-/// # Errors
-/// What is left, named; or a queue cannot be looked at.
-pub fn run_out(
-    site: &Site,
+/// What a tree took for the lists that move, as it was read before their doors are closed.
+#[derive(Debug)]
+pub struct Taken<'t> {
     act: &'static str,
-    tree: &Tree,
-    moving: &BTreeSet<ListName>,
-    is_over: &dyn Fn() -> bool,
-) -> Result<(), Refused> {
-    let profile = Profile::of(site, tree).map_err(|error| Refused::new(act, error))?;
-    let Some(queues) = Queues::of(&profile, tree) else {
-        return Ok(());
-    };
-    let left = wait(queues, act, tree, moving, is_over)?;
-    if left.is_empty() {
-        return Ok(());
-    }
-    let mut refused = Refused::new(act, told(tree, &left));
-    refused.reasons.extend(not_running(&profile, tree));
-    Err(refused.hint("no list has moved; --closed 5m would wait longer"))
+    tree: &'t Tree,
+    profile: Profile,
+    inbound: Option<Inbound>,
 }
 
-fn wait(
-    queues: Queues<'_>,
-    act: &'static str,
-    tree: &Tree,
-    moving: &BTreeSet<ListName>,
-    is_over: &dyn Fn() -> bool,
-) -> Result<Vec<Left>, Refused> {
-    queues::wait(queues, moving, is_over).map_err(|error| {
-        Refused::new(
+impl<'t> Taken<'t> {
+    /// Reads it, until it `is_over`.
+    ///
+    /// # Errors
+    /// A queue cannot be looked at.
+    pub fn read_ahead(
+        site: &Site,
+        act: &'static str,
+        tree: &'t Tree,
+        moving: &BTreeSet<ListName>,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<Taken<'t>, Refused> {
+        let profile = Profile::of(site, tree).map_err(|error| Refused::new(act, error))?;
+        let mut inbound = None;
+        if let Some(queues) = Queues::of(&profile, tree) {
+            let inbound = inbound.insert(Inbound::of(queues, moving));
+            let read = inbound.read_ahead(queues, is_over);
+            read.map_err(|error| unseen(act, tree, &error))?;
+        }
+        Ok(Taken {
             act,
-            format!("cannot tell what tree {} has to handle: {error}", tree.name),
-        )
-        .hint(signs::unread(&tree.name, &error))
-    })
+            tree,
+            profile,
+            inbound,
+        })
+    }
+
+    /// Waits until it has run out, or it `is_over`. The doors must be closed.
+    ///
+    /// # Errors
+    /// What is left, named; or a queue cannot be looked at.
+    pub fn run_out(self, is_over: &dyn Fn() -> bool) -> Result<(), Refused> {
+        let (act, tree) = (self.act, self.tree);
+        let queues = Queues::of(&self.profile, tree);
+        let Some((inbound, queues)) = self.inbound.zip(queues) else {
+            return Ok(());
+        };
+        let left = inbound.run_out(queues, is_over);
+        let left = left.map_err(|error| unseen(act, tree, &error))?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut refused = Refused::new(act, told(tree, &left));
+        refused.reasons.extend(not_running(&self.profile, tree));
+        Err(refused.hint("no list has moved; --closed 5m would wait longer"))
+    }
+}
+
+fn unseen(act: &'static str, tree: &Tree, error: &QueueError) -> Refused {
+    let what = format!("cannot tell what tree {} has to handle: {error}", tree.name);
+    Refused::new(act, what).hint(signs::unread(&tree.name, error))
 }
 
 /// Which of the tree's programs do not run; none where that cannot be told.

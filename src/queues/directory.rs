@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -91,6 +92,19 @@ impl Directory {
         let is_plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         let seconds = u64::try_from(stat.st_mtime).unwrap_or(0);
         is_plain.then(|| UNIX_EPOCH + Duration::from_secs(seconds))
+    }
+
+    /// A number that is another one once a file of these is another one, or was written to: what
+    /// the file system says of each, without opening it.
+    pub(super) fn mark(&self, names: &[OsString]) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for name in names {
+            let stat = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok();
+            // The time of the last change of any kind: nobody sets that as he likes.
+            let mark = stat.map(|it| (it.st_ino, it.st_size, it.st_ctime, it.st_ctime_nsec));
+            mark.hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// The last bytes of a file, which are all that most need.

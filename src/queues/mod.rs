@@ -1,7 +1,8 @@
 //! What one sees of a list manager from outside: its queues, and whether it lives.
 //!
 //! `directory` reads a queue's directory, `inbound` waits until what stood in the inbound ones has
-//! run out, `trouble` looks for what is stuck or was shunted, `life` for running programs.
+//! run out and `standing` keeps what it saw there, `trouble` looks for what is stuck or was
+//! shunted, `life` for running programs.
 //!
 //! **Invariants.** Changes nothing and runs nothing. The directories belong to the list manager's
 //! user, who may not be ours: no link is followed in the place of a queue or an entry, nothing but
@@ -10,6 +11,7 @@
 mod directory;
 mod inbound;
 mod life;
+mod standing;
 mod trouble;
 
 use std::fmt;
@@ -21,7 +23,7 @@ use crate::profile::Case;
 use crate::profiles::{self, Profile, is_per_list};
 use crate::tree::Tree;
 
-pub use inbound::{Left, wait};
+pub use inbound::{Inbound, Left};
 pub use life::{Life, life};
 pub use trouble::{Trouble, trouble};
 
