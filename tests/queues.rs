@@ -397,6 +397,35 @@ fn who_does_not_handle_it_is_named_when_it_does_not_run() {
 }
 
 #[test]
+fn what_nobody_handles_is_named_with_what_helps() {
+    let stage = in_order();
+    let dead = put(&stage, "a", "in", 1, "toylist");
+    is_old(&dead, 180);
+    let words = ["upgrade", "toylist", "--closed", "0s"];
+    let told = [
+        &format!("nobody handles {dead:?}, which has stood there for 3 hours\n"),
+        "see whether the programs of tree a run",
+        "hand in anew as mail, and move it out of that directory",
+        "hint: no list has moved\n",
+    ];
+    let done = stage.parity(&words).expect(1).complains(&told);
+    assert!(!done.stderr.contains("--closed 5m"), "{done:#?}");
+    // What is younger may be handled yet.
+    let young = put(&stage, "a", "in", 2, "toylist");
+    is_old(&young, 29);
+    let words_of_young = ["no list has moved; --closed 5m would wait longer"];
+    let done = stage.parity(&words).expect(1).complains(&told[..3]);
+    let done = done.complains(&words_of_young);
+    assert_eq!(done.stderr.matches("nobody handles").count(), 1);
+    is_old(&young, 31);
+    let done = stage.parity(&words).expect(1);
+    done.complains(&["for 3 hours, nor 1 more that are older than 30m\n"]);
+    fs::remove_file(dead).unwrap();
+    fs::remove_file(young).unwrap();
+    stage.parity(&words).expect(0);
+}
+
+#[test]
 fn only_so_many_are_named_and_the_others_counted() {
     let stage = in_order();
     for n in 0..12 {

@@ -9,6 +9,7 @@
 //! no door is closed for longer because a queue is long. No door is closed for a tree
 //! of which it can be seen before that nothing would come of it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -65,6 +66,12 @@ pub fn glance(
         (false, false) => {
             let mut refused = Refused::new(act, told(tree, &left));
             refused.reasons.extend(down);
+            add_dead(
+                &mut refused,
+                queues,
+                tree,
+                &dead(queues, &left, SystemTime::now()),
+            );
             Err(refused.hint(signs::start(&tree.name)))
         }
     }
@@ -123,13 +130,54 @@ impl<'t> Taken<'t> {
         }
         let mut refused = Refused::new(act, told(tree, &left));
         refused.reasons.extend(not_running(&self.profile, tree));
-        Err(refused.hint("no list has moved; --closed 5m would wait longer"))
+        let dead = dead(queues, &left, SystemTime::now());
+        let all_are_dead = dead.len() == left.len();
+        add_dead(&mut refused, queues, tree, &dead);
+        Err(refused.hint(match all_are_dead {
+            true => "no list has moved",
+            false => "no list has moved; --closed 5m would wait longer",
+        }))
     }
 }
 
 fn unseen(act: &'static str, tree: &Tree, error: &QueueError) -> Refused {
     let what = format!("cannot tell what tree {} has to handle: {error}", tree.name);
     Refused::new(act, what).hint(signs::unread(&tree.name, error))
+}
+
+/// Those of which nobody can believe that they are being handled, each with how long it has
+/// stood there; oldest first.
+fn dead<'l>(queues: Queues<'_>, left: &'l [Left], now: SystemTime) -> Vec<(Duration, &'l Left)> {
+    let aged = left.iter().filter_map(|entry| {
+        // Of the future: a clock was set. It waits no time yet.
+        let age = now.duration_since(entry.written?).unwrap_or_default();
+        (age > queues.stuck().duration()).then_some((age, entry))
+    });
+    let mut dead: Vec<_> = aged.collect();
+    dead.sort_by_key(|&(age, entry)| (Reverse(age), &entry.path));
+    dead
+}
+
+/// Says of those that to wait longer is in vain, and what helps instead.
+fn add_dead(refused: &mut Refused, queues: Queues<'_>, tree: &Tree, dead: &[(Duration, &Left)]) {
+    let Some((age, oldest)) = dead.first() else {
+        return;
+    };
+    let more = match dead.len() - 1 {
+        0 => String::new(),
+        more => format!(", nor {more} more that are older than {}", queues.stuck()),
+    };
+    refused.reasons.push(format!(
+        "nobody handles {:?}, which has stood there for {}{more}",
+        oldest.path,
+        signs::span(*age)
+    ));
+    refused.hints.push(format!(
+        "to wait longer is in vain: see whether the programs of tree {} run, and what its logs say \
+         of it; what none of them takes up again, hand in anew as mail, and move it out of that \
+         directory",
+        tree.name
+    ));
 }
 
 /// Which of the tree's programs do not run; none where that cannot be told.

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::list::ListName;
 use crate::profile::Case;
 use crate::profiles::{self, Profile, is_per_list};
+use crate::span::Span;
 use crate::tree::Tree;
 
 pub use inbound::{Inbound, Left};
@@ -84,6 +85,11 @@ impl<'p> Queues<'p> {
             tree,
             case: profile.routing.case,
         })
+    }
+
+    /// An inbound entry that has stood there for longer is not being handled.
+    pub fn stuck(&self) -> Span {
+        self.words.stuck
     }
 
     /// Whether a list has some of its own.
