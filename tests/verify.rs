@@ -115,14 +115,79 @@ fn a_retired_tree_takes_lists_again_only_with_another_release() {
     stage.parity(&["commit", "--revert"]).expect(1);
     stage.parity(&["upgrade", "toylist"]).expect(0);
     stage.parity(&["undo"]).expect(0);
-    stage
-        .parity(&["undo"])
-        .expect(0)
-        .says(&["the future tree is retired again"]);
+    stage.parity(&["undo"]).expect(0).says(&[
+        "the future tree is retired again",
+        "no commit can be taken back to it: tree a has release \"2.1.41\"",
+        "install \"2.1.39\" again, or: ",
+        "verify",
+    ]);
+    stage.parity(&["undo"]).expect(1).complains(&["2.1.41"]);
+    install(&stage, "a", "2.1.39");
     stage
         .parity(&["undo"])
         .expect(0)
         .says(&["tree a 2.1.39 is current again"]);
+}
+
+#[test]
+fn a_commit_is_not_taken_back_to_a_release_that_was_installed_since() {
+    let stage = Stage::new();
+    stage.aliases(&["adopt"]).expect(0);
+    stage.parity(&["commit", "--all"]).expect(0);
+    stage
+        .parity(&["status"])
+        .expect(0)
+        .says(&["back: ", "commit --revert"]);
+    install(&stage, "a", "2.1.41");
+    let before = (stage.read("aliases"), stage.read("state/parity.toml"));
+    for words in [
+        ["commit", "--revert"].as_slice(),
+        &["commit", "--revert", "--dry-run"],
+        &["undo"],
+        &["undo", "--dry-run"],
+    ] {
+        stage.parity(words).expect(1).complains(&[
+            "tree a has release \"2.1.41\", and \"2.1.39\" is recorded",
+            "something was installed there since the commit",
+            "hint: install \"2.1.39\" in tree a again; or: ",
+            "verify, then ",
+            "upgrade LIST",
+        ]);
+    }
+    let told = stage.parity(&["status"]).expect(0);
+    assert!(!told.stdout.contains("--revert"), "{told:?}");
+    told.says(&["next: ", "verify\n"]);
+    // What cannot be read is not the one recorded either.
+    stage.write("a/Mailman/Version.py", "", 0o644);
+    stage.parity(&["commit", "--revert"]).expect(1).complains(&[
+        "tree a: no release: ",
+        "hint: install the release \"2.1.39\" whole",
+    ]);
+    let after = (stage.read("aliases"), stage.read("state/parity.toml"));
+    assert_eq!(after, before);
+    // The hint leads to where the revert would have: the lists on tree a.
+    install(&stage, "a", "2.1.41");
+    stage.parity(&["verify"]).expect(0);
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    stage.parity(&["downgrade", "--all"]).expect(0);
+}
+
+#[test]
+fn what_an_undo_leaves_recorded_is_said_with_what_to_type() {
+    let stage = empty();
+    stage.put_program("b");
+    install(&stage, "a", "2.1.39-1");
+    stage.parity(&["verify"]).expect(0);
+    stage.parity(&["undo"]).expect(0).says(&[
+        "recorded for tree a: 2.1.39",
+        "tree a has release \"2.1.39-1\", and \"2.1.39\" is recorded; to record it: ",
+        "the future tree is empty again",
+        "no list can move there until: ",
+        "verify\n",
+    ]);
+    stage.parity(&["upgrade", "toylist"]).expect(1);
+    stage.parity(&["verify"]).expect(0);
+    stage.parity(&["upgrade", "toylist"]).expect(0);
 }
 
 #[test]
@@ -199,7 +264,12 @@ fn undo_of_verify_says_that_the_files_are_not_put_back() {
         "the future tree is ready again, with \"2.1.40\" recorded",
         "no list can move there: tree b has release \"2.1.41\"",
         "install \"2.1.40\" again, or: ",
+        "verify\n",
     ]);
+    stage
+        .parity(&["status"])
+        .expect(0)
+        .says(&["next: ", "verify\n"]);
     assert_eq!(trees(&stage), "ready 2.1.40, current 2.1.39");
     stage.parity(&["upgrade", "toylist"]).expect(1);
     install(&stage, "b", "2.1.40");

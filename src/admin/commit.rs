@@ -13,7 +13,7 @@ use crate::admin::aliases::{self, AddressError};
 use crate::admin::change::{Change, Mode, Request, Step};
 use crate::admin::moving::{few, not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
 use crate::admin::outcome::{Outcome, Refused, lists, names, typed, typed_aliases};
-use crate::admin::releases::refuse_commit;
+use crate::admin::releases::{refuse_commit, refuse_revert};
 use crate::admin::selection::Which;
 use crate::admin::signs::{self, Signs};
 use crate::admin::trust::refuse_trouble;
@@ -199,6 +199,7 @@ pub fn step_back<'a>(change: &mut Change<'a>) -> Result<Step<'a>, Refused> {
         let text = refusal_text(&parity, retired, &Refusal::NothingToRevert);
         return Err(change.refuse(text).hint(typed(site, "history")));
     }
+    refuse_revert(change, retired)?;
     let ahead = ahead_again(change, &retired.name);
     let after = parity
         .revert(&retired.name, ahead)

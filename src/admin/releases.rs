@@ -3,7 +3,8 @@
 //! The record says what is guarded, what was tried, and what the history tells: none of it is
 //! true of a release that was installed since.
 //!
-//! **Invariants.** Asked by what moves lists ahead or commits to them, never by what takes back.
+//! **Invariants.** Asked of a tree that is about to be chosen: by what moves lists ahead, commits
+//! to them, or takes a commit back to the tree from before; never of the one that is left.
 //! What cannot be read is not the same release.
 
 use std::path::PathBuf;
@@ -46,14 +47,43 @@ pub fn other(profile: &Profile, tree: &Tree, recorded: &str) -> Option<Other> {
     }
 }
 
+/// Looks at a tree of `site` as [`other`] does; a profile that cannot be used is told elsewhere.
+pub fn other_in(site: &Site, tree: &Tree, recorded: &str) -> Option<Other> {
+    let profile = Profile::of(site, tree).ok()?;
+    other(&profile, tree, recorded)
+}
+
+/// A commit is taken back only as long as nothing was installed in the `retired` tree since.
+///
+/// # Errors
+/// It does not have the release that is recorded.
+pub fn refuse_revert(change: &Change<'_>, retired: &Tree) -> Result<(), Refused> {
+    let (site, recorded) = (change.site, &change.parity().roles.future_release);
+    let Some(other) = other_in(site, retired, recorded) else {
+        return Ok(());
+    };
+    let name = &retired.name;
+    Err(match other.is_known {
+        true => change
+            .refuse(format!(
+                "{}: something was installed there since the commit",
+                other.what
+            ))
+            .hint(format!(
+                "install {recorded:?} in tree {name} again; or: {}, then {}",
+                typed(site, "verify"),
+                typed(site, "upgrade LIST")
+            )),
+        false => change.refuse(other.what).hint(format!(
+            "install the release {recorded:?} whole in tree {name}"
+        )),
+    })
+}
+
 /// Why no list may go ahead to the `future` tree, as far as its release goes, and what helps.
 pub fn refuse(site: &Site, parity: &Parity, future: &Tree, refused: &mut Refused) {
     let recorded = &parity.roles.future_release;
-    // A profile that cannot be used is told with what else keeps the lists where they are.
-    let Ok(profile) = Profile::of(site, future) else {
-        return;
-    };
-    let Some(other) = other(&profile, future, recorded) else {
+    let Some(other) = other_in(site, future, recorded) else {
         return;
     };
     refused.reasons.push(match other.is_known {

@@ -15,6 +15,7 @@ use crate::admin::init;
 use crate::admin::moving::unclear_refusal;
 use crate::admin::outcome::{Done, Outcome, Refused, lists, typed};
 use crate::admin::probation::{self, Seen, Tally};
+use crate::admin::releases;
 use crate::admin::selection::{self, Which};
 use crate::admin::signs::{self, Signs};
 use crate::admin::terminal;
@@ -300,6 +301,15 @@ impl View<'_> {
         remarks
     }
 
+    /// Whether the future tree's files are not those that are recorded: nothing can choose it.
+    fn is_changed(&self) -> bool {
+        let recorded = &self.parity.roles.future_release;
+        let other = |tree| releases::other_in(self.site, tree, recorded);
+        self.future
+            .and_then(other)
+            .is_some_and(|other| other.is_known)
+    }
+
     fn count(&self) -> String {
         let ahead = self.parity.on_future.len();
         match &self.known {
@@ -338,6 +348,9 @@ impl View<'_> {
         };
         let mut ways = Vec::new();
         match self.parity.roles.future_state {
+            FutureState::Ready | FutureState::Retired if self.is_changed() && ahead.is_empty() => {
+                ways.push(("next:", say("verify")));
+            }
             FutureState::Ready if ahead.is_empty() => ways.push(("next:", say("upgrade LIST"))),
             FutureState::Ready if behind => {
                 ways.push(("next:", say("upgrade LIST, then upgrade --all")))

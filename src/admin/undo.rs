@@ -17,7 +17,6 @@ use crate::admin::releases::{self, refuse_commit};
 use crate::admin::trust::refuse_trouble;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};
-use crate::profiles::Profile;
 use crate::site::Site;
 use crate::store::{self, Entry};
 
@@ -176,13 +175,22 @@ fn told_of_trees(change: &Change<'_>, after: &Parity) -> Vec<String> {
     if now.current_release != then.current_release {
         let (tree, release) = (&then.current, then.current_release.escape_debug());
         told.push(format!("recorded for tree {tree}: {release}"));
+        let its = change.trees().ok().map(|(current, _)| current);
+        let other = its.and_then(|its| releases::other_in(change.site, its, &then.current_release));
+        told.extend(other.map(|other| {
+            format!(
+                "{}; to record it: {}",
+                other.what,
+                typed(change.site, "verify")
+            )
+        }));
     }
     if (now.future_state, &now.future_release) != (then.future_state, &then.future_release) {
         told.push(format!(
             "the future tree is {} again, with {:?} recorded",
             then.future_state, then.future_release
         ));
-        told.extend(other_release(change, after));
+        told.extend(what_next(change, after));
     }
     for (trees, word) in [
         (then.guarded.difference(&now.guarded), "is guarded again"),
@@ -196,21 +204,24 @@ fn told_of_trees(change: &Change<'_>, after: &Parity) -> Vec<String> {
     told
 }
 
-/// That the future tree cannot take lists under the release that is recorded again: files are not
-/// put back.
-fn other_release(change: &Change<'_>, after: &Parity) -> Option<String> {
+/// What the future tree cannot be chosen for under the release that is recorded again, and what
+/// to type: files are not put back.
+fn what_next(change: &Change<'_>, after: &Parity) -> Option<String> {
     let site = change.site;
     let (_, future) = change.trees().ok()?;
-    if after.roles.future_state != FutureState::Ready {
-        return None;
-    }
-    let profile = Profile::of(site, future).ok()?;
+    let verify = typed(site, "verify");
+    let kept = match after.roles.future_state {
+        FutureState::Ready => "no list can move there",
+        FutureState::Retired => "no commit can be taken back to it",
+        FutureState::Empty | FutureState::Installing | FutureState::Broken => {
+            return Some(format!("no list can move there until: {verify}"));
+        }
+    };
     let recorded = &after.roles.future_release;
-    let other = releases::other(&profile, future, recorded)?;
+    let other = releases::other_in(site, future, recorded)?;
     Some(format!(
-        "no list can move there: {}; install {recorded:?} again, or: {}",
-        other.what,
-        typed(site, "verify")
+        "{kept}: {}; install {recorded:?} again, or: {verify}",
+        other.what
     ))
 }
 
