@@ -23,6 +23,7 @@ mod domains;
 mod edits;
 mod error;
 mod expansion;
+mod forms;
 mod found;
 mod hindered;
 mod include;

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::leads::{Forms, Places};
+use super::forms::{Forms, Places};
 use super::smrsh;
 use crate::config::is_plain;
 use crate::list::{ListName, Verb};
