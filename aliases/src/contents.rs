@@ -3,8 +3,6 @@
 //!
 //! **Invariants**: no I/O; asked twice, the slices are the same.
 
-use crate::grammar::document::Document;
-
 /// Bytes that can be written slice by slice.
 pub trait Contents {
     /// The slices in order; joined, they are the bytes.
@@ -41,11 +39,5 @@ impl<const N: usize> Contents for [u8; N] {
 impl Contents for Vec<u8> {
     fn slices(&self) -> impl Iterator<Item = &[u8]> {
         std::iter::once(self.as_slice())
-    }
-}
-
-impl Contents for Document {
-    fn slices(&self) -> impl Iterator<Item = &[u8]> {
-        self.chunks.slices()
     }
 }

@@ -37,8 +37,9 @@ mod mta;
 
 pub use contents::Contents;
 pub use disk::error::{FileError, Stands};
-pub use disk::exchange::{Exchanged, Method, Prepared, Replaced};
-pub use disk::file::{Original, replace};
+pub use disk::exchange::{Exchanged, Method, Replaced, replace};
+pub use disk::file::Original;
+pub use disk::prepare::Prepared;
 pub use grammar::dialect::{Dialect, Winner};
 pub use grammar::document::{Document, Double};
 pub use grammar::entry::{Destination, Entry, EntryId};

@@ -7,97 +7,18 @@
 //! aside under a name of its own; it is never deleted.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::contents::Contents;
 use crate::disk::error::FileError;
 use crate::disk::file::{Identity, Original, stat};
-use crate::disk::leftover::{self, Leftover};
-use crate::disk::looks;
-
-/// How much of small slices is written at a time, in bytes; a larger slice is written as it stands.
-const BUFFER: usize = 256 * 1024;
-
-/// The new file, whole and on disk, under a temporary name. Dropped, it is removed.
-#[derive(Debug)]
-pub struct Prepared<'o> {
-    original: &'o Original,
-    temporary: Leftover,
-    file: File,
-    /// What `file` was when it was whole.
-    own: Identity,
-    size: usize,
-}
+use crate::disk::leftover::Leftover;
+use crate::disk::prepare::Prepared;
 
 impl<'o> Prepared<'o> {
-    /// Writes `contents` to the empty `file`, which stands under the name of `temporary`.
-    pub(crate) fn fill<C: Contents + ?Sized>(
-        original: &'o Original,
-        temporary: Leftover,
-        file: File,
-        contents: &C,
-    ) -> Result<Self, FileError> {
-        let own =
-            stat(&file).map_err(|source| original.failed("look at a temporary file", source))?;
-        let mut prepared = Self {
-            original,
-            temporary,
-            file,
-            own,
-            size: 0,
-        };
-        prepared.write(contents)?;
-        Ok(prepared)
-    }
-
-    fn write<C: Contents + ?Sized>(&mut self, contents: &C) -> Result<(), FileError> {
-        let original = self.original;
-        self.size = write_slices(&self.file, contents)
-            .map_err(|source| original.failed("write a temporary file", source))?;
-        self.look_alike().map_err(|source| {
-            original.failed(
-                "give a temporary file its owner, mode and attributes",
-                source,
-            )
-        })?;
-        self.file
-            .sync_all()
-            .map_err(|source| original.failed("sync a temporary file", source))?;
-        // From here on the name says which two files may be deleted under it.
-        self.own = stat(&self.file)
-            .map_err(|source| original.failed("look at a temporary file", source))?;
-        let name = leftover::name(original.base(), self.own.inode, original.inode());
-        self.temporary
-            .rename(name)
-            .map_err(|source| original.failed("rename a temporary file", source))
-    }
-
-    fn look_alike(&self) -> io::Result<()> {
-        let (user, group, mode) = self.original.owner_and_mode();
-        let now = self.file.metadata()?;
-        if (now.uid(), now.gid()) != (user, group) {
-            rustix::fs::fchown(
-                &self.file,
-                Some(Uid::from_raw(user)),
-                Some(Gid::from_raw(group)),
-            )?;
-        }
-        rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode))?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let original = rustix::fs::openat(
-            &self.temporary.directory,
-            self.original.base(),
-            flags,
-            Mode::empty(),
-        )?;
-        looks::copy_attributes(&original, &self.file)
-    }
-
     /// Puts the new file in the old one's place, if that is still what was read.
     ///
     /// # Errors
@@ -200,18 +121,6 @@ impl<'o> Prepared<'o> {
             method: Method::Renamed,
         })
     }
-}
-
-/// Writes all slices, small ones together, and returns how many bytes they were.
-fn write_slices<C: Contents + ?Sized>(file: &File, contents: &C) -> io::Result<usize> {
-    let mut out = io::BufWriter::with_capacity(BUFFER, file);
-    let mut size = 0;
-    for slice in contents.slices() {
-        out.write_all(slice)?;
-        size += slice.len();
-    }
-    out.flush()?;
-    Ok(size)
 }
 
 fn swap(temporary: &Leftover, base: &OsStr) -> Result<(), Errno> {
@@ -354,11 +263,23 @@ impl Replaced {
     }
 }
 
+/// Replaces a file by `contents`, if it is still what was read.
+///
+/// # Errors
+/// Those of [`Original::prepare`], [`Prepared::exchange`] and [`crate::Exchanged::keep`].
+pub fn replace<C: Contents + ?Sized>(
+    original: &Original,
+    contents: &C,
+) -> Result<Replaced, FileError> {
+    original.prepare(contents)?.exchange()?.keep()
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
     use std::path::{Path, PathBuf};
 
     use super::*;

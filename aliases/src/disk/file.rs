@@ -37,10 +37,8 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use crate::contents::Contents;
 use crate::disk::error::FileError;
-use crate::disk::exchange::{Prepared, Replaced};
-use crate::disk::leftover::{self, Leftover};
+use crate::disk::leftover::{self};
 
 /// How much of a file is read at a time to compare it, in bytes.
 const COMPARED: usize = 256 * 1024;
@@ -183,30 +181,6 @@ impl Original {
         }
     }
 
-    /// Writes `contents` to a temporary file beside this one that looks like it. Removes what killed
-    /// runs left there.
-    ///
-    /// # Errors
-    /// Nothing has changed. `HardLinked` as [`Original::check_one_name`] says; `Write`.
-    pub fn prepare<C: Contents + ?Sized>(&self, contents: &C) -> Result<Prepared<'_>, FileError> {
-        self.check_one_name()?;
-        let directory = self
-            .open_directory()
-            .map_err(|source| self.failed("open its directory", source))?;
-        leftover::sweep(&directory, self.directory(), self.base());
-        let name = leftover::name(self.base(), 0, self.identity.inode);
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let descriptor = rustix::fs::openat(&directory, &name, flags, Mode::from_raw_mode(0o600))
-            .map_err(|errno| self.failed("create a temporary file", errno.into()))?;
-        Prepared::fill(
-            self,
-            Leftover::new(directory, name),
-            File::from(descriptor),
-            contents,
-        )
-    }
-
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -268,7 +242,7 @@ impl Original {
         self.real.file_name().unwrap_or_default()
     }
 
-    fn open_directory(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn open_directory(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(rustix::fs::open(self.directory(), flags, Mode::empty())?)
     }
@@ -316,15 +290,4 @@ fn holds(file: &mut File, mut bytes: &[u8]) -> io::Result<bool> {
 
 pub(crate) fn stat(file: impl AsFd) -> io::Result<Identity> {
     Ok(Identity::of(&rustix::fs::fstat(file)?))
-}
-
-/// Replaces a file by `contents`, if it is still what was read.
-///
-/// # Errors
-/// Those of [`Original::prepare`], [`Prepared::exchange`] and [`crate::Exchanged::keep`].
-pub fn replace<C: Contents + ?Sized>(
-    original: &Original,
-    contents: &C,
-) -> Result<Replaced, FileError> {
-    original.prepare(contents)?.exchange()?.keep()
 }

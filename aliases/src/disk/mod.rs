@@ -7,3 +7,4 @@ pub(crate) mod exchange;
 pub(crate) mod file;
 pub(crate) mod leftover;
 pub(crate) mod looks;
+pub(crate) mod prepare;

@@ -12,15 +12,14 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
-use memchr::memrchr;
-
-use crate::contents::Contents as _;
+use crate::contents::Contents;
 use crate::grammar::chunks::{Chunks, Kind};
-use crate::grammar::dialect::{Dialect, Winner, effect, fold, is_plain, pieces, read};
+use crate::grammar::dialect::{Dialect, Winner, fold, pieces};
 use crate::grammar::entry::{Entry, EntryId, is_named, name_of, with_name};
-use crate::grammar::error::{Effect, Problem, ProblemKind};
+use crate::grammar::error::{Effect, Problem};
+use crate::grammar::judge::judge;
 use crate::grammar::names::Names;
-use crate::grammar::reading::{Piece, PieceKind, newlines};
+use crate::grammar::reading::newlines;
 
 /// A name that stands more than once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -317,48 +316,8 @@ impl Document {
     }
 }
 
-/// Says what a piece is to the MTA, and notes what is wrong with it.
-pub(crate) fn judge(
-    file: &[u8],
-    piece: &Piece,
-    dialect: Dialect,
-    problems: &mut Vec<Problem>,
-) -> Kind {
-    let raw = &file[piece.span.clone()];
-    let mut note = |kind, at| problems.push(problem(raw, piece, (kind, effect(kind, dialect)), at));
-    match piece.kind {
-        PieceKind::Between => return Kind::Between,
-        PieceKind::Unread(kind) => {
-            note(kind, 0);
-            return Kind::Skipped;
-        }
-        PieceKind::Logical => {}
-    }
-    if piece.span.start == 0 && raw.starts_with(b"\xef\xbb\xbf") {
-        note(ProblemKind::ByteOrderMark, 0);
-    }
-    if is_plain(raw, dialect) {
-        return Kind::Plain;
-    }
-    let reading = read(raw, dialect);
-    for (kind, at) in &reading.problems {
-        note(*kind, *at);
-    }
-    if reading.skipped {
-        Kind::Skipped
-    } else {
-        Kind::Entry
-    }
-}
-
-/// Finds the line and column of a problem at byte `at` of a piece.
-fn problem(raw: &[u8], piece: &Piece, (kind, effect): (ProblemKind, Effect), at: usize) -> Problem {
-    let line_start = memrchr(b'\n', &raw[..at]).map_or(0, |newline| newline + 1);
-    Problem {
-        line: piece.line + newlines(&raw[..line_start]),
-        column: at - line_start + 1,
-        span: piece.span.clone(),
-        kind,
-        effect,
+impl Contents for Document {
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        self.chunks.slices()
     }
 }

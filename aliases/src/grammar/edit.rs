@@ -14,9 +14,10 @@ use memchr::{memchr, memrchr};
 
 use crate::grammar::chunks::Kind;
 use crate::grammar::dialect::{fold, pieces, read};
-use crate::grammar::document::{Document, judge};
+use crate::grammar::document::Document;
 use crate::grammar::entry::{EntryId, name_of, name_read, plain_pipe};
 use crate::grammar::error::EditError;
+use crate::grammar::judge::judge;
 use crate::grammar::reading::{DestinationKind, PieceKind, newlines};
 
 /// A destination, and where it stands.

@@ -11,8 +11,8 @@ use std::ops::Range;
 use memchr::memchr;
 
 use crate::grammar::dialect::{Dialect, is_plain, read};
-use crate::grammar::document::judge;
 use crate::grammar::error::Problem;
+use crate::grammar::judge::judge;
 use crate::grammar::reading::{DestinationKind, Piece, PieceKind, Reading, is_plain_name};
 
 /// The handle of an entry. It stays good through all edits of its document, and means nothing in

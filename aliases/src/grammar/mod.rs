@@ -10,6 +10,7 @@ pub(crate) mod document;
 mod edit;
 pub(crate) mod entry;
 pub(crate) mod error;
+mod judge;
 mod names;
 mod neighbours;
 pub(crate) mod qualified;

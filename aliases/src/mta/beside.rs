@@ -18,8 +18,6 @@ use crate::mta::maps::Map;
 const END: &str = ".aliases-map";
 /// What Berkeley DB puts before a name while it makes the file.
 const PAGE: &str = "__db.";
-/// So many links are followed, as by the kernel.
-const LINKS: usize = 40;
 
 /// A temporary name of this process for the map's file `target`.
 pub(crate) fn name(target: &OsStr, suffix: &str) -> OsString {
@@ -35,32 +33,6 @@ pub(crate) fn page(target: &OsStr, suffix: &str) -> OsString {
     page
 }
 
-/// The directory of the map's file, links resolved, and its name there.
-pub(crate) fn place_of(map: &Map) -> (PathBuf, OsString) {
-    let file = resolved(map.file());
-    let path = file.parent().unwrap_or(Path::new("/")).to_owned();
-    (path, file.file_name().unwrap_or_default().to_owned())
-}
-
-/// Where a file is, or would be made by who opens it by this path: links are followed though nothing
-/// stands at their end.
-fn resolved(file: &Path) -> PathBuf {
-    let mut file = file.to_owned();
-    for _ in 0..LINKS {
-        if let Ok(real) = fs::canonicalize(&file) {
-            return real;
-        }
-        let parent = file.parent().unwrap_or(Path::new("/"));
-        let parent = fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned());
-        file = parent.join(file.file_name().unwrap_or_default());
-        match fs::read_link(&file) {
-            Ok(target) => file = parent.join(target),
-            Err(_) => return file,
-        }
-    }
-    file
-}
-
 /// Removes what killed runs left beside a map, but for the sign of [`is_untold`]. Failing is not worth
 /// a word: the next run tries again.
 pub(crate) fn sweep(map: &Map) {
@@ -71,7 +43,7 @@ pub(crate) fn sweep(map: &Map) {
 
 /// The same, where the MTA has been told.
 pub(crate) fn sweep_told(map: &Map) {
-    let (path, target) = place_of(map);
+    let (path, target) = map.place();
     for left in left(&path, &target) {
         let _ = fs::remove_file(left);
     }
@@ -79,7 +51,7 @@ pub(crate) fn sweep_told(map: &Map) {
 
 /// Whether a run was killed that may not have told the MTA of what stands.
 pub(crate) fn is_untold(map: &Map) -> bool {
-    let (path, target) = place_of(map);
+    let (path, target) = map.place();
     map.is_held && left(&path, &target).next().is_some()
 }
 

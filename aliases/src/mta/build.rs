@@ -66,7 +66,7 @@ impl<'m> Built<'m> {
         text: &[u8],
     ) -> Result<Self, MtaError> {
         beside::sweep(map);
-        let (path, target) = beside::place_of(map);
+        let (path, target) = map.place();
         let file = path.join(&target);
         check_regular(&file)?;
         let mut built =

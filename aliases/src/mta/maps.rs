@@ -4,12 +4,16 @@
 //! step is given the path of a text, of the one that stands or of a copy beside the map, and keeps to it.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::disk::file::Original;
-use crate::mta::beside;
 use crate::mta::error::MtaError;
 use crate::mta::expected::{Astray, Expected};
+
+/// So many links are followed, as by the kernel.
+const LINKS: usize = 40;
 
 /// What one MTA makes of one aliases file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +66,32 @@ impl Map {
             None => text.to_owned(),
         }
     }
+
+    /// The directory of the file, links resolved, and its name there.
+    pub(crate) fn place(&self) -> (PathBuf, OsString) {
+        let file = resolved(self.file());
+        let path = file.parent().unwrap_or(Path::new("/")).to_owned();
+        (path, file.file_name().unwrap_or_default().to_owned())
+    }
+}
+
+/// Where a file is, or would be made by who opens it by this path: links are followed though nothing
+/// stands at their end.
+fn resolved(file: &Path) -> PathBuf {
+    let mut file = file.to_owned();
+    for _ in 0..LINKS {
+        if let Ok(real) = fs::canonicalize(&file) {
+            return real;
+        }
+        let parent = file.parent().unwrap_or(Path::new("/"));
+        let parent = fs::canonicalize(parent).unwrap_or_else(|_| parent.to_owned());
+        file = parent.join(file.file_name().unwrap_or_default());
+        match fs::read_link(&file) {
+            Ok(target) => file = parent.join(target),
+            Err(_) => return file,
+        }
+    }
+    file
 }
 
 /// Of maps that are one file under several names, the first.
@@ -73,8 +103,8 @@ impl Map {
 pub(crate) fn distinct(found: Vec<Map>) -> Result<Vec<Map>, MtaError> {
     let mut maps: Vec<Map> = Vec::new();
     for map in found {
-        let place = beside::place_of(&map);
-        match maps.iter().find(|it| beside::place_of(it) == place) {
+        let place = map.place();
+        match maps.iter().find(|it| it.place() == place) {
             None => maps.push(map),
             Some(first) if first.format() == map.format() => {}
             Some(first) => {
