@@ -39,6 +39,11 @@ impl Range {
     pub const fn overlaps(self, other: Range) -> bool {
         self.start < other.start + other.length && other.start < self.start + self.length
     }
+
+    /// Whether every byte of the other one is in it.
+    pub const fn covers(self, other: Range) -> bool {
+        self.start <= other.start && other.start + other.length <= self.start + self.length
+    }
 }
 
 /// Why nobody could come in, or no door be closed. Every variant defers mail.

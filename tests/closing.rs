@@ -533,6 +533,49 @@ fn drain_shows_who_is_inside() {
 }
 
 #[test]
+fn drain_all_shows_who_is_inside_of_any_list() {
+    let (stage, running) = with_one_inside("a");
+    // Of one that nothing knows: the tree's program says whether it is.
+    let unknown = delivery(&stage, "nosuchlist");
+    until("two programs", || inside(&stage, "a") == 2);
+    let lines = |command: &str| {
+        let done = stage.parity(&["drain", "--all"]).expect(0);
+        let lines = done.stdout.lines().filter(|line| line.contains(command));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (list, delivery, command) in [
+        ("toylist", &running, "mailman post toylist\""),
+        ("a list that is not known", &unknown, "mailman post nosuch"),
+    ] {
+        let begin = format!("{list}, mail: process {} of user ", delivery.id());
+        let told = lines(command);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(&begin), "{told:?}");
+        assert!(told[0].contains(", for "), "{told:?}");
+    }
+    // A move is told of, whether it closes the doors of some lists or of all.
+    let lock = mover(&stage);
+    for (range, list) in [
+        (door("reallist1"), "reallist1"),
+        (Range::all_doors(), "all lists"),
+    ] {
+        close(&lock, range);
+        let own = format!("{list}, door: process {} of user ", std::process::id());
+        let told = lines(&own);
+        assert_eq!(told.len(), 1, "{list}");
+        lock.release(range).unwrap();
+    }
+    drop(lock);
+    let_go(&stage, running);
+    let_go(&stage, unknown);
+    let done = stage.parity(&["drain", "--all"]).expect(0);
+    assert_eq!(done.stdout, "nobody is inside\n");
+    for words in [&["drain"][..], &["drain", "--all", "toylist"]] {
+        stage.parity(words).expect(2);
+    }
+}
+
+#[test]
 fn what_a_process_calls_itself_cannot_reach_the_terminal() {
     let stage = Stage::new();
     put_slow_program(&stage, "a");

@@ -89,8 +89,11 @@ pub enum OnSite {
     /// Show who is inside: the processes that handle something of these lists at this moment.
     Drain {
         /// Names.
-        #[arg(value_name = "LIST", required = true)]
+        #[arg(value_name = "LIST", required_unless_present = "all")]
         lists: Vec<OsString>,
+        /// Show who is inside of any list.
+        #[arg(long, conflicts_with = "lists")]
+        all: bool,
     },
     /// Make the future tree the current one.
     Commit {

@@ -276,10 +276,10 @@ impl<'a> Drain<'a> {
             .map(|who| format!("after {} still inside: {who}", self.patience))
             .collect();
         let held: BTreeSet<ListName> = self.concerned(None).into_iter().cloned().collect();
-        if let Some(names) = few(self.lists).or_else(|| few(&held)) {
-            let look = typed(self.site, &format!("drain {names}"));
-            refused.hints.push(format!("who is inside: {look}"));
-        }
+        let names = few(self.lists).or_else(|| few(&held));
+        let names = names.unwrap_or_else(|| "--all".to_owned());
+        let look = typed(self.site, &format!("drain {names}"));
+        refused.hints.push(format!("who is inside: {look}"));
         refused.hint("no list has moved; --closed 5m would wait longer")
     }
 

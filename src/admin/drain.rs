@@ -1,4 +1,4 @@
-//! `drain LIST`: who is inside, or closes the doors.
+//! `drain LIST`, `drain --all`: who is inside, or closes the doors.
 //!
 //! **Invariants.** Takes no lock and changes nothing.
 
@@ -7,11 +7,13 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::accounts;
+use crate::admin::aliases::known_at_least;
 use crate::admin::inside::{self, Inside};
-use crate::admin::outcome::{Done, Outcome, Refused, typed};
+use crate::admin::outcome::{Done, Outcome, Refused, names, typed};
 use crate::doors::{DoorError, Floor, LockFile, Range};
 use crate::list::ListName;
 use crate::site::Site;
+use crate::store;
 
 const ACT: &str = "drain";
 
@@ -21,29 +23,17 @@ const ACT: &str = "drain";
 /// A word is no list's name, or the lock file cannot be looked at.
 pub fn drain(site: &Site, words: &[OsString]) -> Outcome {
     let lists = lists(site, words)?;
-    let failed = |error: DoorError| {
-        let refused = Refused::new(ACT, &error);
-        match error {
-            DoorError::Missing(_) => refused.hint(typed(site, "init")),
-            _ => refused,
-        }
-    };
-    let lock = LockFile::open(&site.config.lock_file()).map_err(failed)?;
+    let lock = open(site)?;
+    let all = lists.iter().flat_map(places);
+    let ranges: Vec<Range> = all.map(|(_, range)| range).collect();
+    let found = inside::look(&lock, &ranges).map_err(|error| failed(site, &error))?;
     let mut text = String::new();
     let mut unseen = false;
-    let ranges: Vec<Range> = lists
-        .iter()
-        .flat_map(places)
-        .map(|(_, range)| range)
-        .collect();
-    let found = inside::look(&lock, &ranges).map_err(failed)?;
     for list in &lists {
         let told = told(list, &found);
-        let held = places(list)
-            .into_iter()
-            .map(|(_, range)| lock.is_held(range));
-        let is_held = held.collect::<Result<Vec<bool>, _>>().map_err(failed)?;
-        match (told.is_empty(), is_held.contains(&true)) {
+        let held = places(list).map(|(_, range)| range);
+        let is_held = is_held(&lock, &held).map_err(|error| failed(site, &error))?;
+        match (told.is_empty(), is_held) {
             (false, _) => text += &told,
             (true, false) => text += &format!("{list}: nobody is inside\n"),
             (true, true) => {
@@ -52,10 +42,90 @@ pub fn drain(site: &Site, words: &[OsString]) -> Outcome {
             }
         }
     }
-    if unseen && accounts::runner() != 0 {
-        text += "note: only root sees the processes of other users\n";
+    Ok(Done::saying(text + note(unseen)))
+}
+
+/// Tells who holds a door or floor of any list: a line a process.
+///
+/// # Errors
+/// The lock file cannot be looked at.
+pub fn drain_all(site: &Site) -> Outcome {
+    let lock = open(site)?;
+    let ranges = regions().map(|(_, range)| range);
+    let found = inside::look(&lock, &ranges).map_err(|error| failed(site, &error))?;
+    let is_held = is_held(&lock, &ranges).map_err(|error| failed(site, &error))?;
+    let (lists, mut text) = match store::load(site) {
+        _ if found.is_empty() => (BTreeSet::new(), String::new()),
+        Ok(loaded) => (known_at_least(site, &loaded.parity).lists, String::new()),
+        Err(error) => (
+            BTreeSet::new(),
+            format!("note: which lists there are cannot be told: {error}\n"),
+        ),
+    };
+    for inside in &found {
+        let at = regions()
+            .into_iter()
+            .filter(|&(_, range)| inside.holds(range));
+        let at: Vec<&str> = at.map(|(place, _)| place).collect();
+        text += &format!(
+            "{}, {}: {inside}\n",
+            of_lists(&lists, inside),
+            at.join(" and ")
+        );
     }
-    Ok(Done::saying(text))
+    if found.is_empty() {
+        text += match is_held {
+            true => "somebody is inside\n",
+            false => "nobody is inside\n",
+        };
+    }
+    // Of those inside some may be seen and others not.
+    Ok(Done::saying(text + note(is_held)))
+}
+
+/// The lists that a process is inside of, by their names as far as they are known.
+fn of_lists(lists: &BTreeSet<ListName>, inside: &Inside) -> String {
+    if regions()
+        .into_iter()
+        .any(|(_, range)| inside.holds_all(range))
+    {
+        return "all lists".to_owned();
+    }
+    let held = |list: &&ListName| places(list).iter().any(|&(_, range)| inside.holds(range));
+    let mut lists = lists.iter().filter(held).peekable();
+    match lists.peek() {
+        None => "a list that is not known".to_owned(),
+        Some(_) => names(lists),
+    }
+}
+
+fn open(site: &Site) -> Result<LockFile, Refused> {
+    LockFile::open(&site.config.lock_file()).map_err(|error| failed(site, &error))
+}
+
+fn failed(site: &Site, error: &DoorError) -> Refused {
+    let refused = Refused::new(ACT, error);
+    match error {
+        DoorError::Missing(_) => refused.hint(typed(site, "init")),
+        _ => refused,
+    }
+}
+
+fn is_held(lock: &LockFile, ranges: &[Range]) -> Result<bool, DoorError> {
+    for &range in ranges {
+        if lock.is_held(range)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What is to be said where somebody may be inside who cannot be seen.
+fn note(may_be: bool) -> &'static str {
+    match may_be && accounts::runner() != 0 {
+        true => "note: only root sees the processes of other users\n",
+        false => "",
+    }
 }
 
 fn lists(site: &Site, words: &[OsString]) -> Result<BTreeSet<ListName>, Refused> {
@@ -78,6 +148,15 @@ fn places(list: &ListName) -> [(&'static str, Range); 3] {
         ("mail", Range::floor(Floor::Mail, list)),
         ("web", Range::floor(Floor::Web, list)),
         ("door", Range::door(list)),
+    ]
+}
+
+/// As [`places`], of all lists.
+fn regions() -> [(&'static str, Range); 3] {
+    [
+        ("mail", Range::whole(Floor::Mail)),
+        ("web", Range::whole(Floor::Web)),
+        ("door", Range::all_doors()),
     ]
 }
 

@@ -62,6 +62,12 @@ impl Inside {
         self.held.iter().any(|held| held.is_on(range))
     }
 
+    /// Whether one of its locks is on every byte of `range`.
+    pub fn holds_all(&self, range: Range) -> bool {
+        let mut held = self.held.iter().filter_map(|held| held.range);
+        held.any(|own| own.covers(range))
+    }
+
     /// Whether it keeps doors closed: no delivery does.
     pub fn closes_doors(&self) -> bool {
         let doors = Range::all_doors();

@@ -120,7 +120,8 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
                 moving::downgrade(site, which, &request)
             })
         }
-        OnSite::Drain { lists } => drain::drain(site, &lists),
+        OnSite::Drain { all: true, .. } => drain::drain_all(site),
+        OnSite::Drain { lists, .. } => drain::drain(site, &lists),
         OnSite::Commit {
             all,
             revert,
