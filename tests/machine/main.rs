@@ -31,6 +31,8 @@ mod qualified;
 mod queued;
 /// What Postfix delivers again while mail waits.
 mod repeated;
+/// A set-group-ID program under mm-guard.
+mod setgid;
 /// Lists that move at random while all goes wrong, and every message counted.
 mod soak;
 /// What each MTA makes of every end of a tree's program.
