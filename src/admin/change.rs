@@ -12,12 +12,13 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::admin::aliases::{self, AddressError, Applied, Known, Plan};
-use crate::admin::closing::{self, Closed, Moves, Patience};
+use crate::admin::closing::{self, Closed, Moves};
 use crate::admin::inbound::Taken;
 use crate::admin::inside;
 use crate::admin::interrupts::Interrupts;
 use crate::admin::outcome::{AFTER, Done, Refused, names, typed, typed_aliases};
 use crate::admin::probation;
+use crate::admin::request::{Mode, Request};
 use crate::parity::Parity;
 use crate::site::Site;
 use crate::store::{self, StoreError, Writer};
@@ -25,33 +26,6 @@ use crate::tree::Tree;
 
 /// What the history calls an edit by hand.
 const BY_HAND: &str = "by hand";
-
-/// Whether to make a change or to say what it would be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Make it.
-    Real,
-    /// `--dry-run`.
-    Trial,
-}
-
-/// A command that changes something, as it was typed.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// What a refusal says we cannot do: `upgrade`.
-    pub act: &'static str,
-    /// The line for the history: `upgrade toylist`.
-    pub line: String,
-    /// Make it, or say what it would be.
-    pub mode: Mode,
-    /// `--reason`.
-    pub reason: Option<String>,
-    /// How long those inside are waited for.
-    pub patience: Patience,
-    /// Whether a change that only waits gives way: nobody holds up what takes lists back, or stops
-    /// their mail.
-    pub goes_first: bool,
-}
 
 /// A change under way.
 #[derive(Debug)]

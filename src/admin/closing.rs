@@ -14,10 +14,9 @@ use std::path::PathBuf;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::admin::change::{Mode, Request};
 use crate::admin::inside::{self, Inside};
-use crate::admin::moving::few;
-use crate::admin::outcome::{Refused, names, typed};
+use crate::admin::outcome::{Refused, few, names, typed};
+use crate::admin::request::{Mode, Patience, Request};
 use crate::doors::{DoorError, Floor, LockFile, Range, Waiting};
 use crate::list::ListName;
 use crate::site::Site;
@@ -38,27 +37,6 @@ pub enum Moves {
     Ahead(BTreeSet<ListName>),
     /// To the current tree: nobody can hold them up.
     Back(BTreeSet<ListName>),
-}
-
-/// How long those inside are waited for, and what happens to them then.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// `--closed`: for lists that go ahead; then nothing moves.
-    pub closed: Span,
-    /// `--drain`: for lists that go back; then they move all the same.
-    pub drain: Span,
-    /// `--kill`: what runs under mm-guard is ended then.
-    pub kill: bool,
-}
-
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
-            closed: Span::seconds(30),
-            drain: Span::seconds(10),
-            kill: false,
-        }
-    }
 }
 
 /// Doors that are closed. Dropped, they open.

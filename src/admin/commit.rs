@@ -10,14 +10,15 @@
 use std::collections::BTreeSet;
 
 use crate::admin::aliases::{self, AddressError};
-use crate::admin::change::{Change, Mode, Request, Step};
-use crate::admin::moving::{few, not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
-use crate::admin::outcome::{Outcome, Refused, lists, names, typed, typed_aliases};
+use crate::admin::change::{Change, Step};
+use crate::admin::moving::{not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
+use crate::admin::outcome::guarded_until;
+use crate::admin::outcome::{Outcome, Refused, few, lists, names, typed, typed_aliases};
 use crate::admin::releases::{refuse_commit, refuse_revert};
+use crate::admin::request::{Mode, Request};
 use crate::admin::selection::Which;
 use crate::admin::signs::{self, Signs};
 use crate::admin::trust::refuse_trouble;
-use crate::admin::verify::guarded_until;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal, Role};
 use crate::site::Site;

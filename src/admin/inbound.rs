@@ -13,8 +13,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::admin::change::{Mode, Request};
 use crate::admin::outcome::Refused;
+use crate::admin::request::{Mode, Request};
 use crate::admin::signs;
 use crate::list::ListName;
 use crate::profiles::Profile;

@@ -23,6 +23,7 @@ pub mod moving;
 pub mod outcome;
 pub mod probation;
 pub mod releases;
+mod request;
 pub mod rights;
 pub mod selection;
 pub mod signs;
@@ -37,14 +38,14 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use crate::admin::change::{Mode, Request};
 use crate::admin::cli::{Act, Cli, Closing, Draining, How, Move, OnSite, Rows};
-use crate::admin::closing::Patience;
 use crate::admin::commit::{Behind, Trouble};
 use crate::admin::grammar::Line;
 use crate::admin::history::Format;
 use crate::admin::marks::Mark;
 use crate::admin::outcome::{AFTER, Done, Outcome, Refused};
+use crate::admin::request::Patience;
+use crate::admin::request::{Mode, Request};
 use crate::admin::selection::Which;
 use crate::site::Site;
 use crate::span::Span;

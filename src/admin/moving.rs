@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 
 use crate::admin::aliases::{self, Known};
-use crate::admin::change::{Change, Mode, Request, Step};
+use crate::admin::change::{Change, Step};
 use crate::admin::closing::{self, Moves};
 use crate::admin::inbound;
-use crate::admin::outcome::{Outcome, Refused, lists, names, typed};
+use crate::admin::outcome::{Outcome, Refused, few, lists, names, typed};
 use crate::admin::releases;
+use crate::admin::request::{Mode, Request};
 use crate::admin::rights;
 use crate::admin::selection::{self, Choice, Unclear, Which};
 use crate::admin::signs;
@@ -348,11 +349,4 @@ pub fn tell_of_mail(change: &mut Change<'_>) {
     change.say(format!(
         "deferred mail waits in the MTA's queue and is tried again by itself{flush}"
     ));
-}
-
-/// The lists as one would type them again, if they are few enough for a line.
-pub fn few(moving: &BTreeSet<ListName>) -> Option<String> {
-    const MOST: usize = 10;
-    let names: Vec<&str> = moving.iter().map(ListName::as_str).collect();
-    (names.len() <= MOST).then(|| names.join(" "))
 }

@@ -3,9 +3,12 @@
 //! **Invariants.** Text only, nothing is printed here (`terminal` prints). A refusal means
 //! that nothing changed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::list::ListName;
 use crate::site::Site;
+use crate::tree::Tree;
 
 /// What a command ends with.
 pub type Outcome = Result<Done, Refused>;
@@ -136,6 +139,22 @@ pub fn names<'a, T: std::fmt::Display + 'a>(names: impl IntoIterator<Item = &'a 
         None | Some(0) => all.join(", "),
         Some(more) => format!("{} and {more} more", all[..MOST].join(", ")),
     }
+}
+
+/// The lists as one would type them again, if they are few enough for a line.
+pub fn few(moving: &BTreeSet<ListName>) -> Option<String> {
+    const MOST: usize = 10;
+    let names: Vec<&str> = moving.iter().map(ListName::as_str).collect();
+    (names.len() <= MOST).then(|| names.join(" "))
+}
+
+/// That a tree is guarded, and until when.
+pub fn guarded_until(site: &Site, tree: &Tree) -> String {
+    format!(
+        "tree {} is guarded: to the MTA a failure of its programs is \"try again later\", until {}",
+        tree.name,
+        typed(site, &format!("trust {}", tree.name))
+    )
 }
 
 #[cfg(test)]

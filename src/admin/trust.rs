@@ -5,9 +5,10 @@
 
 use std::path::PathBuf;
 
-use crate::admin::change::{Change, Mode, Request, Step};
+use crate::admin::change::{Change, Step};
 use crate::admin::outcome::{Outcome, Refused, names, typed};
 use crate::admin::probation::{self, Seen};
+use crate::admin::request::{Mode, Request};
 use crate::probation::log_file;
 use crate::site::Site;
 use crate::tree::Tree;

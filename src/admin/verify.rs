@@ -7,9 +7,10 @@
 //! changed. A tree that lists are on is not judged anew.
 
 use crate::admin::aliases;
-use crate::admin::change::{Change, Mode, Request, Step};
+use crate::admin::change::{Change, Step};
 use crate::admin::init;
-use crate::admin::outcome::{Outcome, Refused, lists, names, typed};
+use crate::admin::outcome::{Outcome, Refused, guarded_until, lists, names, typed};
+use crate::admin::request::{Mode, Request};
 use crate::admin::rights;
 use crate::parity::FutureState;
 use crate::site::Site;
@@ -92,15 +93,6 @@ pub fn verify(site: &Site, request: &Request) -> Outcome {
         change.say(format!("the way back: {}", typed(site, "undo")));
     }
     Ok(change.end())
-}
-
-/// That a tree is guarded, and until when.
-pub fn guarded_until(site: &Site, tree: &Tree) -> String {
-    format!(
-        "tree {} is guarded: to the MTA a failure of its programs is \"try again later\", until {}",
-        tree.name,
-        typed(site, &format!("trust {}", tree.name))
-    )
 }
 
 /// The release of the future tree, if lists could move there; why not goes to `refused`.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::admin::moving::few;
+use crate::admin::outcome::few;
 use crate::admin::outcome::{lists, names, typed};
 use crate::admin::probation::{self, Line, Seen, Tally};
 use crate::clock::Timestamp;

@@ -1,0 +1,53 @@
+//! What an admin asked for: which change, whether in earnest, and how long others are waited for.
+//!
+//! **Invariants.** Words only; nothing happens here.
+
+use crate::span::Span;
+
+/// Whether to make a change or to say what it would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Make it.
+    Real,
+    /// `--dry-run`.
+    Trial,
+}
+
+/// A command that changes something, as it was typed.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What a refusal says we cannot do: `upgrade`.
+    pub act: &'static str,
+    /// The line for the history: `upgrade toylist`.
+    pub line: String,
+    /// Make it, or say what it would be.
+    pub mode: Mode,
+    /// `--reason`.
+    pub reason: Option<String>,
+    /// How long those inside are waited for.
+    pub patience: Patience,
+    /// Whether a change that only waits gives way: nobody holds up what takes lists back, or stops
+    /// their mail.
+    pub goes_first: bool,
+}
+
+/// How long those inside are waited for, and what happens to them then.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// `--closed`: for lists that go ahead; then nothing moves.
+    pub closed: Span,
+    /// `--drain`: for lists that go back; then they move all the same.
+    pub drain: Span,
+    /// `--kill`: what runs under mm-guard is ended then.
+    pub kill: bool,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            closed: Span::seconds(30),
+            drain: Span::seconds(10),
+            kill: false,
+        }
+    }
+}
