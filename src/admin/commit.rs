@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use crate::admin::aliases::{self, AddressError};
-use crate::admin::change::{Change, Step};
+use crate::admin::change::Change;
 use crate::admin::moving::{not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
 use crate::admin::outcome::guarded_until;
 use crate::admin::outcome::{Outcome, Refused, few, lists, names, typed, typed_aliases};
@@ -18,6 +18,7 @@ use crate::admin::releases::{refuse_commit, refuse_revert};
 use crate::admin::request::{Mode, Request};
 use crate::admin::selection::Which;
 use crate::admin::signs::{self, Signs};
+use crate::admin::step::Step;
 use crate::admin::trust::refuse_trouble;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal, Role};

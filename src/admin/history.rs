@@ -4,8 +4,8 @@
 
 use serde_json::json;
 
-use crate::admin::change::no_state;
 use crate::admin::outcome::{Done, Outcome};
+use crate::admin::step::no_state;
 use crate::admin::terminal;
 use crate::site::Site;
 use crate::store::{self, Delta, Entry};

@@ -16,11 +16,11 @@ use std::path::PathBuf;
 
 use crate::accounts;
 use crate::admin::aliases;
-use crate::admin::change::no_state;
 use crate::admin::outcome::guarded_until;
 use crate::admin::outcome::{Done, Outcome, Refused, lists, names, typed, typed_aliases};
 use crate::admin::probation;
 use crate::admin::rights::{self, Rights};
+use crate::admin::step::no_state;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Roles};
 use crate::profiles::Profile;

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::admin::aliases;
-use crate::admin::change::{Change, Step};
+use crate::admin::change::Change;
 use crate::admin::moving::{known_names, tell_of_mail, tell_the_way, unclear_refusal};
 use crate::admin::outcome::{Outcome, lists, names, typed};
 use crate::admin::request::Request;
 use crate::admin::selection::{self, Which};
+use crate::admin::step::Step;
 use crate::clock::Timestamp;
 use crate::list::ListName;
 use crate::parity::Parity;

@@ -28,6 +28,7 @@ pub mod rights;
 pub mod selection;
 pub mod signs;
 pub mod status;
+mod step;
 pub mod terminal;
 pub mod trust;
 pub mod try_out;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::admin::aliases::{self, Known};
-use crate::admin::change::{Change, Step};
+use crate::admin::change::Change;
 use crate::admin::closing::{self, Moves};
 use crate::admin::inbound;
 use crate::admin::outcome::{Outcome, Refused, few, lists, names, typed};
@@ -16,6 +16,7 @@ use crate::admin::request::{Mode, Request};
 use crate::admin::rights;
 use crate::admin::selection::{self, Choice, Unclear, Which};
 use crate::admin::signs;
+use crate::admin::step::Step;
 use crate::config::Mta;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal, Role};

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::admin::aliases::{self, AddressError, Known};
-use crate::admin::change::no_state;
 use crate::admin::check::doors;
 use crate::admin::history::Format;
 use crate::admin::init;
@@ -18,6 +17,7 @@ use crate::admin::probation::{self, Seen, Tally};
 use crate::admin::releases;
 use crate::admin::selection::{self, Which};
 use crate::admin::signs::{self, Signs};
+use crate::admin::step::no_state;
 use crate::admin::terminal;
 use crate::admin::trust;
 use crate::list::ListName;

@@ -5,10 +5,11 @@
 
 use std::path::PathBuf;
 
-use crate::admin::change::{Change, Step};
+use crate::admin::change::Change;
 use crate::admin::outcome::{Outcome, Refused, names, typed};
 use crate::admin::probation::{self, Seen};
 use crate::admin::request::{Mode, Request};
+use crate::admin::step::Step;
 use crate::probation::log_file;
 use crate::site::Site;
 use crate::tree::Tree;

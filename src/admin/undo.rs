@@ -8,13 +8,14 @@
 use std::collections::BTreeSet;
 
 use crate::admin::aliases;
-use crate::admin::change::{Change, Step, no_state};
+use crate::admin::change::Change;
 use crate::admin::closing::Moves;
 use crate::admin::commit;
 use crate::admin::moving::{step_ahead, tell_of_mail, told_of};
 use crate::admin::outcome::{Outcome, Refused, few, names, typed};
 use crate::admin::releases::{self, refuse_commit};
 use crate::admin::request::{Mode, Request};
+use crate::admin::step::{Step, no_state};
 use crate::admin::trust::refuse_trouble;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};

@@ -7,11 +7,12 @@
 //! changed. A tree that lists are on is not judged anew.
 
 use crate::admin::aliases;
-use crate::admin::change::{Change, Step};
+use crate::admin::change::Change;
 use crate::admin::init;
 use crate::admin::outcome::{Outcome, Refused, guarded_until, lists, names, typed};
 use crate::admin::request::{Mode, Request};
 use crate::admin::rights;
+use crate::admin::step::Step;
 use crate::parity::FutureState;
 use crate::site::Site;
 use crate::tree::Tree;

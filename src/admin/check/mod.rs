@@ -18,10 +18,10 @@ mod trees;
 use std::path::Path;
 
 use crate::admin::aliases::{self, Depth};
-use crate::admin::change::no_state;
 use crate::admin::cli;
 use crate::admin::init;
 use crate::admin::outcome::{Done, typed};
+use crate::admin::step::no_state;
 use crate::finding::{Counts, Finding, Kind, Mend, Quoted, Report, Severity, Spot};
 use crate::parity::Parity;
 use crate::profiles::Profile;
