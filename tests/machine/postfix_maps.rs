@@ -134,3 +134,46 @@ fn maps_postfix_with_a_second_name_are_replaced_and_that_is_said() {
         1
     );
 }
+
+/// Text and map of what was put back, and of what somebody edited during the wait.
+#[test]
+fn maps_postfix_follow_an_upgrade_that_is_taken_back_entry_by_entry() {
+    let machine = machine();
+    let asked = |name: &str| machine.expect(&format!("postalias -q {name} hash:/etc/aliases"));
+    let before = ["toylist", "toylist-join"].map(asked);
+    // An edit that the admin tells Postfix of, one that he does not, and one that takes ours back.
+    let said = shell(
+        &machine,
+        "cp -p /srv/mailman/a/mail/mailman /tmp/mailman; cp /etc/aliases /tmp/aliases
+         printf '#!/bin/sh\\nexec sleep 60\\n' >/srv/mailman/a/mail/mailman
+         mm-deliver post toylist </dev/null >/dev/null 2>&1 & inside=$!
+         until grep -q sleep /proc/$inside/cmdline; do sleep 0.05; done
+         mm-parity upgrade toylist --closed 6s >/tmp/said 2>&1 & upgrade=$!
+         until postalias -q toylist hash:/etc/aliases | grep -q mm-deliver; do sleep 0.05; done
+         sed -i 's/^toylist-owner:.*/toylist-owner: root/' /etc/aliases; newaliases
+         sed -i 's/^toylist-leave:.*/toylist-leave: sender/' /etc/aliases
+         join=$(grep ^toylist-join: /tmp/aliases)
+         sed -i \"s#^toylist-join:.*#$join#\" /etc/aliases
+         status=0; wait $upgrade || status=$?
+         kill $inside; cp -p /tmp/mailman /srv/mailman/a/mail/mailman
+         echo status $status; cat /tmp/said",
+    );
+    println!("| {}", said.replace('\n', "\n| "));
+    for words in [
+        "status 1\n",
+        "no list has moved; what somebody edited meanwhile stays as it was edited: /etc/aliases:",
+        ":1: toylist-owner",
+        ":1: toylist-leave",
+    ] {
+        assert!(said.contains(words), "no {words:?}");
+    }
+    assert_eq!(["toylist", "toylist-join"].map(asked), before);
+    assert_eq!(asked("toylist-owner"), "root\n");
+    assert_eq!(asked("toylist-leave"), "sender\n");
+    assert_eq!(ran(&machine), "/srv/mailman/a/mail/mailman");
+    machine.expect("mm-parity upgrade toylist");
+    assert_eq!(asked("toylist"), OURS);
+    machine.expect("mm-parity downgrade toylist");
+    machine.expect("mm-aliases unadopt");
+    assert_eq!(["toylist", "toylist-join"].map(asked), before);
+}
