@@ -150,7 +150,8 @@ fn of_an_upgrade_that_is_held_up_only_what_somebody_edited_meanwhile_stays() {
     let told = String::from_utf8_lossy(&output.stderr);
     for words in [
         "still inside: toylist: process ",
-        "no list has moved; what somebody edited meanwhile stays as it was edited: ",
+        "no list has moved",
+        "what somebody edited meanwhile stays as it was edited: ",
         &format!("{}:{}:1: toylist-owner", path.display(), line.unwrap() + 1),
         &format!("{}: toylist-leave, which is gone", path.display()),
         "all other aliases are as they were before",

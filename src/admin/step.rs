@@ -21,6 +21,9 @@ use crate::parity::Parity;
 use crate::site::Site;
 use crate::store::{StoreError, Writer};
 
+/// How a refusal begins to say that everything is where it was.
+const UNMOVED: &str = "no list has moved";
+
 /// One commit point with what goes before and after it.
 #[derive(Debug)]
 pub struct Step<'a> {
@@ -199,15 +202,18 @@ fn taken_back(
     };
     for error in &back.failed {
         refused.status = AFTER;
-        refused.reasons.push(format!(
-            "no list has moved, but the aliases could not be put back: {error}"
-        ));
+        refused
+            .reasons
+            .push(format!("the aliases could not be put back: {error}"));
         refused.hints.extend(error.hints());
     }
     refused.hints.extend(back.notes);
+    if !refused.hints.iter().any(|hint| hint.starts_with(UNMOVED)) {
+        refused.hints.push(UNMOVED.to_owned());
+    }
     if !back.edited.is_empty() {
         refused.hints.push(format!(
-            "no list has moved; what somebody edited meanwhile stays as it was edited: {}",
+            "what somebody edited meanwhile stays as it was edited: {}",
             names(&back.edited)
         ));
     }

@@ -161,7 +161,8 @@ fn maps_postfix_follow_an_upgrade_that_is_taken_back_entry_by_entry() {
     println!("| {}", said.replace('\n', "\n| "));
     for words in [
         "status 1\n",
-        "no list has moved; what somebody edited meanwhile stays as it was edited: /etc/aliases:",
+        "no list has moved",
+        "what somebody edited meanwhile stays as it was edited: /etc/aliases:",
         ":1: toylist-owner",
         ":1: toylist-leave",
     ] {
