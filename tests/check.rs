@@ -4,14 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use mm_deliver::accounts::Account;
 use mm_deliver::finding::Kind;
 use serde_json::Value;
 
-use crate::stage::{Done, Stage};
+use crate::stage::{Done, LISTS, Stage};
 
 /// How a sound site gets a finding of this kind, and the line at which it is, if it has one.
 struct Case {
@@ -76,6 +77,52 @@ fn deferred(stage: &Stage, answers: &[u8]) {
     stage.write(&log(stage), lines.collect::<String>(), 0o644);
 }
 
+/// The list manager's programs serve root and the owner of a list's directory, `user` is who
+/// delivers, and all these directories but those of so many lists are his.
+fn owned_by(stage: &Stage, user: &str, strange: usize) {
+    let own = include_str!("../src/profiles/mailman2.toml");
+    let owner = "[owner]\nof = \"{data}/lists/{list}\"\n\n[release]";
+    stage.make_dir("profiles");
+    let own = own.replacen("[release]", owner, 1);
+    stage.write("profiles/mailman2.toml", own, 0o644);
+    let site = stage.read("site.toml");
+    let (before, _) = site.split_once("users = ").unwrap();
+    stage.write(
+        "site.toml",
+        format!("{before}users = [\"{user}\"]\n"),
+        0o644,
+    );
+    let uid = Account::new(user).uid().unwrap();
+    for list in LISTS.iter().skip(strange) {
+        // Who is not root tests with strangers alone.
+        let _ = chown(stage.path(&format!("var/lists/{list}")), Some(uid), None);
+    }
+}
+
+#[test]
+fn who_delivers_owns_what_the_list_manager_wants_him_to() {
+    let owner = |user: &str, strange: usize| {
+        let stage = sound();
+        owned_by(&stage, user, strange);
+        let done = stage.parity(&["check"]);
+        let lines = done.stdout.lines().map(str::to_owned);
+        lines
+            .filter(|line| line.contains("CRITICAL: list-owner: "))
+            .collect::<Vec<_>>()
+    };
+    let told = owner("nobody", 2);
+    assert_eq!(told.len(), 1, "{told:?}");
+    let words = "tree a: user nobody delivers, and its programs run as root or as the owner of ";
+    assert!(told[0].contains(words), "{told:?}");
+    if mm_deliver::accounts::runner() == 0 {
+        let words = "alone; so for reallist1, reallist2";
+        assert!(told[0].contains(words) && !told[0].contains("toylist"));
+        assert_eq!(owner("nobody", 0), [""; 0]);
+    }
+    // Root may be anybody.
+    assert_eq!(owner("root", 3), [""; 0]);
+}
+
 /// Every kind but those of [`ELSEWHERE`].
 fn cases() -> Vec<Case> {
     use Kind::*;
@@ -134,6 +181,9 @@ fn cases() -> Vec<Case> {
         }),
         case(Data, "WARNING", "", |s| {
             s.write("var/lists/toylist/config.pck", "damaged", 0o644);
+        }),
+        case(Owner, "CRITICAL", "", |s| {
+            owned_by(s, "nobody", 1);
         }),
         case(Paused, "WARNING", "toylist", |s| {
             s.parity(&["pause", "toylist"]).expect(0);

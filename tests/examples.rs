@@ -61,6 +61,18 @@ fn the_example_profile_can_be_used_as_it_stands() {
 }
 
 #[test]
+fn every_key_of_the_example_profile_is_one_that_is_read() {
+    let text = example("profile.toml")
+        .replace("\n#[owner]", "\n[owner]")
+        .replace("\n#of", "\nof")
+        .replace("\n#needs", "\nneeds");
+    Profile::parse(&text).unwrap();
+    let text = text.replace("lists/{list}\"\n\n", "lists\"\n\n");
+    let error = Profile::parse(&text).unwrap_err().what;
+    assert!(error.contains("`of` is one list's"), "{error}");
+}
+
+#[test]
 fn every_shipped_profile_is_named_in_the_examples() {
     let (site, profile) = (example("site.toml"), example("profile.toml"));
     for shipped in mm_deliver::profile::SHIPPED {

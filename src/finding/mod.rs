@@ -87,6 +87,8 @@ kinds! {
     Name "list-name",
     /// The data of a list do not say their version.
     Data "list-data",
+    /// A user who delivers is not the one as whom a list's programs run.
+    Owner "list-owner",
     /// The mail of a list is deferred.
     Paused "paused",
     /// Lists are on a tree that cannot serve them.

@@ -52,6 +52,8 @@ pub struct Profile {
     lists: Lists,
     release: Probe,
     data_version: Option<DataVersion>,
+    /// What of a list belongs to the one user, besides root, whom its programs serve.
+    owned: Option<String>,
     direct: Vec<(Verb, Words)>,
     site: SiteWide,
     queues: Option<Queues>,
@@ -308,6 +310,15 @@ impl Profile {
             true => Err(ProbeError::NoLists(directory)),
             false => Ok(lists),
         }
+    }
+
+    /// What of a list must belong to who runs its programs, unless that is root; `None` where
+    /// they do not ask.
+    pub fn owned(&self, tree: &Tree, list: &ListName) -> Option<PathBuf> {
+        let owned = self.owned.as_ref()?;
+        Some(PathBuf::from(
+            tree.expand(owned, Some((list, self.routing.case))),
+        ))
     }
 
     /// The directories that hold a list's data under a name that no list of ours can have, in

@@ -12,7 +12,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::queues::{self, RawQueues, RawSign};
-use super::{Address, DataVersion, Lists, Need, Probe, Profile, ReadAs, SiteWide, Words};
+use super::{
+    Address, DataVersion, Lists, Need, Probe, Profile, ReadAs, SiteWide, Words, is_per_list,
+};
 use crate::list::Verb;
 use crate::profile::{BadProfile, Case, Routing};
 
@@ -30,6 +32,7 @@ struct Raw {
     lists: Spanned<RawLists>,
     release: RawProbe,
     data_version: Option<RawDataVersion>,
+    owner: Option<RawOwner>,
     #[serde(default)]
     direct: Vec<RawDirect>,
     #[serde(default)]
@@ -88,6 +91,12 @@ struct RawDataVersion {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct RawOwner {
+    of: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawDirect {
     verb: Spanned<String>,
     argv: Spanned<Vec<String>>,
@@ -138,6 +147,7 @@ impl Profile {
                     })
                 })
                 .transpose()?,
+            owned: raw.owner.map(owned).transpose()?,
             direct,
             site: raw.site,
             queues: raw.queues.map(RawQueues::cook).transpose()?,
@@ -221,6 +231,16 @@ fn lists(raw: Spanned<RawLists>) -> Result<Lists, BadProfile> {
         } => Ok(Lists::Aliases),
         _ => Err(bad(
             "[lists] has `directory`, with `holds` or `name` or both, or `from = \"aliases\"` alone",
+        )),
+    }
+}
+
+fn owned(RawOwner { of }: RawOwner) -> Result<String, BadProfile> {
+    match is_per_list(of.get_ref()) {
+        true => Ok(of.into_inner()),
+        false => Err(bad(
+            &of,
+            "`of` is one list's: {list} or {local} stands in it",
         )),
     }
 }

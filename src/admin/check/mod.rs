@@ -1,7 +1,7 @@
 //! What makes mail wait, or soon will.
 //!
 //! Looks at parity.toml and its seal, the lock file (`doors`), the history, the accounts, the lists
-//! and their data (`lists`), both trees, their releases and programs (`trees`), whether they live
+//! and their data (`lists`) and owners (`owners`), both trees, their releases and programs (`trees`), whether they live
 //! and handle what they take (`signs`), what came of guarded deliveries (`probation`), Sendmail's
 //! restricted shell (`smrsh`), and through `addresses` at alias text and database.
 //!
@@ -10,6 +10,7 @@
 
 pub(in crate::admin) mod doors;
 mod lists;
+mod owners;
 mod probation;
 mod signs;
 mod smrsh;
@@ -88,6 +89,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     let parity = loaded.parity;
     let (on_entries, known) = aliases::survey(site, &parity, depth);
     lists::look(site, &parity, known.as_ref(), findings);
+    owners::look(site, &parity, known.as_ref(), findings);
     trees::look(site, &parity, known.as_ref(), findings);
     probation::look(site, &parity, findings);
     signs::look(site, &parity, findings);
