@@ -93,7 +93,7 @@ impl Range {
 /// names with one byte makes their moves wait for one another.
 ///
 /// Source: draft-eastlake-fnv, section 2; its parameters of 64 bits.
-const fn fnv_1a(bytes: &[u8]) -> u64 {
+pub(crate) const fn fnv_1a(bytes: &[u8]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut at = 0;
     while at < bytes.len() {

@@ -162,6 +162,9 @@ fn cases() -> Vec<Case> {
             let text = format!("{{\"x\":1}}\n{}", s.read("state/history.jsonl"));
             s.write("state/history.jsonl", text, 0o644);
         }),
+        case(Spare, "WARNING", "", |s| {
+            fs::remove_file(s.path("state/parity.toml.spare")).unwrap();
+        }),
         case(NoList, "WARNING", "reallist1", |s| {
             s.parity(&["pin", "reallist1"]).expect(0);
             fs::remove_dir_all(s.path("var/lists/reallist1")).unwrap();

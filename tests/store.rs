@@ -26,6 +26,7 @@ fn the_state_is_readable_by_the_mta_under_any_umask() {
         for (name, wanted) in [
             ("state", 0o755),
             ("state/parity.toml", 0o644),
+            ("state/parity.toml.spare", 0o600),
             ("state/history.jsonl", 0o644),
             ("state/writer", 0o600),
             ("state/adopted.jsonl", 0o644),
@@ -232,4 +233,38 @@ fn whoever_has_the_old_file_open_reads_the_old_one_to_its_end() {
         assert_eq!(text, before, "{name} was written in place");
         assert_ne!(stage.read(name), before, "{name} did not change");
     }
+}
+
+#[test]
+fn a_history_that_cannot_be_written_holds_no_way_back_up_and_gets_its_lines_later() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist", "reallist1"]).expect(0);
+    let (history, elsewhere) = (stage.path("state/history.jsonl"), stage.path("elsewhere"));
+    let whole = stage.read("state/history.jsonl");
+    // It is read through the link, and not written.
+    fs::rename(&history, &elsewhere).unwrap();
+    symlink(&elsewhere, &history).unwrap();
+    for words in [
+        &["pause", "reallist2"][..],
+        &["downgrade", "toylist"],
+        &["undo"],
+        &["downgrade", "--all"],
+    ] {
+        let done = stage.parity(words).expect(3);
+        assert!(done.stderr.contains("history.jsonl\" not yet"), "{done:#?}");
+        if words == ["undo"] {
+            assert!(done.stdout.contains("\"downgrade toylist\""), "{done:#?}");
+        }
+    }
+    assert_eq!(stage.read("elsewhere"), whole);
+    fs::remove_file(&history).unwrap();
+    fs::rename(&elsewhere, &history).unwrap();
+    stage
+        .parity(&["undo"])
+        .expect(0)
+        .says(&["the history has it now", "\"downgrade --all\""]);
+    let text = stage.read("state/history.jsonl");
+    let generations = text.lines().map(|line| line.split(',').nth(1).unwrap());
+    let expected: Vec<String> = (1..=7).map(|n| format!("\"generation\":{n}")).collect();
+    assert_eq!(generations.collect::<Vec<_>>(), expected, "{text}");
 }

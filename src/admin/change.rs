@@ -12,7 +12,7 @@ use crate::admin::request::{Mode, Request};
 use crate::admin::step::{After, Step, make, no_state};
 use crate::parity::Parity;
 use crate::site::Site;
-use crate::store::{self, StoreError, Writer};
+use crate::store::{self, Entry, StoreError, Writer};
 use crate::tree::Tree;
 
 /// What the history calls an edit by hand.
@@ -79,6 +79,19 @@ impl<'a> Change<'a> {
             Hold::Trial(parity) => parity,
             Hold::Real(writer) => writer.parity(),
         }
+    }
+
+    /// Every change so far, oldest first, with those for which the history has no room.
+    ///
+    /// # Errors
+    /// The history cannot be read.
+    pub fn history(&self) -> Result<Vec<Entry>, Refused> {
+        let mut entries = store::history(self.site)
+            .map_err(|error| no_state(self.request.act, self.site, &error))?;
+        if let Hold::Real(writer) = &self.hold {
+            entries.extend(writer.waiting().iter().cloned());
+        }
+        Ok(entries)
     }
 
     /// A refusal of this change.

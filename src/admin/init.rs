@@ -30,7 +30,13 @@ use crate::tree::Tree;
 
 const ACT: &str = "init";
 /// What is made in the state directory.
-const MADE: [&str; 4] = ["lock", "parity.toml", "history.jsonl", "writer"];
+const MADE: [&str; 5] = [
+    "lock",
+    "parity.toml",
+    "parity.toml.spare",
+    "history.jsonl",
+    "writer",
+];
 
 /// `init [--current TREE]`.
 ///

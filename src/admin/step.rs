@@ -19,7 +19,7 @@ use crate::admin::outcome::{AFTER, Refused, names, typed, typed_aliases};
 use crate::admin::request::Request;
 use crate::parity::Parity;
 use crate::site::Site;
-use crate::store::{StoreError, Writer};
+use crate::store::{self, StoreError, Writer};
 
 /// How a refusal begins to say that everything is where it was.
 const UNMOVED: &str = "no list has moved";
@@ -259,6 +259,9 @@ pub(super) fn no_state(act: &'static str, site: &Site, error: &StoreError) -> Re
             refused.hint("wait until it is done; the lock goes with its process")
         }
         StoreError::Elsewhere(_) => refused.hint(typed(site, "history")),
+        _ if store::is_no_room(error) => refused.hint(
+            "nothing was changed; make room on that disk, or in its owner's quota, and type it again",
+        ),
         _ => refused,
     }
 }

@@ -29,7 +29,7 @@ use crate::store::{self, Entry};
 /// of an upgrade or a commit says no.
 pub fn undo(site: &Site, request: &Request) -> Outcome {
     let mut change = Change::begin(site, request)?;
-    let entries = store::history(site).map_err(|error| no_state(request.act, site, &error))?;
+    let entries = change.history()?;
     let Some(entry) = store::undoable(&entries) else {
         return Err(change
             .refuse("no change is left to take back")

@@ -75,6 +75,8 @@ kinds! {
     Parity "parity",
     /// parity.toml was edited by hand.
     ByHand "parity-by-hand",
+    /// The room that is kept for a full disk is missing, or too small.
+    Spare "spare",
     /// The lock file is missing, or cannot be relied on.
     Lock "lock",
     /// The history and parity.toml do not agree, or it cannot be read.

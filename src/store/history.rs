@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::replace::{keep_room, room_for};
 use crate::clock::Timestamp;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Roles};
@@ -269,8 +270,8 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-/// Appends `line`, which has no newline, and waits until it is on disk. Half a last line is
-/// cut off first.
+/// Appends `line`, which has no newline at its end, and waits until it is on disk; then room is
+/// kept for the next ones. Half a last line is cut off first, and what could not be written whole.
 pub(super) fn append(path: &Path, line: &str) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .read(true)
@@ -292,8 +293,17 @@ pub(super) fn append(path: &Path, line: &str) -> io::Result<()> {
         file.set_len(whole)?;
     }
     io::Seek::seek(&mut file, io::SeekFrom::Start(whole))?;
-    file.write_all(format!("{line}\n").as_bytes())?;
-    file.sync_all()
+    let text = format!("{line}\n");
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        let _ = file.set_len(whole);
+        return Err(error);
+    }
+    let end = whole + text.len() as u64;
+    let _ = keep_room(&file, end + room_for(text.len() as u64));
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,18 +4,23 @@
 //!
 //! | step | on disk | a delivery sees | the next writer |
 //! |---|---|---|---|
-//! | 1. the line for the history, into `writer`, synced | old parity | the old state | forgets the line |
+//! | 1. the line for the history, into `writer`, synced | old parity | the old state | forgets the line, torn or whole |
 //! | 2. the new parity.toml beside the old one, synced | old parity, a left-over directory | the old state | removes the left-over |
 //! | 3. rename: **the commit point** | new parity | the new state | adds the line to the history |
 //! | 4. the line appended to history.jsonl, synced | new parity, maybe half a line | the new state | cuts half a line, adds it whole |
 //! | 5. `writer` says that nothing is under way | all new | the new state | nothing to do |
+//!
+//! On a full disk step 2 writes into a spare (`replace` has its table), and a line that step 4
+//! cannot append waits in `writer` with those of the changes after it.
 //!
 //! **Invariants.** parity.toml is never written in place. Every mode is set explicitly: with
 //! a umask of 077 a delivery could not read what decides, and all mail would wait.
 
 mod giving_way;
 mod history;
+mod holder;
 mod lock;
+mod replace;
 mod seal;
 mod writer;
 
@@ -26,9 +31,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use history::{Delta, Entry, undoable};
+pub use holder::Holder;
 pub use lock::make_lock_file;
 pub use seal::render;
-pub use writer::{Holder, Writer};
+pub use writer::Writer;
 
 use crate::clock::Timestamp;
 use crate::doors::DoorError;
@@ -176,6 +182,19 @@ fn load_file(site: &Site) -> Result<(Parity, bool), StoreError> {
         on_future,
     };
     Ok((parity, sealed))
+}
+
+/// The spare of parity.toml, and what is wrong with it, if something is.
+pub fn spare(site: &Site) -> (PathBuf, Option<String>) {
+    let parity_file = site.config.parity_file();
+    let spare = replace::Spare::of(&parity_file);
+    let bytes = fs::metadata(&parity_file).map_or(0, |meta| meta.len());
+    (spare.path().to_owned(), spare.fault(bytes))
+}
+
+/// Whether it failed for want of room on a disk or in a quota.
+pub fn is_no_room(error: &StoreError) -> bool {
+    matches!(error, StoreError::File(_, cause) if replace::is_no_room(cause))
 }
 
 /// Every change so far, oldest first.

@@ -1,19 +1,22 @@
 //! The one who changes something: the lock, and the order of a change (see `store`).
 //!
+//! What a change writes has room before: parity.toml in its spare (`replace`), the file `writer`
+//! and the history in blocks behind their ends. It is made while the disk has some, for the day
+//! when lists are to be taken back and it has none.
+//!
 //! **Invariants.** Nothing of the state is written without the lock. The lock is the
-//! kernel's: whoever dies lets go of it.
+//! kernel's: whoever dies lets go of it. No change is refused because the history cannot be
+//! written, nor because room cannot be kept.
 
-use std::fmt;
-use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use atomicwrites::{AllowOverwrite, AtomicFile};
-use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::history::{self, Delta, Entry};
+use super::holder::Holder;
+use super::replace::{New, Spare, Stamp, is_no_room, keep_room, room_for, second};
 use super::{StoreError, giving_way, render};
 use crate::accounts::{self, Account};
 use crate::clock::Timestamp;
@@ -28,44 +31,6 @@ const GOING_FIRST: Duration = Duration::from_secs(20);
 /// How long who was told to give way may take to put aliases, and the MTA's database, back.
 const GIVING_WAY: Duration = Duration::from_secs(60);
 
-/// Who holds the writer's lock, as the file `writer` says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// By name, or number where there is none.
-    pub user: String,
-    /// The process.
-    pub pid: u32,
-    /// What was typed.
-    pub command: String,
-    /// Since when, as RFC 3339.
-    pub since: String,
-    /// Whether it only waits, has moved nothing, and gives way when it is told to end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    gives_way: bool,
-    /// The line that the history gets once the next rename has happened.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    history: Option<Entry>,
-}
-
-impl Holder {
-    fn lives(&self) -> bool {
-        Path::new("/proc").join(self.pid.to_string()).exists()
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "user {}, process {}, running {:?} since {},",
-            self.user.escape_debug(),
-            self.pid,
-            self.command,
-            self.since.escape_debug()
-        )
-    }
-}
-
 /// The right to change something. Dropped, it is given up.
 #[derive(Debug)]
 pub struct Writer {
@@ -78,28 +43,6 @@ pub struct Writer {
     holder: Holder,
     parity: Parity,
     notes: Vec<String>,
-}
-
-/// Which file it is, and which text stands in it: device, inode, time of the last write in
-/// seconds and nanoseconds, bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp(u64, u64, i64, i64, u64);
-
-impl Stamp {
-    fn of(meta: &fs::Metadata) -> Stamp {
-        Stamp(
-            meta.dev(),
-            meta.ino(),
-            meta.mtime(),
-            meta.mtime_nsec(),
-            meta.size(),
-        )
-    }
-
-    /// Of the file at `path`, or the one that a link there leads to.
-    fn at(path: &Path) -> Option<Stamp> {
-        fs::metadata(path).ok().map(|meta| Stamp::of(&meta))
-    }
 }
 
 impl Writer {
@@ -137,12 +80,16 @@ impl Writer {
         let (parity, sealed) = super::load_file(site)?;
         writer.parity = parity;
         let mut entries = writer.history(site)?;
-        writer.finish(before, &mut entries)?;
+        writer.finish(before, &mut entries);
         let known = history::replay(&entries);
         if !sealed || super::differs(&writer.parity, known.as_ref()) {
             writer.take_over(&entries, known)?;
         }
         writer.tell(None)?;
+        let bytes = fs::metadata(&writer.parity_file).map_or(0, |meta| meta.len());
+        if Spare::of(&writer.parity_file).fault(bytes).is_some() {
+            writer.keep_rooms(bytes);
+        }
         Ok(writer)
     }
 
@@ -191,6 +138,11 @@ impl Writer {
         &self.notes
     }
 
+    /// Changes that stand and that the history does not have, since it cannot be written.
+    pub fn waiting(&self) -> &[Entry] {
+        &self.holder.waiting
+    }
+
     /// Makes `after` what stands, with one line in the history. The generation of `after`
     /// must be higher than the present one.
     ///
@@ -215,18 +167,41 @@ impl Writer {
             before: Delta::of(&self.parity, &after),
             after: Delta::of(&after, &self.parity),
         };
-        let line = self.tell(Some(entry))?;
+        self.tell(Some(entry))?;
         if let Err(error) = self.replace(&after) {
             // The line to come is that of no change.
             let _ = self.tell(None);
             return Err(error);
         }
         self.parity = after;
-        history::append(&self.history_file, &line)
+        self.holder.waiting.extend(self.holder.history.take());
+        self.record()
             .map_err(|error| StoreError::Unrecorded(self.history_file.clone(), error))?;
-        // The line stands: should this fail, the next writer finds it there.
+        // The lines stand: should this fail, the next writer finds them there.
         let _ = self.tell(None);
         Ok(())
+    }
+
+    /// Adds the lines that wait to the history.
+    fn record(&mut self) -> io::Result<()> {
+        let lines: Vec<String> = self
+            .holder
+            .waiting
+            .iter()
+            .map(serde_json::to_string)
+            .collect::<Result<_, _>>()?;
+        if !lines.is_empty() {
+            history::append(&self.history_file, &lines.join("\n"))?;
+            self.holder.waiting.clear();
+        }
+        Ok(())
+    }
+
+    /// Keeps room for the next changes, where a parity.toml of `bytes` stands.
+    fn keep_rooms(&self, bytes: u64) {
+        let room = room_for(bytes);
+        let _ = Spare::of(&self.parity_file).tend(room);
+        let _ = keep_room(&self.file, room);
     }
 
     /// The history; one that is damaged is set aside, for it is a log: no way back may hang
@@ -257,7 +232,7 @@ impl Writer {
     ) -> Result<(Writer, Option<Holder>), StoreError> {
         let path = site.config.state.join("writer");
         let file_error = |error| StoreError::File(path.clone(), error);
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -269,7 +244,7 @@ impl Writer {
         // NOBODY ELSE'S. Who can open a file can lock it, and would hold every change up.
         file.set_permissions(fs::Permissions::from_mode(0o600))
             .map_err(file_error)?;
-        let (before, gave_way) = wait_for(&mut file, &path, goes_first)?;
+        let (before, gave_way) = wait_for(&file, &path, goes_first)?;
         let uid = accounts::runner();
         let holder = Holder {
             user: Account::Number(uid)
@@ -279,6 +254,7 @@ impl Writer {
             command: command.to_owned(),
             since: Timestamp::now().to_string(),
             gives_way: false,
+            waiting: Vec::new(),
             history: None,
         };
         let writer = Writer {
@@ -294,49 +270,46 @@ impl Writer {
         Ok((writer, before))
     }
 
-    /// Writes who we are, and the line to come, into the locked file; returns that line.
-    fn tell(&mut self, entry: Option<Entry>) -> Result<String, StoreError> {
-        let error = |error| StoreError::File(self.path.clone(), error);
-        let line = entry
-            .as_ref()
-            .map(serde_json::to_string)
-            .transpose()
-            .map_err(|e| error(e.into()))?
-            .unwrap_or_default();
+    /// Writes who we are, and the line to come, into the locked file.
+    fn tell(&mut self, entry: Option<Entry>) -> Result<(), StoreError> {
         self.holder.history = entry;
-        let mut text = serde_json::to_string(&self.holder).map_err(|e| error(e.into()))?;
-        text.push('\n');
-        self.file.set_len(0).map_err(error)?;
-        self.file.rewind().map_err(error)?;
-        self.file.write_all(text.as_bytes()).map_err(error)?;
-        self.file.sync_all().map_err(error)?;
-        Ok(line)
+        self.holder
+            .write(&self.file)
+            .map_err(|error| StoreError::File(self.path.clone(), error))
     }
 
-    /// Adds the line of a change that a killed writer made and did not record.
-    fn finish(
-        &mut self,
-        before: Option<Holder>,
-        entries: &mut Vec<Entry>,
-    ) -> Result<(), StoreError> {
-        let last = entries.last().map_or(0, |entry| entry.generation);
-        let Some(entry) = before.and_then(|holder| holder.history) else {
-            return Ok(());
+    /// Adds the lines of changes that were made and not recorded: that of a killed writer, and
+    /// those that the history had no room for. What it still has none for waits on.
+    fn finish(&mut self, before: Option<Holder>, entries: &mut Vec<Entry>) {
+        let Some(before) = before else {
+            return;
         };
-        if entry.generation != self.parity.roles.generation || entry.generation <= last {
-            return Ok(());
+        let last = entries.last().map_or(0, |entry| entry.generation);
+        let stands = self.parity.roles.generation;
+        let killed = before.history.filter(|entry| entry.generation == stands);
+        let told = killed.as_ref().map(|entry| {
+            let (command, user) = (&entry.command, entry.user.escape_debug());
+            format!(
+                "{command:?} of user {user} had changed parity.toml, and was killed before it was \
+                 recorded, or could not record it"
+            )
+        });
+        let mut missing: Vec<Entry> = before.waiting.into_iter().chain(killed).collect();
+        missing.retain(|entry| entry.generation > last);
+        if missing.is_empty() {
+            return;
         }
-        let line = serde_json::to_string(&entry)
-            .map_err(|error| StoreError::File(self.path.clone(), error.into()))?;
-        history::append(&self.history_file, &line)
-            .map_err(|error| StoreError::File(self.history_file.clone(), error))?;
-        self.notes.push(format!(
-            "{:?} of user {} was killed after it had changed parity.toml; the history has it now",
-            entry.command,
-            entry.user.escape_debug()
-        ));
-        entries.push(entry);
-        Ok(())
+        let told = told.unwrap_or_else(|| "the history could not be written".to_owned());
+        entries.extend(missing.iter().cloned());
+        self.holder.waiting = missing;
+        let note = match self.record() {
+            Ok(()) => format!("{told}; the history has it now"),
+            Err(error) => format!(
+                "{told}; the line waits in {:?}, for {:?} cannot be written: {error}",
+                self.path, self.history_file
+            ),
+        };
+        self.notes.push(note);
     }
 
     /// Records an edit by hand, and seals the file.
@@ -354,7 +327,10 @@ impl Writer {
         let command = std::mem::replace(&mut self.holder.command, "by hand".to_owned());
         let done = self.commit(after, None, None);
         self.holder.command = command;
-        done?;
+        match done {
+            Ok(()) | Err(StoreError::Unrecorded(..)) => {}
+            Err(error) => return Err(error),
+        }
         self.notes.push(format!(
             "{:?} was edited by hand; the history has that as change {} now",
             self.parity_file, self.parity.roles.generation
@@ -362,32 +338,60 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts `parity` in the place of parity.toml. The rename inside is the commit point.
+    /// Puts `parity` in the place of parity.toml: by a new file, or where there is no room for
+    /// one in the spare. The rename inside is the commit point.
     fn replace(&mut self, parity: &Parity) -> Result<(), StoreError> {
-        let time = Timestamp::now();
-        let text = render(parity, time);
-        let second = UNIX_EPOCH + Duration::from_secs(time.0.unsigned_abs());
-        let is_as_read = || Stamp::at(&self.parity_file) == self.stamp;
-        match replace_file(
-            &self.parity_file,
-            text.as_bytes(),
-            0o644,
-            second,
-            is_as_read,
-        ) {
+        let spare = Spare::of(&self.parity_file);
+        let put = match self.put(parity, Timestamp::now(), None) {
+            // Where the spare does not do either, what is wrong is still the room.
+            Err(error) if is_no_room(&error) => self
+                .put(parity, spare.another_second(), Some(&spare))
+                .map_err(|_| error),
+            Ok(Some(stamp)) => {
+                self.keep_rooms(stamp.bytes());
+                Ok(Some(stamp))
+            }
+            put => put,
+        };
+        match put {
             Ok(Some(stamp)) => {
                 self.stamp = Some(stamp);
                 Ok(())
             }
             // SOMEBODY'S EDIT. It may send lists elsewhere, and nothing here knows of it.
             Ok(None) => Err(StoreError::Edited(self.parity_file.clone())),
+            Err(error) => Err(StoreError::File(self.parity_file.clone(), error)),
+        }
+    }
+
+    /// Puts `parity`, sealed at `time`, in place; `None` if parity.toml is not the one that was
+    /// read.
+    fn put(
+        &self,
+        parity: &Parity,
+        time: Timestamp,
+        spare: Option<&Spare>,
+    ) -> io::Result<Option<Stamp>> {
+        let text = render(parity, time);
+        let new = New {
+            path: &self.parity_file,
+            bytes: text.as_bytes(),
+            mode: 0o644,
+            modified: second(time),
+            room: room_for(text.len() as u64),
+        };
+        let is_as_read = || Stamp::at(&self.parity_file) == self.stamp;
+        let put = match spare {
+            None => new.put(is_as_read),
+            Some(spare) => new.put_into(spare, is_as_read),
+        };
+        match put {
             // The rename may have happened before something failed: what stands decides, for
             // that is what every delivery sees.
             Err(_) if fs::read(&self.parity_file).is_ok_and(|bytes| bytes == text.as_bytes()) => {
-                self.stamp = Stamp::at(&self.parity_file);
-                Ok(())
+                Ok(Stamp::at(&self.parity_file))
             }
-            Err(error) => Err(StoreError::File(self.parity_file.clone(), error)),
+            put => put,
         }
     }
 
@@ -397,7 +401,14 @@ impl Writer {
     /// # Errors
     /// `File`; the old one then stands as it was, unless the rename was the last that worked.
     pub fn replace_beside(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
-        replace_file(path, bytes, mode, SystemTime::now(), || true)
+        let new = New {
+            path,
+            bytes,
+            mode,
+            modified: SystemTime::now(),
+            room: 0,
+        };
+        new.put(|| true)
             .map(drop)
             .map_err(|error| StoreError::File(path.to_owned(), error))
     }
@@ -423,52 +434,9 @@ impl Writer {
     }
 }
 
-/// Replaces a file by one rename, with the owner that it had. A link stays one: what it leads
-/// to is replaced. `may` is asked last before the rename; returns the new file's stamp, or `None`
-/// if it was not to be.
-fn replace_file(
-    path: &Path,
-    bytes: &[u8],
-    mode: u32,
-    modified: SystemTime,
-    may: impl FnOnce() -> bool,
-) -> io::Result<Option<Stamp>> {
-    let mut refused = false;
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let owner = fs::metadata(&real).ok();
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let done = AtomicFile::new(&real, AllowOverwrite).write_with_options(
-        |file| -> io::Result<Stamp> {
-            file.write_all(bytes)?;
-            if let Some(owner) = &owner {
-                let own = file.metadata()?;
-                if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
-                    fchown(&*file, Some(owner.uid()), Some(owner.gid()))?;
-                }
-            }
-            file.set_permissions(fs::Permissions::from_mode(mode))?;
-            file.set_times(FileTimes::new().set_modified(modified))?;
-            // The slow part before the look, so that next to nothing lies between that and the rename.
-            file.sync_all()?;
-            refused = !may();
-            match refused {
-                true => Err(io::ErrorKind::Interrupted.into()),
-                false => Ok(Stamp::of(&file.metadata()?)),
-            }
-        },
-        options,
-    );
-    match done {
-        Ok(stamp) => Ok(Some(stamp)),
-        Err(_) if refused => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Waits a moment for the lock; returns what the one before left in the file, and who gave way.
 fn wait_for(
-    file: &mut File,
+    file: &File,
     path: &Path,
     goes_first: bool,
 ) -> Result<(Option<Holder>, Option<String>), StoreError> {
@@ -479,14 +447,14 @@ fn wait_for(
             Ok(()) => {
                 let gave_way =
                     told.map(|holder| format!("{holder} waited, and was told to give way"));
-                return Ok((read_holder(file), gave_way));
+                return Ok((Holder::read(file), gave_way));
             }
             Err(TryLockError::Error(error)) => {
                 return Err(StoreError::File(path.to_owned(), error));
             }
             Err(TryLockError::WouldBlock) => {
                 if goes_first && told.is_none() {
-                    let waits = read_holder(file).filter(|holder| holder.gives_way);
+                    let waits = Holder::read(file).filter(|holder| holder.gives_way);
                     told = waits.filter(|holder| giving_way::ask(holder.pid, file));
                 }
                 let patience = match (&told, goes_first) {
@@ -499,17 +467,9 @@ fn wait_for(
                     continue;
                 }
                 // What a dead one left in the file says nothing about the living one.
-                let holder = read_holder(file).filter(Holder::lives).map(Box::new);
+                let holder = Holder::read(file).filter(Holder::lives).map(Box::new);
                 return Err(StoreError::Busy(path.to_owned(), holder));
             }
         }
     }
-}
-
-/// What stands in the file `writer`; `None` if it is empty, torn or not ours.
-fn read_holder(file: &mut File) -> Option<Holder> {
-    let mut bytes = Vec::new();
-    file.rewind().ok()?;
-    file.read_to_end(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
 }

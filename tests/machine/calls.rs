@@ -19,7 +19,7 @@ impl Call {
 
     /// Whether a disk, or another program, can tell whether it was made.
     pub(crate) fn changes(&self) -> bool {
-        const NAMES: [&str; 12] = [
+        const NAMES: [&str; 13] = [
             "write",
             "pwrite64",
             "link",
@@ -27,6 +27,7 @@ impl Call {
             "unlink",
             "unlinkat",
             "ftruncate",
+            "fallocate",
             "vfork",
             "clone3",
             "execve",
@@ -48,6 +49,7 @@ impl Call {
             "openat" | "creat" => &["EIO", "ENOSPC", "EINTR"],
             "read" | "pread64" => &["EIO", "EINTR"],
             "fsync" | "fdatasync" => &["EIO", "ENOSPC"],
+            "fallocate" => &["EOPNOTSUPP", "ENOSPC", "EINTR"],
             "rename" | "renameat" | "renameat2" | "mkdir" | "mkdirat" | "link" | "linkat"
             | "symlink" => &["EIO", "ENOSPC"],
             "unlink" | "unlinkat" | "rmdir" | "ftruncate" | "chmod" | "fchmod" | "fchmodat"

@@ -61,6 +61,9 @@ mod calls;
 /// A writer that dies, and system calls that fail.
 mod crash;
 
+/// The disk is full, and lists are taken back.
+mod full;
+
 /// The power is cut while a file is replaced.
 mod power;
 

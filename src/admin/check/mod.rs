@@ -1,6 +1,6 @@
 //! What makes mail wait, or soon will.
 //!
-//! Looks at parity.toml and its seal, the lock file (`doors`), the history, the accounts, the lists
+//! Looks at parity.toml, its seal and its spare, the lock file (`doors`), the history, the accounts, the lists
 //! and their data (`lists`) and owners (`owners`), both trees, their releases and programs (`trees`), whether they live
 //! and handle what they take (`signs`), what came of guarded deliveries (`probation`), Sendmail's
 //! restricted shell (`smrsh`), and through `addresses` at alias text and database.
@@ -100,6 +100,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     findings.extend(on_entries.into_iter().filter(is_new));
     smrsh::look(site, findings);
     history(site, &parity, findings);
+    spare(site, findings);
     Some(Counts {
         generation: parity.roles.generation,
         known: known.map(|known| known.lists.len()),
@@ -147,6 +148,23 @@ fn without_parity(site: &Site, error: &StoreError, findings: &mut Vec<Finding>) 
             findings.push(trees::profile(site, tree, &error, Severity::Warning, None));
         }
     }
+}
+
+fn spare(site: &Site, findings: &mut Vec<Finding>) {
+    let (path, Some(fault)) = store::spare(site) else {
+        return;
+    };
+    findings.push(Finding::new(
+        (Kind::Spare, Severity::Warning),
+        format!("no room is kept for the day when the disk is full: {path:?}: {fault}"),
+        Spot::file(path),
+        "none waits for it; but on a full disk no list could be taken back or paused",
+        Mend::Do(format!(
+            "the next change by mm-parity makes it, such as {}; it needs a file system that \
+             allocates blocks ahead, such as ext4, XFS or tmpfs",
+            typed(site, "pin LIST")
+        )),
+    ));
 }
 
 fn history(site: &Site, parity: &Parity, findings: &mut Vec<Finding>) {
