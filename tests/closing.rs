@@ -27,13 +27,13 @@ pub(crate) fn begin(stage: &Stage, words: &[&str]) -> Child {
 }
 
 #[track_caller]
-fn still_waits(child: &mut Child) {
+pub(crate) fn still_waits(child: &mut Child) {
     thread::sleep(Duration::from_millis(400));
     assert!(child.try_wait().unwrap().is_none(), "it did not wait");
 }
 
 #[track_caller]
-fn ends_well(child: Child) -> Output {
+pub(crate) fn ends_well(child: Child) -> Output {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     output

@@ -2,16 +2,31 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::process::{Child, Output};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Output, Stdio};
 
 use mm_deliver::doors::Range;
 
-use crate::closing::{begin, is_closed, let_go, with_one_inside};
+use crate::closing::{begin, ends_well, is_closed, let_go, still_waits, with_one_inside};
 use crate::deliver::send;
 use crate::doors::{close, delivery, inside, mover, put_slow_program, until};
-use crate::stage::Stage;
+use crate::stage::{Stage, spawn};
 
 const PARTS: [&str; 3] = ["state/parity.toml", "state/history.jsonl", "aliases"];
+
+/// Starts with these signals ignored, as nohup does.
+#[expect(unsafe_code, reason = "std ignores no signal")]
+fn ignoring<'c>(command: &'c mut Command, signals: &'static [i32]) -> &'c mut Command {
+    // SAFETY: signal(2) is allowed between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            for &signal in signals {
+                libc::signal(signal, libc::SIG_IGN);
+            }
+            Ok(())
+        })
+    }
+}
 
 fn upgrade(stage: &Stage) -> Child {
     let upgrade = begin(stage, &["upgrade", "toylist", "--closed", "5m"]);
@@ -82,12 +97,61 @@ fn nobody_holds_up_what_takes_lists_back_or_stops_their_mail() {
 }
 
 #[test]
+fn what_is_ignored_ends_no_wait() {
+    let (stage, running) = with_one_inside("a");
+    let mut command = stage.command("mm-parity", &["upgrade", "toylist", "--closed", "5m"]);
+    let command = ignoring(&mut command, &[libc::SIGHUP, libc::SIGINT]);
+    let mut upgrade = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    until("a closed door", || is_closed(&stage, "toylist"));
+    send(libc::SIGHUP, upgrade.id());
+    send(libc::SIGINT, upgrade.id());
+    still_waits(&mut upgrade);
+    let_go(&stage, running);
+    ends_well(upgrade);
+}
+
+#[test]
+fn what_is_refused_anyway_ends_nobodys_wait() {
+    let (stage, running) = with_one_inside("a");
+    let mut upgrade = upgrade(&stage);
+    stage
+        .parity(&["downgrade", "toylits"])
+        .expect(1)
+        .complains(&["toylits"]);
+    stage.parity(&["pause", "nosuchlist"]).expect(1);
+    stage.parity(&["commit", "--revert"]).expect(1);
+    stage
+        .parity(&["downgrade", "toylist", "--dry-run"])
+        .expect(0);
+    still_waits(&mut upgrade);
+    let_go(&stage, running);
+    ends_well(upgrade);
+}
+
+#[test]
 fn one_that_was_stopped_as_it_waited_holds_nobody_up() {
     let (stage, running) = with_one_inside("a");
     let upgrade = upgrade(&stage);
     send(libc::SIGSTOP, upgrade.id());
     stage.parity(&["downgrade", "--all"]).expect(0);
     gave_up(upgrade, "SIGTERM");
+    let_go(&stage, running);
+}
+
+#[test]
+fn one_that_comes_by_the_lock_in_between_gives_way_as_well() {
+    let (stage, running) = with_one_inside("a");
+    let first = upgrade(&stage);
+    // Each of these gets the lock, if it gets it, by the end of another one.
+    let words = ["upgrade", "toylist", "--closed", "5m"];
+    let others: Vec<Child> = (0..6).map(|_| begin(&stage, &words)).collect();
+    stage.parity(&["downgrade", "toylist"]).expect(0);
+    for mut upgrade in others {
+        // One may have come by it since, and waits for who is inside.
+        let _ = upgrade.kill();
+        let _ = upgrade.wait();
+    }
+    gave_up(first, "SIGTERM");
     let_go(&stage, running);
 }
 

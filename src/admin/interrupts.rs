@@ -12,7 +12,7 @@
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 use libc::{c_int, sigset_t, timespec};
 
@@ -25,6 +25,8 @@ const ENDING: [(c_int, &str); 3] = [
 
 /// These signals, kept for who asks. Dropped, they do again what they did before.
 pub(super) struct Interrupts {
+    /// Those of them that are not ignored: who started us may have meant that (nohup).
+    kept: sigset_t,
     before: sigset_t,
     came: Cell<Option<&'static str>>,
 }
@@ -33,13 +35,14 @@ impl Interrupts {
     /// From now on they are kept.
     pub(super) fn keep() -> Interrupts {
         let mut before = MaybeUninit::uninit();
-        let set = set();
+        let kept = heeded();
         // SAFETY: both sets outlive the call, which fills `before` whatever it was.
         let before = unsafe {
-            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, before.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const kept, before.as_mut_ptr());
             before.assume_init()
         };
         Interrupts {
+            kept,
             before,
             came: Cell::new(None),
         }
@@ -48,45 +51,56 @@ impl Interrupts {
     /// The one that came first, if any has.
     pub(super) fn came(&self) -> Option<&'static str> {
         if self.came.get().is_none() {
-            self.came.set(next());
+            self.came.set(self.next());
         }
         self.came.get()
+    }
+
+    /// Takes one that waits for us, without waiting for it.
+    fn next(&self) -> Option<&'static str> {
+        let no_time = timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: set and time outlive the call; nobody asks for more about the signal.
+        let signal =
+            unsafe { libc::sigtimedwait(&raw const self.kept, null_mut(), &raw const no_time) };
+        let known = ENDING.iter().find(|(number, _)| *number == signal);
+        known.map(|(_, name)| *name)
     }
 }
 
 impl Drop for Interrupts {
     fn drop(&mut self) {
-        while next().is_some() {}
+        while self.next().is_some() {}
         // SAFETY: the set is the one that was had from the kernel.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, null_mut()) };
     }
 }
 
-fn set() -> sigset_t {
+/// Blocked, an ignored signal would be kept as well: the kernel cannot know what is made of it.
+fn heeded() -> sigset_t {
     let mut set = MaybeUninit::uninit();
     // SAFETY: the set is emptied before it is used, and outlives the calls.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        for (signal, _) in ENDING {
+        for (signal, _) in ENDING
+            .into_iter()
+            .filter(|(signal, _)| !is_ignored(*signal))
+        {
             libc::sigaddset(set.as_mut_ptr(), signal);
         }
         set.assume_init()
     }
 }
 
-/// Takes one that waits for us, without waiting for it.
-fn next() -> Option<&'static str> {
-    let (set, no_time) = (
-        set(),
-        timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        },
-    );
-    // SAFETY: set and time outlive the call; nobody asks for more about the signal.
-    let signal = unsafe { libc::sigtimedwait(&raw const set, null_mut(), &raw const no_time) };
-    let known = ENDING.iter().find(|(number, _)| *number == signal);
-    known.map(|(_, name)| *name)
+fn is_ignored(signal: c_int) -> bool {
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: nothing is changed; what is read was filled by the call that succeeded.
+    unsafe {
+        libc::sigaction(signal, null(), now.as_mut_ptr()) == 0
+            && now.assume_init().sa_sigaction == libc::SIG_IGN
+    }
 }
 
 #[cfg(test)]

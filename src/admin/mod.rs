@@ -50,6 +50,7 @@ use crate::admin::request::{Mode, Request};
 use crate::admin::selection::Which;
 use crate::site::Site;
 use crate::span::Span;
+use crate::store;
 
 /// A command line that means nothing.
 const USAGE: u8 = 2;
@@ -112,12 +113,14 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             let which = (all || !lists.is_empty()).then(|| which(lists, all));
             status::status(site, which.as_ref(), rows(format))
         }
-        OnSite::Upgrade { r#move, closing } => on_lists("upgrade", r#move, |which, request| {
-            let request = patient(request.clone(), Some(&closing), None);
-            moving::upgrade(site, which, &request)
-        }),
+        OnSite::Upgrade { r#move, closing } => {
+            on_lists(site, "upgrade", r#move, |which, request| {
+                let request = patient(request.clone(), Some(&closing), None);
+                moving::upgrade(site, which, &request)
+            })
+        }
         OnSite::Downgrade { r#move, draining } => {
-            on_lists("downgrade", r#move, |which, request| {
+            on_lists(site, "downgrade", r#move, |which, request| {
                 let request = patient(request.clone(), None, Some(&draining));
                 moving::downgrade(site, which, &request)
             })
@@ -132,7 +135,8 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             closing,
         } => match (all, revert) {
             (_, true) => {
-                commit::revert(site, &request("revert the commit", "commit --revert", how))
+                let request = request("revert the commit", "commit --revert", how);
+                in_turn(site, &request, |request| commit::revert(site, request))
             }
             (all, _) => {
                 let line = commit_line(all, force);
@@ -165,7 +169,7 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
         OnSite::Resume(r#move) => on_mark(site, "resume", Mark::Resume, r#move),
         OnSite::Pin(r#move) => on_mark(site, "pin", Mark::Pin, r#move),
         OnSite::Unpin(r#move) => on_mark(site, "unpin", Mark::Unpin, r#move),
-        OnSite::Forget(r#move) => on_lists("forget", r#move, |which, request| {
+        OnSite::Forget(r#move) => on_lists(site, "forget", r#move, |which, request| {
             marks::forget(site, which, request)
         }),
         OnSite::History { format } => history::history(site, rows(format)),
@@ -173,19 +177,33 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
 }
 
 fn on_mark(site: &Site, act: &'static str, mark: Mark, r#move: Move) -> Outcome {
-    on_lists(act, r#move, |which, request| {
+    on_lists(site, act, r#move, |which, request| {
         marks::mark(site, mark, which, request)
     })
 }
 
 fn on_lists(
+    site: &Site,
     act: &'static str,
     r#move: Move,
-    run: impl FnOnce(&Which, &Request) -> Outcome,
+    run: impl Fn(&Which, &Request) -> Outcome,
 ) -> Outcome {
     let which = which(r#move.lists, r#move.all);
     let line = format!("{act} {}", which.line());
-    run(&which, &request(act, &line, r#move.how))
+    let request = request(act, &line, r#move.how);
+    in_turn(site, &request, |request| run(&which, request))
+}
+
+/// Runs what goes first only if it would do anything at all: a name that was mistyped must not end
+/// what somebody else waits for.
+fn in_turn(site: &Site, request: &Request, run: impl Fn(&Request) -> Outcome) -> Outcome {
+    if request.goes_first && request.mode == Mode::Real && store::is_busy(site) {
+        run(&Request {
+            mode: Mode::Trial,
+            ..request.clone()
+        })?;
+    }
+    run(request)
 }
 
 /// A commit as it was typed.

@@ -34,7 +34,7 @@ pub use history::{Delta, Entry, undoable};
 pub use holder::Holder;
 pub use lock::make_lock_file;
 pub use seal::render;
-pub use writer::Writer;
+pub use writer::{Writer, is_busy};
 
 use crate::clock::Timestamp;
 use crate::doors::DoorError;

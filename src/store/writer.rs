@@ -45,6 +45,12 @@ pub struct Writer {
     notes: Vec<String>,
 }
 
+/// Whether somebody is changing something now, as far as one may know.
+pub fn is_busy(site: &Site) -> bool {
+    let file = File::open(site.config.state.join("writer"));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 impl Writer {
     /// Takes the lock for `command`, finishes what a killed writer left, and records what
     /// was edited by hand; `notes` then says so.
@@ -265,7 +271,7 @@ impl Writer {
             history_file: history::path(site),
             holder,
             parity: history::nothing(),
-            notes: gave_way.into_iter().collect(),
+            notes: gave_way,
         };
         Ok((writer, before))
     }
@@ -439,28 +445,31 @@ fn wait_for(
     file: &File,
     path: &Path,
     goes_first: bool,
-) -> Result<(Option<Holder>, Option<String>), StoreError> {
+) -> Result<(Option<Holder>, Vec<String>), StoreError> {
     let begin = Instant::now();
-    let mut told: Option<Holder> = None;
+    let mut told: Vec<Holder> = Vec::new();
     loop {
         match file.try_lock() {
             Ok(()) => {
-                let gave_way =
-                    told.map(|holder| format!("{holder} waited, and was told to give way"));
+                let note = |holder| format!("{holder} waited, and was told to give way");
+                let gave_way = told.iter().map(note).collect();
                 return Ok((Holder::read(file), gave_way));
             }
             Err(TryLockError::Error(error)) => {
                 return Err(StoreError::File(path.to_owned(), error));
             }
             Err(TryLockError::WouldBlock) => {
-                if goes_first && told.is_none() {
-                    let waits = Holder::read(file).filter(|holder| holder.gives_way);
-                    told = waits.filter(|holder| giving_way::ask(holder.pid, file));
+                if goes_first && let Some(holder) = Holder::read(file) {
+                    // Each one once: another that waited for the lock may have had it before us.
+                    let is_told = told.iter().any(|other| other.pid == holder.pid);
+                    if holder.gives_way && !is_told && giving_way::ask(holder.pid, file) {
+                        told.push(holder);
+                    }
                 }
-                let patience = match (&told, goes_first) {
-                    (Some(_), _) => GIVING_WAY,
-                    (None, true) => GOING_FIRST,
-                    (None, false) => PATIENCE,
+                let patience = match (told.is_empty(), goes_first) {
+                    (false, _) => GIVING_WAY,
+                    (true, true) => GOING_FIRST,
+                    (true, false) => PATIENCE,
                 };
                 if begin.elapsed() < patience {
                     std::thread::sleep(PAUSE);
