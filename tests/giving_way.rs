@@ -93,6 +93,11 @@ fn nobody_holds_up_what_takes_lists_back_or_stops_their_mail() {
         .parity(&["status"])
         .expect(0)
         .says(&["3 lists: 3 on current, 0 on future"]);
+    // Of a pause: what was typed wrong is taken back as fast.
+    stage.parity(&["pause", "reallist1"]).expect(0);
+    let upgrade = upgrade(&stage);
+    stage.parity(&["undo"]).expect(0);
+    gave_up(upgrade, "SIGTERM");
     let_go(&stage, running);
 }
 

@@ -162,8 +162,12 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             closing,
             draining,
         } => {
-            let request = request("undo", "undo", how);
-            undo::undo(site, &patient(request, Some(&closing), Some(&draining)))
+            let request = patient(
+                request("undo", "undo", how),
+                Some(&closing),
+                Some(&draining),
+            );
+            in_turn(site, &request, |request| undo::undo(site, request))
         }
         OnSite::Pause(r#move) => on_mark(site, "pause", Mark::Pause, r#move),
         OnSite::Resume(r#move) => on_mark(site, "resume", Mark::Resume, r#move),
@@ -220,7 +224,7 @@ fn which(lists: Vec<OsString>, all: bool) -> Which {
 }
 
 /// What nobody holds up by waiting.
-const GO_FIRST: [&str; 3] = ["downgrade", "pause", "revert the commit"];
+const GO_FIRST: [&str; 4] = ["downgrade", "pause", "revert the commit", "undo"];
 
 fn request(act: &'static str, line: &str, how: How) -> Request {
     Request {

@@ -6,6 +6,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -121,6 +122,8 @@ impl Tools {
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C")
             .current_dir("/")
+            // Ctrl-C is for who started us: a tool that dies of it cannot put a map back.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -275,4 +278,20 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
 /// Replaces the name of a temporary text by the one that people know.
 pub(crate) fn renamed(said: &str, temporary: &Path, source: &Path) -> String {
     said.replace(&*temporary.to_string_lossy(), &source.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_is_not_reached_by_what_is_typed_at_the_terminal() {
+        let look = "set -- $(cat /proc/$$/stat); echo $1 $5";
+        let output = Tools::at(["/bin"]).succeed("sh", ["-c", look], b"");
+        let said = output
+            .map(|output| printable(&output.stdout))
+            .unwrap_or_default();
+        let (its, group) = said.trim().split_once(' ').unwrap_or(("", "none"));
+        assert_eq!(its, group, "{said}");
+    }
 }
