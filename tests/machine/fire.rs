@@ -19,6 +19,8 @@ use crate::rig::{Agent, Answer, Exim, Machine, OpenSmtpd, Postfix, Sendmail, VER
 const LISTS: usize = 20_000;
 /// How often the file is rewritten undisturbed; in fours, after which it is as it was.
 const REWRITES: usize = 20;
+/// The same for another type of map of an MTA that has been under fire with one.
+const FEWER_REWRITES: usize = 8;
 /// What one look-up may take, beyond what the machine takes to start a process or to answer
 /// at all.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -31,40 +33,40 @@ const ETC_SIZE: &str = "400m";
 
 #[test]
 fn fire_postfix_hash() {
-    under_fire(&Postfix { kind: "hash" });
+    under_fire(&Postfix { kind: "hash" }, REWRITES);
 }
 
 #[test]
 fn fire_postfix_lmdb() {
-    under_fire(&Postfix { kind: "lmdb" });
+    under_fire(&Postfix { kind: "lmdb" }, FEWER_REWRITES);
 }
 
 #[test]
 fn fire_postfix_cdb() {
-    under_fire(&Postfix { kind: "cdb" });
+    under_fire(&Postfix { kind: "cdb" }, FEWER_REWRITES);
 }
 
 #[test]
 fn fire_sendmail() {
-    under_fire(&Sendmail);
+    under_fire(&Sendmail, REWRITES);
 }
 
 #[test]
 fn fire_exim() {
-    under_fire(&Exim);
+    under_fire(&Exim, REWRITES);
 }
 
 #[test]
 fn fire_opensmtpd_file() {
-    under_fire(&OpenSmtpd { table: "file" });
+    under_fire(&OpenSmtpd { table: "file" }, REWRITES);
 }
 
 #[test]
 fn fire_opensmtpd_db() {
-    under_fire(&OpenSmtpd { table: "db" });
+    under_fire(&OpenSmtpd { table: "db" }, FEWER_REWRITES);
 }
 
-fn under_fire(agent: &'static dyn Agent) {
+fn under_fire(agent: &'static dyn Agent, rewrites: usize) {
     let names: Vec<String> = (0..LISTS).map(|n| format!("list{n:05}")).collect();
     let lists: Vec<&str> = names.iter().map(String::as_str).collect();
     let machine = Machine::with_small_etc(agent, &lists, ETC_SIZE);
@@ -76,7 +78,7 @@ fn under_fire(agent: &'static dyn Agent) {
     println!("| ==== {agent:?}: {} entries", site.always.len());
     let seen = Readers::run(&machine, &site.always, |readers| {
         let seen = |stage: &str| println!("| asked so far, {stage}: {}", readers.so_far());
-        for n in 0..REWRITES {
+        for n in 0..rewrites {
             site.rewrite(n);
             seen(&format!("rewrite {}", n + 1));
         }

@@ -1,8 +1,9 @@
 //! Readers of an MTA's aliases that ask without a pause while something else happens.
 //!
 //! One asks the running daemon, one asks by a new process for each name. Beside each, a third
-//! and a fourth ask for nothing all the time (a new connection; a process that does nothing):
-//! how long that took at most tells what of a wait was the machine's, and not the look-up's.
+//! and a fourth ask for nothing all the time (a message begun and taken back; the same tool,
+//! started and ended at once): how long that took at most tells what of a wait was the
+//! machine's, and not the look-up's.
 //! They run by themselves, since a machine that stands still for a second does so while a
 //! look-up is under way far more often than between two of them.
 
@@ -17,7 +18,7 @@ const IN_ONE_CONNECTION: usize = 10;
 /// Failures that are kept; the first ones say enough.
 const MOST_FAILURES: usize = 5;
 /// Between two times that nothing is asked for.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What one reader has seen.
 #[derive(Debug, Clone, Default)]
@@ -59,18 +60,18 @@ impl Readers {
             // Ends the readers also when `act` fails.
             let _end = OnDrop(&readers.done);
             scope.spawn(|| readers.by_connection(machine, names));
-            scope.spawn(|| readers.nothing(0, || drop(machine.connect())));
-            if machine.agent.has_tool() {
+            scope.spawn(|| readers.begin_messages(machine));
+            if let Some(idle) = machine.agent.idle_tool() {
                 scope.spawn(|| readers.by_process(machine, names));
                 scope.spawn(|| {
-                    readers.nothing(1, || drop(machine.command("true").output().unwrap()));
+                    readers.nothing(1, || drop(machine.command(idle).output().unwrap()));
                 });
             }
             readers.wait_for_all(machine);
             act(&readers);
         });
         let seen = readers.seen.map(|seen| seen.into_inner().unwrap());
-        let asked = |reader: &Seen| reader.asked > 0 || machine.agent.has_tool();
+        let asked = |reader: &Seen| reader.asked > 0 || machine.agent.idle_tool().is_some();
         seen.into_iter().filter(asked).collect()
     }
 
@@ -85,7 +86,11 @@ impl Readers {
     }
 
     fn wait_for_all(&self, machine: &Machine) {
-        let of = if machine.agent.has_tool() { 2 } else { 1 };
+        let of = if machine.agent.idle_tool().is_some() {
+            2
+        } else {
+            1
+        };
         let start = Instant::now();
         while self.seen[..of]
             .iter()
@@ -121,6 +126,16 @@ impl Readers {
 
     fn is_done(&self) -> bool {
         self.done.load(Ordering::Relaxed)
+    }
+
+    /// Asks the daemon for nothing: all that it does for a look-up, its files on the disk
+    /// and its log included, but for the look-up.
+    fn begin_messages(&self, machine: &Machine) {
+        self.nothing(0, || {
+            if let Err(error) = machine.connect().begin() {
+                println!("| asked for nothing: {error}");
+            }
+        });
     }
 
     /// Asks for nothing, until all is done.

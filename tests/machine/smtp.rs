@@ -55,6 +55,15 @@ impl Client {
         Ok(self.expect_reply(250)?.text)
     }
 
+    /// Begins a message and takes it back.
+    pub(crate) fn begin(&mut self) -> std::io::Result<()> {
+        self.say("MAIL FROM:<>")?;
+        self.expect_reply(250)?;
+        self.say("RSET")?;
+        self.expect_reply(250)?;
+        Ok(())
+    }
+
     /// The answer to a recipient, without sending anything to it.
     pub(crate) fn ask(&mut self, to: &str) -> std::io::Result<Reply> {
         self.say("MAIL FROM:<>")?;

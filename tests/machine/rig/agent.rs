@@ -49,10 +49,9 @@ pub(crate) trait Agent: Debug + Sync {
     /// it has one.
     fn look_up(&self, machine: &Machine, name: &str) -> Answer;
 
-    /// Whether [`Agent::look_up`] is a process of its own.
-    fn has_tool(&self) -> bool {
-        true
-    }
+    /// What the process that [`Agent::look_up`] starts costs without a look-up: a command line
+    /// that starts the same tool and has it end at once. None if it starts none.
+    fn idle_tool(&self) -> Option<&'static str>;
 
     /// All names of its database, as its own tool prints them; none if it has no such tool.
     fn names(&self, machine: &Machine) -> Option<BTreeSet<String>>;

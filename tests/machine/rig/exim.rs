@@ -82,6 +82,10 @@ impl Agent for Exim {
         }
     }
 
+    fn idle_tool(&self) -> Option<&'static str> {
+        Some("exim4 -bV")
+    }
+
     /// The text is all it has.
     fn names(&self, _: &Machine) -> Option<BTreeSet<String>> {
         None

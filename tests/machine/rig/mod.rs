@@ -45,6 +45,8 @@ pub(crate) use sendmail::Sendmail;
 pub(crate) const HOST: &str = "mx.lists.example";
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What a test that fails prints of the machine's log: more would bury why it failed.
+const LOG_LINES: usize = 40;
 
 /// A running machine.
 pub(crate) struct Machine {
@@ -183,7 +185,10 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("the machine's mail log:\n{}", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
+            println!("the machine's mail log ends so:\n{}", last.join("\n"));
         }
         // Killing `unshare` kills the first process, and that one takes all others along.
         let _ = self.namespace.kill();

@@ -94,8 +94,8 @@ impl Agent for OpenSmtpd {
         }
     }
 
-    fn has_tool(&self) -> bool {
-        false
+    fn idle_tool(&self) -> Option<&'static str> {
+        None
     }
 
     fn names(&self, machine: &Machine) -> Option<BTreeSet<String>> {

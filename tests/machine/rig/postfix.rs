@@ -96,6 +96,10 @@ impl Agent for Postfix {
         }
     }
 
+    fn idle_tool(&self) -> Option<&'static str> {
+        Some("postalias -q nothing static:nothing")
+    }
+
     fn names(&self, machine: &Machine) -> Option<BTreeSet<String>> {
         // "sequence operation is not supported".
         if self.kind == "cdb" {

@@ -105,6 +105,11 @@ impl Agent for Sendmail {
         }
     }
 
+    /// Its standard input has nothing to be tested.
+    fn idle_tool(&self) -> Option<&'static str> {
+        Some("/usr/libexec/sendmail/sendmail -Am -bt")
+    }
+
     fn names(&self, machine: &Machine) -> Option<BTreeSet<String>> {
         let line = "makemap -u hash /etc/mail/aliases";
         let output = machine.command(line).output().unwrap();
