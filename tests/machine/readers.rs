@@ -143,11 +143,11 @@ impl Readers {
         while !self.is_done() {
             let start = Instant::now();
             act();
-            let waited = start.elapsed();
+            std::thread::sleep(PAUSE);
+            // A machine that stands still while this one sleeps has stood still, too.
+            let waited = start.elapsed().saturating_sub(PAUSE);
             let mut seen = self.seen[reader].lock().unwrap();
             seen.longest_nothing = seen.longest_nothing.max(waited);
-            drop(seen);
-            std::thread::sleep(PAUSE);
         }
     }
 
