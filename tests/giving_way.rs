@@ -35,7 +35,7 @@ fn upgrade(stage: &Stage) -> Child {
 }
 
 #[track_caller]
-fn gave_up(upgrade: Child, signal: &str) {
+fn gave_up(upgrade: Child, signal: &str) -> String {
     let Output { status, stderr, .. } = upgrade.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&stderr);
     assert_eq!(status.code(), Some(1), "{told}");
@@ -43,6 +43,7 @@ fn gave_up(upgrade: Child, signal: &str) {
     for words in [&reason, "no list has moved", "the aliases are as they were"] {
         assert!(told.contains(words), "{told}");
     }
+    told.into_owned()
 }
 
 #[test]
@@ -85,7 +86,12 @@ fn nobody_holds_up_what_takes_lists_back_or_stops_their_mail() {
             &told,
             "waited, and was told to give way",
         ]);
-        gave_up(upgrade, "SIGTERM");
+        let said = gave_up(upgrade, "SIGTERM");
+        let by = "while it waited for those inside by process ";
+        assert!(
+            said.contains(by) && said.contains(&words.join(" ")),
+            "{said}"
+        );
         assert_eq!(stage.read("aliases"), aliases);
         stage.parity(&["resume", "--all"]);
     }

@@ -101,6 +101,12 @@ impl fmt::Display for Inside {
     }
 }
 
+/// A process, whatever it holds; `None` if it has ended.
+pub fn of(pid: u32) -> Option<Inside> {
+    let is_there = Path::new(&format!("/proc/{pid}")).exists();
+    is_there.then(|| describe(pid, Vec::new()))
+}
+
 /// The processes that hold a lock on any of `ranges`, but this one; oldest first.
 ///
 /// # Errors

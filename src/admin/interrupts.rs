@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
 
-use libc::{c_int, sigset_t, timespec};
+use libc::{c_int, siginfo_t, sigset_t, timespec};
 
 /// What ends a wait, and its name.
 const ENDING: [(c_int, &str); 3] = [
@@ -23,12 +23,21 @@ const ENDING: [(c_int, &str); 3] = [
     (libc::SIGTERM, "SIGTERM"),
 ];
 
+/// A signal that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Came {
+    /// Its name.
+    pub(super) signal: &'static str,
+    /// The process that sent it; none where the kernel did, as for Ctrl-C.
+    pub(super) from: Option<u32>,
+}
+
 /// These signals, kept for who asks. Dropped, they do again what they did before.
 pub(super) struct Interrupts {
     /// Those of them that are not ignored: who started us may have meant that (nohup).
     kept: sigset_t,
     before: sigset_t,
-    came: Cell<Option<&'static str>>,
+    came: Cell<Option<Came>>,
 }
 
 impl Interrupts {
@@ -49,7 +58,7 @@ impl Interrupts {
     }
 
     /// The one that came first, if any has.
-    pub(super) fn came(&self) -> Option<&'static str> {
+    pub(super) fn came(&self) -> Option<Came> {
         if self.came.get().is_none() {
             self.came.set(self.next());
         }
@@ -57,16 +66,25 @@ impl Interrupts {
     }
 
     /// Takes one that waits for us, without waiting for it.
-    fn next(&self) -> Option<&'static str> {
+    fn next(&self) -> Option<Came> {
         let no_time = timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // SAFETY: set and time outlive the call; nobody asks for more about the signal.
-        let signal =
-            unsafe { libc::sigtimedwait(&raw const self.kept, null_mut(), &raw const no_time) };
-        let known = ENDING.iter().find(|(number, _)| *number == signal);
-        known.map(|(_, name)| *name)
+        let mut told = MaybeUninit::<siginfo_t>::zeroed();
+        // SAFETY: all three outlive the call.
+        let signal = unsafe {
+            libc::sigtimedwait(&raw const self.kept, told.as_mut_ptr(), &raw const no_time)
+        };
+        let (_, signal) = ENDING.iter().find(|(number, _)| *number == signal)?;
+        // SAFETY: zeroes are a sound value, and the call filled it in.
+        let told = unsafe { told.assume_init() };
+        // SAFETY: what a process sends has a sender (sigaction(2), si_code).
+        let from = (told.si_code <= 0).then(|| unsafe { told.si_pid() });
+        Some(Came {
+            signal,
+            from: from.and_then(|pid| u32::try_from(pid).ok()),
+        })
     }
 }
 
@@ -118,9 +136,13 @@ mod tests {
         let interrupts = Interrupts::keep();
         assert_eq!(interrupts.came(), None);
         raise(libc::SIGTERM);
-        assert_eq!(interrupts.came(), Some("SIGTERM"));
+        let came = Some(Came {
+            signal: "SIGTERM",
+            from: Some(std::process::id()),
+        });
+        assert_eq!(interrupts.came(), came);
         raise(libc::SIGINT);
-        assert_eq!(interrupts.came(), Some("SIGTERM"), "the first");
+        assert_eq!(interrupts.came(), came, "the first");
         drop(interrupts);
         let again = Interrupts::keep();
         assert_eq!(again.came(), None, "the second is gone");

@@ -14,7 +14,7 @@ use crate::admin::aliases::{self, AddressError, Applied, Plan};
 use crate::admin::closing::{self, Closed, Moves};
 use crate::admin::inbound::Taken;
 use crate::admin::inside;
-use crate::admin::interrupts::Interrupts;
+use crate::admin::interrupts::{Came, Interrupts};
 use crate::admin::outcome::{AFTER, Refused, names, typed, typed_aliases};
 use crate::admin::request::Request;
 use crate::parity::Parity;
@@ -152,7 +152,7 @@ fn wait(
     }
     // Also of one that came a moment too late: nothing has moved yet.
     match came() {
-        Some(signal) => Err(told_to_end(request, signal)),
+        Some(came) => Err(told_to_end(request, came)),
         None => closed,
     }
 }
@@ -184,8 +184,14 @@ fn close(
 }
 
 /// Somebody wants an end of it, or goes first.
-fn told_to_end(request: &Request, signal: &str) -> Refused {
-    let reason = format!("told to end ({signal}) while it waited for those inside");
+fn told_to_end(request: &Request, came: Came) -> Refused {
+    // A terminal is nobody.
+    let sender = came.from.and_then(inside::of);
+    let by = sender.map_or(String::new(), |sender| format!(" by {sender}"));
+    let reason = format!(
+        "told to end ({}) while it waited for those inside{by}",
+        came.signal
+    );
     Refused::new(request.act, reason).hint("no list has moved; what was typed may be typed again")
 }
 
