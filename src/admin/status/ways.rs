@@ -1,0 +1,76 @@
+//! What an admin types next from here, and how to go back.
+//!
+//! **Invariants.** Words only, from what was looked at before.
+
+use super::View;
+use crate::admin::outcome::typed;
+use crate::admin::releases;
+use crate::admin::trust;
+use crate::parity::FutureState;
+
+impl View<'_> {
+    /// What to type next, and how to go back.
+    pub(super) fn ways(&self) -> Vec<(&'static str, String)> {
+        let say = |words: &str| typed(self.site, words);
+        let ahead = &self.parity.on_future;
+        let behind = match &self.known {
+            Ok(known) => known.lists.iter().any(|list| !ahead.contains(list)),
+            Err(_) => true,
+        };
+        let mut ways = Vec::new();
+        match self.parity.roles.future_state {
+            FutureState::Ready | FutureState::Retired if self.is_changed() && ahead.is_empty() => {
+                ways.push(("next:", say("verify")));
+            }
+            FutureState::Ready if ahead.is_empty() => ways.push(("next:", say("upgrade LIST"))),
+            FutureState::Ready if behind => {
+                ways.push(("next:", say("upgrade LIST, then upgrade --all")))
+            }
+            FutureState::Ready if self.may_be_troubled() => {
+                ways.push(("next:", say("check, then commit")));
+            }
+            FutureState::Ready => ways.push(("next:", say("commit"))),
+            state => {
+                if let Some(future) = self.future {
+                    ways.push((
+                        "next:",
+                        format!(
+                            "install a release in tree {}, then {}",
+                            future.name,
+                            say("verify")
+                        ),
+                    ));
+                }
+                if state == FutureState::Retired {
+                    ways.push(("back:", say("commit --revert")));
+                }
+            }
+        }
+        if !ahead.is_empty() {
+            ways.push(("back:", say("downgrade LIST, or downgrade --all")));
+        }
+        if self.guarded(self.current).is_some() {
+            ways.push(("also:", say(&format!("trust {}", self.current.name))));
+        }
+        if !self.parity.paused.is_empty() {
+            ways.push(("also:", say("resume LIST")));
+        }
+        ways
+    }
+
+    /// Whether a commit would ask for `--force`: mail waits, or nobody can say whether it does.
+    fn may_be_troubled(&self) -> bool {
+        let is_guarded = self.future.is_some_and(|tree| self.guarded(tree).is_some());
+        is_guarded
+            && (!self.troubled().is_empty() || !trust::unknown(self.site, &self.seen).is_empty())
+    }
+
+    /// Whether the future tree's files are not those that are recorded: nothing can choose it.
+    fn is_changed(&self) -> bool {
+        let recorded = &self.parity.roles.future_release;
+        let other = |tree| releases::other_in(self.site, tree, recorded);
+        self.future
+            .and_then(other)
+            .is_some_and(|other| other.is_known)
+    }
+}
