@@ -23,6 +23,8 @@ zope.schema==7.0.1'
 # with_network COMMAND...: in the root, reaching what this host reaches, by its settings.
 with_network() {
     local file from=()
+    # The root itself asks no name server (make.sh).
+    echo 'hosts: files dns' >"$scratch/nsswitch.conf"
     for file in /etc/resolv.conf /etc/hosts /etc/ssl /etc/pip.conf; do
         [ ! -e "$file" ] || from+=("$file")
     done
@@ -33,9 +35,11 @@ with_network() {
                 mount --bind "$1" "$half$1"
                 shift
             done
+            mount --bind "$1" "$half/etc/nsswitch.conf"
+            shift
             mount --rbind /dev "$half/dev"
             exec chroot "$half" env PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C "$@"' \
-        with_network "$half" ${#from[@]} "${from[@]}" "$@" 9>&-
+        with_network "$half" ${#from[@]} "${from[@]}" "$scratch/nsswitch.conf" "$@" 9>&-
 }
 
 # install_tree TREE RELEASE PIN...
