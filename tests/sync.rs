@@ -116,6 +116,28 @@ fn a_users_name_or_a_well_known_one_is_never_taken_unasked() {
 }
 
 #[test]
+fn an_address_of_a_list_that_an_alias_names_is_held_back_and_told() {
+    let stage = stage();
+    let with = stage.read("aliases");
+    let lines = with
+        .lines()
+        .filter(|line| !line.starts_with("toylist-owner:"));
+    let without: String = lines.map(|line| format!("{line}\n")).collect();
+    assert_ne!(without, with);
+    let webmaster = format!("{without}webmaster: toylist-owner\n");
+    stage.write("aliases", &webmaster, 0o644);
+    stage.aliases(&["sync"]).expect(0);
+    assert_eq!(stage.read("aliases"), webmaster);
+    stage.aliases(&["check"]).expect(1).says(&[
+        "held back: another alias sends its mail to this name",
+        "sync --claim toylist-owner",
+    ]);
+    let claim = ["sync", "--claim", "toylist-owner"];
+    stage.aliases(&claim).expect(0).says(&["1 entry changed"]);
+    stage.aliases(&["check"]).expect(0);
+}
+
+#[test]
 fn a_claim_that_claims_nothing_says_so() {
     let stage = stage();
     stage

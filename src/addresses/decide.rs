@@ -43,6 +43,11 @@ pub(super) enum Intent {
 }
 
 impl Intent {
+    /// Whether it takes something back.
+    pub(super) fn goes_back(&self) -> bool {
+        matches!(self, Intent::Unadopt(_) | Intent::Revert)
+    }
+
     /// The word for it in records.
     pub(super) fn word(&self) -> &'static str {
         match self {

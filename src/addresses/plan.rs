@@ -220,7 +220,14 @@ impl<'s> Plan<'s> {
             notes.extend(self.compact_records(writer));
             let rewrites = work.rewrites.iter();
             let records = rewrites.flat_map(|rewrite| rewrite.records(&work.found));
-            record::append(&record::path(self.site), records, work.found.readable())?;
+            let path = record::path(self.site);
+            match record::append(&path, records, work.found.readable()) {
+                // NO WAY BACK HANGS ON A RECORD. Without one, unadopt writes the direct form.
+                Err(error) if self.intent.goes_back() => {
+                    notes.push(format!("{error}: these changes are not recorded there"));
+                }
+                appended => appended?,
+            }
         }
         for (n, rewrite) in work.rewrites.iter().enumerate() {
             let original = &work.found.files[rewrite.file].original;

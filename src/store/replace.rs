@@ -184,9 +184,8 @@ impl Spare {
         };
         // Before there are blocks: a quota counts them for their owner.
         give(&file, &fs::metadata(&self.of)?)?;
-        if allocated(&file.metadata()?) > 4 * room {
-            file.set_len(0)?;
-        }
+        // Never less than it has: what made parity.toml short, as a commit does, can be taken
+        // back, and then it is as long again.
         keep_room(&file, room)
     }
 

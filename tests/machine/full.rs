@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::crash::smaller_future;
 use crate::rig::Machine;
 
 const STATE: &str = "/var/lib/mm-deliver";
@@ -95,6 +96,37 @@ fn crash_on_a_full_disk_all_is_taken_back() {
     let explained = disk.machine.expect("mm-deliver --explain post list30");
     assert!(explained.contains("sealed"), "{explained}");
     disk.machine.expect(&format!("rm {STATE}/filler"));
+    disk.machine.expect("mm-parity check --no-database");
+}
+
+#[test]
+fn crash_on_a_full_disk_a_commit_is_taken_back_and_so_is_adopt() {
+    let disk = Disk::new();
+    // Tree b has no address `-admin`: a commit removes it from each list, and a revert adds it.
+    smaller_future(&disk.machine);
+    let aliases = || fs::read_to_string(disk.machine.path("/etc/aliases")).unwrap();
+    let before = aliases();
+    disk.machine.expect("mm-parity commit");
+    disk.machine.expect("mm-parity pause list07");
+    disk.machine.expect("mm-parity resume list07");
+    assert_ne!(aliases(), before);
+    disk.expect("commit --revert");
+    let names = |text: &str| {
+        let lines = text.lines().map(|line| line.to_owned() + "\n");
+        lines.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(names(&aliases()), names(&before));
+    assert_eq!(disk.parity().matches("\"list").count(), 40);
+    disk.expect("downgrade --all");
+    disk.fill();
+    let said = disk.machine.expect("mm-aliases unadopt");
+    assert!(
+        said.contains("these changes are not recorded there"),
+        "{said}"
+    );
+    assert!(!aliases().contains("mm-deliver"), "{}", aliases());
+    disk.machine.expect(&format!("rm {STATE}/filler"));
+    disk.machine.expect("mm-aliases adopt");
     disk.machine.expect("mm-parity check --no-database");
 }
 

@@ -146,6 +146,14 @@ fn judge(view: &View<'_>, row: &Row) -> Option<Group> {
              the list",
             Mend::Type(typed(site, &format!("sync --claim {}", row.wanted.name))),
         ),
+        // The one that an alias names is the list's own, as likely as not.
+        State::Missing(Some(holder @ Holder::Destination)) => group(
+            Kind::Missing,
+            Severity::Warning,
+            &format!("held back: {holder}"),
+            "it goes to whoever has that name, or bounces, and does not reach the list",
+            Mend::Type(typed(site, &format!("sync --claim {}", row.wanted.name))),
+        ),
         State::Ok | State::Taken(_) | State::Missing(Some(_)) | State::Undeliverable(_) => {
             return None;
         }

@@ -118,7 +118,7 @@ fn adopt_under(agent: &'static dyn Agent) -> Act {
 }
 
 /// Gives tree b a list manager without the address `-admin`, so that a commit removes it.
-fn smaller_future(machine: &Machine) {
+pub(crate) fn smaller_future(machine: &Machine) {
     let profile = machine.path("/etc/mm-deliver/profiles/smaller.toml");
     let text = include_str!("../../../src/profiles/mailman2.toml");
     let cut = text.find("[verbs.admin]").unwrap()..text.find("[verbs.bounces]").unwrap();
