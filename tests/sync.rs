@@ -138,6 +138,31 @@ fn an_address_of_a_list_that_an_alias_names_is_held_back_and_told() {
 }
 
 #[test]
+fn addresses_that_lead_in_a_circle_are_told() {
+    let stage = stage();
+    let with = stage.read("aliases");
+    let is_of = |line: &str, name: &str| line.starts_with(&format!("toylist-{name}:"));
+    let lines = with.lines().map(|line| match line {
+        _ if is_of(line, "owner") => "toylist-owner: Toylist-Admin\n".to_owned(),
+        _ if is_of(line, "admin") => "toylist-admin: toylist-owner, toylist-leave\n".to_owned(),
+        _ => format!("{line}\n"),
+    });
+    let text: String = lines.collect();
+    stage.write("aliases", &text, 0o644);
+    // One way out is enough.
+    stage.aliases(&["check"]).expect(0);
+    let circle = text.replace("toylist-owner, toylist-leave", "toylist-owner");
+    stage.write("aliases", &circle, 0o644);
+    stage.aliases(&["check"]).expect(1).says(&[
+        "2 addresses taken: it leads in a circle",
+        "mail to it goes round",
+        "remove the line, then ",
+    ]);
+    stage.aliases(&["sync"]).expect(0);
+    assert_eq!(stage.read("aliases"), circle);
+}
+
+#[test]
 fn a_claim_that_claims_nothing_says_so() {
     let stage = stage();
     stage

@@ -44,6 +44,8 @@ pub(super) enum Taken {
     Otherwise,
     /// To a program of a list manager in a place that is no tree of this site.
     Third(PathBuf),
+    /// To another address of the list, which leads back here and to nothing else.
+    Circle,
 }
 
 /// One wanted address as it stands.
@@ -93,6 +95,7 @@ impl fmt::Display for Taken {
             Taken::Third(root) => {
                 write!(f, "it pipes into {root:?}, which is no tree of this site")
             }
+            Taken::Circle => f.write_str("it leads in a circle"),
         }
     }
 }
@@ -186,6 +189,9 @@ fn judge(
                 // What people post is no message for the owner.
                 let is_posting = wanted.name == wanted.list.local_part();
                 if !is_posting && name != wanted.name && siblings.contains(&name) {
+                    if is_circle(found, &wanted.name, siblings) {
+                        return State::Taken(Taken::Circle);
+                    }
                     return State::Ok;
                 }
             }
@@ -203,6 +209,32 @@ fn judge(
         }
         _ => State::Taken(taken),
     }
+}
+
+/// Whether all that `name` leads to, by whatever other addresses of its list, is these addresses
+/// again: an MTA goes round, and bounces. One that is missing is told as missing.
+fn is_circle(found: &Found, name: &str, siblings: &BTreeSet<String>) -> bool {
+    let mut seen = BTreeSet::from([name.to_owned()]);
+    let mut next = vec![name.to_owned()];
+    while let Some(name) = next.pop() {
+        let Some(place) = found.winner(&found.places(&name)) else {
+            return false;
+        };
+        for means in found.destinations(place) {
+            let Means::Address(address) = means else {
+                return false;
+            };
+            let to = String::from_utf8_lossy(&address).to_ascii_lowercase();
+            // To itself by name: that is a user of this host.
+            if to == name || !siblings.contains(&to) {
+                return false;
+            }
+            if seen.insert(to.clone()) {
+                next.push(to);
+            }
+        }
+    }
+    true
 }
 
 /// Entries of ours among `places` that should not be there.

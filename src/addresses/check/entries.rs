@@ -117,6 +117,13 @@ fn judge(view: &View<'_>, row: &Row) -> Option<Group> {
                 typed(site, "adopt")
             )),
         ),
+        State::Taken(taken @ Taken::Circle) => group(
+            Kind::Taken,
+            Severity::Warning,
+            &format!("taken: {taken}"),
+            "mail to it goes round among the list's addresses, and bounces",
+            Mend::Do(format!("remove the line, then {}", typed(site, "sync"))),
+        ),
         State::Taken(Taken::Otherwise) if is_posting => group(
             Kind::Taken,
             Severity::Warning,
