@@ -52,5 +52,6 @@ pub use mta::expected::{Astray, Expected};
 pub use mta::master::Override;
 pub use mta::opensmtpd::OpenSmtpd;
 pub use mta::postfix::Postfix;
+pub use mta::postfix::order::Earlier;
 pub use mta::sendmail::Sendmail;
 pub use mta::{MapState, MapTrouble, Mta, Published};

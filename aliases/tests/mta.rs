@@ -673,6 +673,82 @@ fn a_map_with_a_second_name_is_replaced_and_that_is_said() {
     assert!(site.publish().unwrap().notes.is_empty());
 }
 
+/// alias_maps, what main.cf and master.cf else say, and whether mail goes by the file.
+#[test]
+fn a_file_that_only_newaliases_builds_is_not_read() {
+    let site = Site::with_map("unread");
+    let Mta::Postfix(postfix) = &site.mta else {
+        unreachable!("the stand-ins are Postfix' tools");
+    };
+    let other = "local/unix/alias_maps = hash:/etc/other\n";
+    let file = site.file().display().to_string();
+    for (maps, database, services, wanted) in [
+        ("FILE", "", "", None),
+        ("nis:mail.aliases proxy:hash:FILE", "", "", None),
+        ("", "btree:FILE", "", Some(format!("btree:{file}"))),
+        ("hash:/o", "FILE", "", Some(format!("hash:/o, hash:{file}"))),
+        (
+            "hash:FILE",
+            "hash:FILE",
+            other,
+            Some(format!("hash:/etc/other, hash:{file}")),
+        ),
+        (
+            "hash:/o",
+            "",
+            &format!("mine/unix/alias_maps = {file}\n"),
+            None,
+        ),
+    ] {
+        site.configure(&format!("hash\n{maps}\n{database}\n"));
+        fs::write(site.root.join("tools/services"), services).unwrap();
+        let told = match postfix.check_read(&site.read()) {
+            Ok(()) => None,
+            Err(MtaError::NotRead {
+                wanted, service, ..
+            }) => {
+                assert_eq!(service.is_some(), !services.is_empty());
+                Some(wanted)
+            }
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(told, wanted, "{maps:?} {database:?} {services:?}");
+    }
+}
+
+#[test]
+fn a_map_that_is_asked_before_a_file_is_told_with_what_it_takes() {
+    let site = Site::with_map("earlier");
+    let Mta::Postfix(postfix) = &site.mta else {
+        unreachable!("the stand-ins are Postfix' tools");
+    };
+    let first = site.root.join("first");
+    fs::write(&first, "").unwrap();
+    fs::write(site.root.join("first.db"), "a:\tmallory\nb:\tu2\n").unwrap();
+    let originals = [Original::read(&first).unwrap(), site.read()];
+    let maps = "unionmap:{ldap:/l ROOT/first} inline:{a=b} hash:FILE, hash:/behind";
+    site.configure(&format!("hash\n{maps}\n\n"));
+    let earlier = |files: &[&Original]| {
+        let earlier = postfix.earlier(files).unwrap();
+        let maps = earlier.iter().map(|one| one.map.clone());
+        (maps.collect::<Vec<_>>(), earlier)
+    };
+    let (maps, _) = earlier(&[&originals[0], &originals[1]]);
+    assert_eq!(maps, ["ldap:/l", "inline:"]);
+    let (maps, found) = earlier(&[&originals[1]]);
+    let hash = format!("hash:{}", first.display());
+    assert_eq!(maps, ["ldap:/l", &hash, "inline:"]);
+    assert_eq!(found[1].before, [0].into());
+    let led = |n: usize| postfix.led_by(&found[n], &expected(NEW)).unwrap();
+    assert_eq!((led(0), led(2)), (None, None));
+    let taken: Vec<_> = led(1)
+        .unwrap()
+        .into_iter()
+        .map(|one| one.expected.name)
+        .collect();
+    assert_eq!(taken, [b"a"]);
+}
+
 #[test]
 fn a_map_that_one_service_alone_reads_is_built_and_a_service_without_it_is_told() {
     let site = Site::with_map("services");

@@ -69,6 +69,15 @@ impl Intent {
         }
     }
 
+    /// Whether it writes lines that lead to us, which are of no use where no mail goes by them. What
+    /// takes back or away is never held up by that.
+    pub(super) fn leads_to_us(&self) -> bool {
+        matches!(
+            self,
+            Intent::Adopt(_) | Intent::Sync { .. } | Intent::Move(_)
+        )
+    }
+
     /// Whether it looks at what was recorded: to put it back, or to tidy up where a whole site
     /// is rewritten anyway. A site's records may be many times its alias files, and the move of
     /// one list has no use for them.

@@ -14,7 +14,8 @@ use aliases::{
 
 use super::error::{AddressError, some_of};
 use super::found::AliasFile;
-use super::source::{Original, said};
+use super::source::{self, Original, said};
+use super::typed::quoted;
 use crate::config;
 use crate::site::Site;
 
@@ -87,16 +88,59 @@ pub(super) fn sweep(site: &Site, file: &AliasFile) {
     }
 }
 
+/// As [`check_read`], of each alias file that is there.
+///
+/// # Errors
+/// `Unread`.
+pub fn check_all_read(site: &Site) -> Result<(), AddressError> {
+    let files = site.config.alias_files.iter();
+    let there = files.filter_map(|path| source::read(path).ok());
+    there
+        .into_iter()
+        .try_for_each(|original| check_read(site, &original))
+}
+
+/// Whether mail goes by this file at all. What cannot be told is passed over: who builds or asks the
+/// database says it.
+///
+/// # Errors
+/// `Unread`.
+pub(super) fn check_read(site: &Site, original: &Original) -> Result<(), AddressError> {
+    let Err(error) = mta(site)
+        .map(|mta| mta.check_read(original))
+        .unwrap_or(Ok(()))
+    else {
+        return Ok(());
+    };
+    let told = error.to_string();
+    let MtaError::NotRead {
+        service, wanted, ..
+    } = error
+    else {
+        return Ok(());
+    };
+    let set = match &service {
+        None => format!("postconf -e {}", quoted(&format!("alias_maps={wanted}"))),
+        Some(service) => {
+            let set = format!("{service}/alias_maps={wanted}");
+            format!("postconf -P {}", quoted(&set))
+        }
+    };
+    let mend = format!("{set} && postfix reload");
+    Err(AddressError::Unread(told, mend, service))
+}
+
 /// What the MTA's database of this file has otherwise than the text, for those of `names` that
 /// the file has: one sentence each.
 ///
 /// # Errors
-/// The MTA's tools cannot be asked.
+/// `Unread`; the MTA's tools cannot be asked.
 pub(super) fn verify(
     site: &Site,
     file: &AliasFile,
     names: &BTreeSet<String>,
 ) -> Result<Vec<String>, AddressError> {
+    check_read(site, &file.original)?;
     let expected = expected(&file.document, &names_of(file, names));
     let states = mta(site)?
         .verify(&file.original, &expected)

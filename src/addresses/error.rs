@@ -52,6 +52,9 @@ pub enum AddressError {
     User(String, String),
     /// An editor was faster each time.
     Raced(PathBuf),
+    /// Postfix does not read an alias file: that it is so, what has it read, and the service of
+    /// master.cf that says so, if main.cf does not.
+    Unread(String, String, Option<String>),
     /// The MTA's database could not be asked, or could not be built.
     Database(String),
     /// Something was changed, and something after it failed; what stands must be looked at.
@@ -121,7 +124,7 @@ impl fmt::Display for AddressError {
                     "cannot replace {path:?}: somebody else changes it again and again"
                 )
             }
-            AddressError::Database(what) => f.write_str(what),
+            AddressError::Unread(what, ..) | AddressError::Database(what) => f.write_str(what),
             AddressError::Half(paths, what) => {
                 write!(f, "{paths:?}: something was changed, and then: {what}")
             }
@@ -181,6 +184,7 @@ impl AddressError {
                  name it in site.toml ([deliver] program)",
             ),
             AddressError::Denied(_) => one("`mm-parity check` looks at every program and tree"),
+            AddressError::Unread(_, mend, _) => one(mend),
             AddressError::Raced(_) => one("find out what writes it, then type the command again"),
             AddressError::Half(..) => {
                 one("mm-aliases sync looks at text and database, and mends them")

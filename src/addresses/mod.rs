@@ -61,6 +61,7 @@ mod why;
 
 pub use acts::main;
 pub use check::{Depth, states, survey, unreadable};
+pub use disk::check_all_read;
 pub use error::AddressError;
 pub use known::{Known, enumerate, known};
 pub use leads::{Leads, Odd};

@@ -215,6 +215,11 @@ impl<'s> Plan<'s> {
             .files
             .iter()
             .for_each(|file| disk::sweep(self.site, file));
+        if self.intent.leads_to_us() {
+            for rewrite in &work.rewrites {
+                disk::check_read(self.site, &work.found.files[rewrite.file].original)?;
+            }
+        }
         let mut notes = Vec::new();
         if !self.is_empty() {
             notes.extend(self.compact_records(writer));
@@ -286,6 +291,11 @@ impl<'s> Plan<'s> {
             }
             Ok(_) => {}
             Err(error) if self.is_empty() && matches!(self.intent, Intent::Sync { .. }) => {
+                return Err(error);
+            }
+            Err(error @ AddressError::Unread(..))
+                if self.is_empty() && matches!(self.intent, Intent::Adopt(_)) =>
+            {
                 return Err(error);
             }
             Err(error) => return Ok(note("its database was not looked at", &error)),

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::addresses::{
-    AddressError, Applied, Depth, Known, Plan, known, plan_commit, plan_move, plan_revert,
+    AddressError, Applied, Depth, Known, Plan, check_all_read, known, plan_commit, plan_move,
+    plan_revert,
 };
 
 use crate::addresses;

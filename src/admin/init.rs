@@ -60,6 +60,7 @@ pub fn init(site: &Site, current: Option<&str>) -> Outcome {
             });
         }
     };
+    aliases::check_all_read(site).map_err(|error| aliases::refusal(ACT, &error))?;
     let future = site
         .config
         .other_tree(&current.name)

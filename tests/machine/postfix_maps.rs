@@ -81,6 +81,35 @@ fn maps_postfix_of_one_service_are_built_and_one_without_them_is_told() {
     assert_eq!(ran(&machine), "/usr/lib/mm-deliver/mm-deliver");
 }
 
+/// alias_database names /etc/aliases unless somebody sets it, and no mail goes by it.
+#[test]
+fn maps_postfix_that_newaliases_builds_and_no_mail_goes_by_are_told() {
+    let machine = machine();
+    shell(
+        &machine,
+        "echo 'other: root' >/etc/other; postalias hash:/etc/other
+         postconf -e alias_maps=hash:/etc/other alias_database=hash:/etc/aliases; postfix reload",
+    );
+    let before = machine.expect("cat /etc/aliases");
+    let mend = "postconf -e 'alias_maps=hash:/etc/other, hash:/etc/aliases' && postfix reload";
+    for act in ["mm-aliases adopt", "mm-aliases sync"] {
+        let output = machine.run(act);
+        assert_eq!(output.status.code(), Some(1), "{act}");
+        assert!(said(&output).contains(mend), "{act}");
+        assert_eq!(machine.expect("cat /etc/aliases"), before, "{act}");
+    }
+    let check = machine.run("mm-aliases check");
+    assert_eq!(check.status.code(), Some(2));
+    let told = "CRITICAL: aliases: \"/etc/aliases\": Postfix does not read this file";
+    for told in [told, "bounces (unknown user)", mend] {
+        assert!(said(&check).contains(told), "no {told:?} is said");
+    }
+    shell(&machine, mend);
+    machine.expect("mm-aliases adopt");
+    machine.expect("mm-aliases check");
+    assert_eq!(ran(&machine), "/usr/lib/mm-deliver/mm-deliver");
+}
+
 /// The text is copied for the builder, who runs as the owner of what he reads.
 #[test]
 fn maps_postfix_keep_their_acl_and_the_copy_of_the_text_belongs_to_the_directorys_owner() {

@@ -47,6 +47,17 @@ pub enum MtaError {
         /// What of the MTA's configuration says so.
         where_told: &'static str,
     },
+    /// Postfix looks names up, and not in the file.
+    NotRead {
+        /// The aliases file.
+        path: PathBuf,
+        /// The service whose alias_maps master.cf sets; none if it is main.cf's.
+        service: Option<String>,
+        /// alias_maps as it is.
+        maps: String,
+        /// alias_maps as it would have to be.
+        wanted: String,
+    },
     /// One file is to be maps of two types.
     SameFile {
         /// The file.
@@ -152,6 +163,23 @@ impl fmt::Display for MtaError {
                  built here: see {where_told}",
                 others.join(", ")
             ),
+            Self::NotRead {
+                path,
+                service,
+                maps,
+                ..
+            } => {
+                let whose = match service {
+                    Some(service) => format!("master.cf's alias_maps of {service}"),
+                    None => "main.cf's alias_maps".to_owned(),
+                };
+                let maps = maps.escape_debug();
+                write!(
+                    f,
+                    "{path:?}: Postfix does not read this file: it is not in {whose}, \"{maps}\"; \
+                     alias_database only says what newaliases builds"
+                )
+            }
             Self::SameFile {
                 file,
                 maps: [one, other],

@@ -199,6 +199,18 @@ impl Mta {
         }
     }
 
+    /// Whether mail goes by the file, as far as the MTA's tools say more of it than that its maps can
+    /// be built.
+    ///
+    /// # Errors
+    /// `NotRead`, of Postfix alone; `Tool` if it cannot be asked.
+    pub fn check_read(&self, original: &Original) -> Result<(), MtaError> {
+        match self {
+            Self::Postfix(postfix) => postfix.check_read(original),
+            Self::None | Self::Sendmail(_) | Self::Exim(_) | Self::OpenSmtpd(_) => Ok(()),
+        }
+    }
+
     /// Tells a running MTA that goes on with what it read before to read again what stands: it cannot
     /// be asked what it holds. Returns what the admin should know.
     ///

@@ -12,6 +12,8 @@
 //! `postalias -s` lists `name:<tab>value` of all but a cdb, with names of its own for NIS. postmap does
 //! the same without the colon and without names of its own.
 
+pub(crate) mod order;
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -38,7 +40,7 @@ const DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/bin", "/usr/local/sbin"];
 struct Table {
     /// The tool that builds, asks and lists its maps.
     tool: &'static str,
-    /// What of the configuration names them.
+    /// What of the configuration names them: first what mail goes by, then what is only built.
     parameters: &'static [&'static str],
     where_told: &'static str,
     listed: Listed,
@@ -127,7 +129,8 @@ impl Postfix {
         let mut overrides = self.of_services()?;
         overrides.retain(|of| {
             let mut words = words(&of.value);
-            !words.any(|word| map_of(word, default.trim(), original).is_some())
+            of.parameter == self.table.parameters[0]
+                && !words.any(|word| map_of(word, default.trim(), original).is_some())
         });
         Ok(overrides)
     }

@@ -311,6 +311,15 @@ fn database(view: &View<'_>, findings: &mut Vec<Finding>) {
                     sync(site),
                 )
             })),
+            // Of a service the look at master.cf tells more.
+            Err(AddressError::Unread(_, _, Some(_))) => {}
+            Err(AddressError::Unread(what, mend, None)) => findings.push(Finding::new(
+                (Kind::Aliases, Severity::Critical),
+                what,
+                Spot::file(&file.path),
+                "mail to every list of this file bounces (unknown user)",
+                Mend::Type(format!("{mend} && {}", typed(site, "sync"))),
+            )),
             Err(error) => findings.push(Finding::new(
                 (Kind::Database, Severity::Unknown),
                 error.to_string(),
