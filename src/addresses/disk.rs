@@ -207,7 +207,8 @@ fn names_of(file: &AliasFile, names: &BTreeSet<String>) -> BTreeSet<String> {
     names.iter().filter(here).cloned().collect()
 }
 
-fn expected(document: &Document, names: &BTreeSet<String>) -> Vec<Expected> {
+/// What the MTA must have of these names by this text.
+pub(super) fn expected(document: &Document, names: &BTreeSet<String>) -> Vec<Expected> {
     let entry = |name: &String| {
         let found = document
             .lookup(name.as_bytes())

@@ -20,6 +20,7 @@ mod decide;
 mod deliver;
 mod disk;
 mod domains;
+mod earlier;
 mod edits;
 mod error;
 mod expansion;

@@ -2,11 +2,13 @@
 //!
 //! **Invariants.** Changes nothing, runs nothing; text of files stands in it escaped.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::earlier::{self, Has};
 use super::error::some_of;
 use super::expansion::{self, End, Step};
 use super::found::Found;
@@ -26,6 +28,8 @@ pub(super) struct Traced {
     foreign: Option<String>,
     steps: Vec<Step>,
     near: Vec<String>,
+    /// What Postfix asks before it comes here: a sentence for each map.
+    earlier: Vec<String>,
 }
 
 /// Follows `address`; its domain is the MTA's matter and is cut.
@@ -44,12 +48,39 @@ pub(super) fn trace(trees: &Trees<'_>, found: &Found, address: &str) -> Traced {
         [] => expansion::near(found, &local),
         _ => Vec::new(),
     };
+    let earlier = earlier(trees, found, &local, &steps);
     Traced {
         local,
         foreign,
         steps,
         near,
+        earlier,
     }
+}
+
+/// Where Postfix would look the names of the way up first, and what it would find.
+fn earlier(trees: &Trees<'_>, found: &Found, local: &str, steps: &[Step]) -> Vec<String> {
+    let names = || {
+        let mut names: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        for step in steps {
+            names
+                .entry(step.place.file)
+                .or_default()
+                .insert(step.name.clone());
+        }
+        let file = steps.first().map_or(0, |step| step.place.file);
+        names.entry(file).or_default().insert(local.to_owned());
+        names
+    };
+    let maps = earlier::maps(trees.site, found, names);
+    let told = maps.iter().map(|map| {
+        let wins = match map.has {
+            Has::Names(_) => "; Postfix takes that, not what follows here",
+            Has::Unasked | Has::Failed(_) => "; Postfix takes what it has, if it has the name",
+        };
+        format!("before this: {}{wins}", map.told(found))
+    });
+    told.collect()
 }
 
 /// Whether a tree has the domain, or a list that an entry is for.
@@ -82,12 +113,14 @@ impl Traced {
         if !self.is_known() {
             let mut lines = vec![format!("no such alias: {:?}", self.local)];
             lines.extend(assumed);
+            lines.extend_from_slice(&self.earlier);
             if !self.near.is_empty() {
                 lines.push(format!("near it: {}", self.near.join(", ")));
             }
             return lines;
         }
         let mut lines = Vec::from_iter(assumed);
+        lines.extend_from_slice(&self.earlier);
         for step in &self.steps {
             let indent = "  ".repeat(step.depth);
             let extension = match &step.extension {
@@ -141,6 +174,7 @@ impl Traced {
             "address": self.local,
             "assumed": self.foreign.as_deref().map(assumed),
             "near": self.near,
+            "earlier": self.earlier,
             "steps": steps,
         })
     }

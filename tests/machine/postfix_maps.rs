@@ -110,6 +110,58 @@ fn maps_postfix_that_newaliases_builds_and_no_mail_goes_by_are_told() {
     assert_eq!(ran(&machine), "/usr/lib/mm-deliver/mm-deliver");
 }
 
+/// The first map of alias_maps that has a name wins.
+#[test]
+fn maps_postfix_that_are_asked_before_ours_are_told_with_what_they_take() {
+    let machine = machine();
+    machine.expect("mm-aliases adopt");
+    shell(
+        &machine,
+        "printf '%s\\n' 'toylist: sender' 'other: root' >/etc/first; postalias hash:/etc/first
+         postconf -e 'alias_maps=hash:/etc/first, hash:/etc/aliases'; postfix reload",
+    );
+    let taken = "hash:/etc/first, which alias_maps has before /etc/aliases: \"toylist\" leads to \
+                 \"sender\"";
+    let check = machine.run("mm-aliases check");
+    assert_eq!(check.status.code(), Some(1));
+    for told in [
+        &format!("WARNING: address-taken: 1 address is taken by {taken}"),
+        "follows no move",
+        "let /etc/aliases stand before it in alias_maps",
+    ] {
+        assert!(said(&check).contains(told), "no {told:?} is said");
+    }
+    let trace = machine.expect("mm-aliases trace toylist");
+    assert!(trace.starts_with(&format!("before this: {taken}; Postfix takes that")));
+    let trace = machine.expect("mm-aliases trace toylist-owner");
+    assert!(!trace.contains("before this"), "{trace}");
+
+    println!("| ==== it has the very line, or stands behind");
+    shell(
+        &machine,
+        "cp /etc/aliases /etc/first; postalias hash:/etc/first",
+    );
+    machine.expect("mm-aliases check");
+    shell(
+        &machine,
+        "echo 'toylist: sender' >/etc/first; postalias hash:/etc/first
+         postconf -e 'alias_maps=hash:/etc/aliases, hash:/etc/first'; postfix reload",
+    );
+    machine.expect("mm-aliases check");
+    assert_eq!(ran(&machine), "/usr/lib/mm-deliver/mm-deliver");
+
+    println!("| ==== of a type that is not asked");
+    shell(
+        &machine,
+        "postconf -e 'alias_maps=nis:mail.aliases, hash:/etc/aliases'",
+    );
+    let told = "nis:mail.aliases, which alias_maps has before /etc/aliases, is of a type that is not \
+                looked at";
+    for asked in ["mm-aliases check", "mm-aliases trace toylist"] {
+        assert!(said(&machine.run(asked)).contains(told), "{asked}");
+    }
+}
+
 /// The text is copied for the builder, who runs as the owner of what he reads.
 #[test]
 fn maps_postfix_keep_their_acl_and_the_copy_of_the_text_belongs_to_the_directorys_owner() {

@@ -62,14 +62,21 @@ impl Expected {
     }
 }
 
+impl Astray {
+    /// `"name" leads to …`, or that it is not found; printable, a few hundred bytes at most.
+    pub fn led(&self) -> String {
+        let name = short(&self.expected.name);
+        match &self.found {
+            None => format!("\"{name}\" is not found"),
+            Some(found) => format!("\"{name}\" leads to {}", listed(found)),
+        }
+    }
+}
+
 impl fmt::Display for Astray {
     /// `"name" leads to …, not to …`, printable, a few hundred bytes at most.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = short(&self.expected.name);
-        match &self.found {
-            None => write!(f, "\"{name}\" is not found")?,
-            Some(found) => write!(f, "\"{name}\" leads to {}", listed(found))?,
-        }
+        f.write_str(&self.led())?;
         match &self.expected.destinations {
             None => f.write_str(", and should not be found"),
             Some(wanted) => write!(f, ", and should lead to {}", listed(wanted)),

@@ -6,6 +6,7 @@
 //! **Invariants.** Changes nothing. Says what it could not find out, too: a look that fails is a
 //! finding of its own and hides none of the others.
 
+mod earlier;
 mod entries;
 mod group;
 mod held;
@@ -133,6 +134,7 @@ fn look(view: &View<'_>, depth: Depth) -> Vec<Finding> {
     if depth == Depth::Database {
         database(view, &mut findings);
         master::look(view, &mut findings);
+        earlier::look(view, &mut findings);
     }
     match record::read(&record::path(site)) {
         Ok(records) => records::look(view, &records, &mut findings),
