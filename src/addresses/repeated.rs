@@ -19,6 +19,8 @@ use crate::site::Site;
 /// What a destination beside mm-deliver comes to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Beside {
+    /// A program: its command, without the bar.
+    Pipe(String),
     /// A name, which leads to a program.
     Program(String),
     /// A name, which leads to a mailbox or a file.
@@ -34,18 +36,21 @@ pub(super) fn beside(site: &Site, found: &Found, place: Place, n: usize) -> Vec<
         return Vec::new();
     }
     let first = found.folded(place);
-    let destinations = found.destinations(place).into_iter().enumerate();
-    destinations
-        .filter(|(other, _)| *other != n)
-        .filter_map(|(_, means)| judge(found, &first, means))
+    let destinations = found.destinations(place);
+    // Postfix runs one command once, however often it stands in an entry.
+    let is_other =
+        |(other, means): &(usize, &Means)| *other != n && destinations.get(n) != Some(means);
+    let others = destinations.iter().enumerate().filter(is_other);
+    others
+        .filter_map(|(_, means)| judge(found, &first, means.clone()))
         .collect()
 }
 
 fn judge(found: &Found, first: &str, means: Means) -> Option<Beside> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match means {
-        // Programs of the entry itself are counted where it is turned.
-        Means::Pipe(_) | Means::Include(_) | Means::Verdict(_) => None,
+        Means::Include(_) | Means::Verdict(_) => None,
+        Means::Pipe(command) => Some(Beside::Pipe(text(&command))),
         Means::File(path) => is_kept(&text(&path)).then(|| Beside::File(text(&path))),
         Means::Address(address) => {
             let name = text(&address);
@@ -88,8 +93,10 @@ fn is_kept(path: &str) -> bool {
 impl Beside {
     /// The destination as it stands in the entry, escaped.
     pub(super) fn shown(&self) -> String {
-        let (Beside::Program(text) | Beside::Name(text) | Beside::File(text)) = self;
-        format!("{text:?}")
+        match self {
+            Beside::Pipe(command) => format!("the program {command:?}"),
+            Beside::Program(text) | Beside::Name(text) | Beside::File(text) => format!("{text:?}"),
+        }
     }
 
     /// That it is so, the effect and the advice.
@@ -101,6 +108,9 @@ impl Beside {
     /// What happens to mail.
     pub(super) fn effect(&self) -> &'static str {
         match self {
+            Beside::Pipe(_) => {
+                "while mail to it waits, Postfix runs that program again at each retry"
+            }
             Beside::Program(_) => {
                 "while mail to it waits, Postfix runs the program behind that again at each retry"
             }
@@ -112,7 +122,7 @@ impl Beside {
     pub(super) fn advice(&self, name: &str, verb: Verb) -> String {
         let (take, other) = match self {
             Beside::Program(other) | Beside::Name(other) => ("take it out of this entry", other),
-            Beside::File(_) => (
+            Beside::File(_) | Beside::Pipe(_) => (
                 "give it an alias of its own, take it out of this entry",
                 &"ALIAS".to_owned(),
             ),
@@ -164,7 +174,10 @@ mod tests {
             (Means::File(b"/var/f".to_vec()), file("/var/f")),
             (Means::File(b"/dev/null".to_vec()), None),
             (Means::Include(b"/i".to_vec()), None),
-            (Means::Pipe(b"/p".to_vec()), None),
+            (
+                Means::Pipe(b"/p".to_vec()),
+                Some(Beside::Pipe("/p".to_owned())),
+            ),
         ] {
             assert_eq!(judge(&found, "l", means.clone()), expected, "{means:?}");
         }

@@ -88,7 +88,8 @@ fn program_behind(trees: &Trees<'_>, found: &Found, place: Place, n: usize) -> O
     let beside = repeated::beside(trees.site, found, place, n);
     beside.into_iter().find_map(|beside| match beside {
         Beside::Program(name) => Some(name),
-        Beside::Name(_) | Beside::File(_) => None,
+        // Programs of the entry itself were counted before.
+        Beside::Pipe(_) | Beside::Name(_) | Beside::File(_) => None,
     })
 }
 

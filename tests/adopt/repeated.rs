@@ -69,10 +69,9 @@ fn a_second_program_in_the_entry_is_advised_as_the_mta_needs_it() {
     }
 }
 
-#[test]
-fn check_warns_of_entries_that_are_turned_already() {
-    let stage = stage("postfix");
-    let text: String = super::LISTS
+/// The entries of all lists as we write them, with `more` behind that of each name.
+fn all_ours(stage: &Stage, more: impl Fn(&str) -> String) -> String {
+    super::LISTS
         .iter()
         .flat_map(|list| {
             let verbs = crate::stage::TAILS.map(|tail| (format!("{list}-{tail}"), tail));
@@ -81,15 +80,54 @@ fn check_warns_of_entries_that_are_turned_already() {
                 .map(move |(name, verb)| (name, verb, *list))
         })
         .map(|(name, verb, list)| {
-            let more = match name.as_str() {
-                "toylist" | "reallist1" => ", root",
-                "reallist2" => ", archive",
-                "toylist-owner" => ", far",
-                _ => "",
-            };
-            format!("{name}: {}{more}\n", ours(&stage, verb, list))
+            let more = more(&name);
+            format!("{name}: {}{more}\n", ours(stage, verb, list))
         })
-        .collect();
+        .collect()
+}
+
+/// Two of our own in one line: the list that is not paused gets the message again and again.
+#[test]
+fn check_warns_of_a_second_program_in_an_entry_of_ours() {
+    for (mta, status) in [("postfix", 1), ("exim", 0)] {
+        let stage = stage(mta);
+        let text = all_ours(&stage, |name| match name {
+            "toylist" => ", \"|/usr/bin/archive -l toy\"".to_owned(),
+            "reallist1" => format!(", {}", ours(&stage, "post", "reallist2")),
+            // Postfix runs it once.
+            "reallist2" => format!(", {}", ours(&stage, "post", "reallist2")),
+            _ => String::new(),
+        });
+        stage.write("aliases", text, 0o644);
+        let done = stage.aliases(&["check", "--no-database"]).expect(status);
+        if mta == "exim" {
+            assert_eq!(done.stdout, "");
+            continue;
+        }
+        let done = done.says(&[
+            "1 address goes to mm-deliver and to the program \"/usr/bin/archive -l toy\"",
+            "while mail to it waits, Postfix runs that program again at each retry",
+            "give it an alias of its own, take it out of this entry, and let both be recipients: \
+             \"toylist toylist, ALIAS\" in virtual_alias_maps",
+            " post reallist2\"\n",
+        ]);
+        let told = done.stdout.matches("address-repeated").count();
+        assert_eq!(told, 2, "{done:#?}");
+    }
+}
+
+#[test]
+fn check_warns_of_entries_that_are_turned_already() {
+    let stage = stage("postfix");
+    let text = all_ours(&stage, |name| {
+        let more = match name {
+            "toylist" | "reallist1" => ", root",
+            "reallist2" => ", archive",
+            "toylist-owner" => ", far",
+            _ => "",
+        };
+        more.to_owned()
+    });
     let more = "root: alice\nfar: a@b.example\narchive: \"|/usr/bin/archive\"\n";
     stage.write("aliases", text + more, 0o644);
     let done = stage.aliases(&["check", "--no-database"]).expect(1);
