@@ -6,12 +6,10 @@ packages=(sendmail sendmail-bin sensible-mda busybox)
 
 furnish() {
     # confDOMAIN_NAME: without a host name that resolves, Sendmail sleeps for a minute.
-    # service.switch-nodns: hosts come from /etc/hosts alone; and no process asks for the names
-    # of the host's own interfaces as it starts.
+    # service.switch-nodns: hosts come from /etc/hosts alone.
     # The load averages at which it queues only, or refuses: a test machine is a busy one.
     local settings="define(\`confDOMAIN_NAME', \`$host')dnl
 define(\`confSERVICE_SWITCH_FILE', \`/etc/mail/service.switch-nodns')dnl
-define(\`confDONT_PROBE_INTERFACES', \`True')dnl
 define(\`confQUEUE_LA', \`10000')dnl
 define(\`confREFUSE_LA', \`10000')dnl"
     local etc=$half/etc/mail word
@@ -31,7 +29,7 @@ define(\`confREFUSE_LA', \`10000')dnl"
         { print }' "$etc/sendmail.mc" >"$etc/smrsh.mc"
     in_half sh -ec 'cd /etc/mail; m4 smrsh.mc >smrsh.cf 2>/dev/null'
     cp "$contrib/smrsh-link" "$half/usr/local/sbin/"
-    for word in PORT QueueLA=10000 RefuseLA=10000 DontProbeInterfaces=True "Dj$host"; do grep -q -- "$word" "$etc/sendmail.cf"; done
+    for word in PORT QueueLA=10000 RefuseLA=10000 "Dj$host"; do grep -q -- "$word" "$etc/sendmail.cf"; done
     # What Debian's init script makes.
     mkdir -p "$half"/run/sendmail/{mta,msp,stampdir}
     in_half chown smmta:smmsp /run/sendmail/mta /run/sendmail/stampdir
