@@ -299,6 +299,13 @@ fn cases() -> Vec<Case> {
         case(Taken, "WARNING", "toylist-owner:", |s| {
             s.add_list("toylist-owner")
         }),
+        case(Refused, "CRITICAL", "toylist-owner:", |s| {
+            swap(s, "aliases", " owner toylist\"", " owners toylist\"");
+        }),
+        case(Refused, "CRITICAL", "sales:", |s| {
+            let program = s.path("bin/mm-deliver");
+            add_line(s, &format!("sales: \"|{} --help\"", program.display()));
+        }),
         case(Double, "WARNING", "toylist:", |s| {
             add_line(s, "ToyList: alice")
         }),

@@ -105,6 +105,35 @@ fn situations() -> Vec<Situation> {
             let other = if verb == "leave" { "join" } else { "leave" };
             right(s, name, other)
         }),
+        // A word that is no verb, one word more, an option of another form, no such site.toml.
+        left(
+            "refused",
+            "refuses it: \"send\" is no verb",
+            |s, name, _| right(s, name, "send"),
+        ),
+        left("refused", "no word less or more", |s, name, verb| {
+            ours(s, name, verb, "toylist now")
+        }),
+        left(
+            "refused",
+            "refuses it: it takes no option",
+            |s, name, verb| right(s, name, verb).replace("--site ", "--site="),
+        ),
+        left("refused", "refuses it: there is no ", |s, name, verb| {
+            right(s, name, verb).replace("site.toml", "gone.toml")
+        }),
+        left("refused", "it only says something", |s, name, verb| {
+            right(s, name, &format!("--explain {verb}"))
+        }),
+        // It is there, and may be another site's; what is this one by another name is ours.
+        left("taken", "on another site, that of", |s, name, verb| {
+            s.write("other.toml", s.read("site.toml"), 0o644);
+            right(s, name, verb).replace("site.toml", "other.toml")
+        }),
+        stays("ok", |s, name, verb| {
+            let _ = std::os::unix::fs::symlink(s.path("site.toml"), s.path("link.toml"));
+            right(s, name, verb).replace("site.toml", "link.toml")
+        }),
         left("taken", "which is no tree of this site", |_, name, verb| {
             format!("{name}: \"|/opt/mm/mail/mailman {verb} toylist\"\n")
         }),
@@ -191,6 +220,40 @@ fn each_address_in_each_state_is_added_left_alone_or_reported() {
             .expect(0)
             .says(&["nothing to change"]);
     }
+}
+
+/// Whatever the address is called: such mail waits for days, and then bounces.
+#[test]
+fn what_mm_deliver_refuses_is_critical_traced_and_turned_where_it_is_claimed() {
+    let stage = Stage::new();
+    stage.aliases(&["adopt"]).expect(0);
+    let sound = stage.read("aliases");
+    let broken = sound.replace(" bounces toylist", " bounce toylist");
+    assert_ne!(broken, sound);
+    let sales = right(&stage, "sales", "pots");
+    stage.write("aliases", format!("{broken}{sales}"), 0o644);
+    let check = stage.aliases(&["check"]).expect(2);
+    let check = check.says(&[
+        "CRITICAL: address-refused: 1 address refused by mm-deliver: \"bounce\" is no verb",
+        ": toylist-bounces",
+        "1 address refused by mm-deliver: \"pots\" is no verb",
+        ": sales",
+        "mail to it waits (75), and bounces once the MTA gives up, after days",
+        "sync --claim NAME",
+    ]);
+    assert_eq!(check.stdout.matches("mail: ").count(), 2, "{check:#?}");
+    stage.deliver(&["bounce", "toylist"], b"x\n").expect(75);
+    let why = "mm-deliver refuses these words: \"bounce\" is no verb: mail waits (75)";
+    let trace = stage.aliases(&["trace", "toylist-bounces"]).expect(0);
+    trace.says(&[why]);
+    let says = "toylist-bounces: it leads to mm-deliver, which refuses it: \"bounce\" is no verb";
+    stage.aliases(&["diff"]).expect(0).says(&[says]);
+    assert_eq!(word_of(&stage, "toylist"), "refused");
+    stage
+        .aliases(&["sync", "--claim", "toylist-bounces"])
+        .expect(0)
+        .says(&["1 entry changed"]);
+    assert_eq!(stage.read("aliases"), format!("{sound}{sales}"));
 }
 
 #[test]

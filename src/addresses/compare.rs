@@ -11,6 +11,7 @@ use aliases::Problem;
 use super::found::{Found, Means, Place};
 use super::leads::Leads;
 use super::pipe::Trees;
+use super::refusal::Refusal;
 use super::reserved::{Holder, Reserved};
 use super::turning::{Turning, ours, turning};
 use super::wanted::{self, Wanted};
@@ -44,6 +45,10 @@ pub(super) enum Taken {
     Otherwise,
     /// To a program of a list manager in a place that is no tree of this site.
     Third(PathBuf),
+    /// To us, by words by which mm-deliver delivers nothing.
+    Refused(Refusal),
+    /// To mm-deliver on the site of this site.toml.
+    OtherSite(PathBuf),
     /// To another address of the list, which leads back here and to nothing else.
     Circle,
 }
@@ -74,10 +79,16 @@ pub(super) enum StaleWhy {
 }
 
 impl State {
+    /// Whether `sync --claim` turns it.
+    pub(super) fn can_be_claimed(&self) -> bool {
+        matches!(self, State::Taken(Taken::Otherwise | Taken::Refused(_)))
+    }
+
     /// The word for it in `status`.
     pub(super) fn word(&self) -> &'static str {
         match self {
             State::Ok => "ok",
+            State::Taken(Taken::Refused(_)) => "refused",
             State::Taken(_) => "taken",
             State::Double(_) => "double",
             State::Missing(_) => "missing",
@@ -92,6 +103,15 @@ impl fmt::Display for Taken {
         match self {
             Taken::Override => f.write_str("it leads elsewhere"),
             Taken::Otherwise => f.write_str("it leads to mm-deliver with another verb or list"),
+            Taken::Refused(refusal) => {
+                write!(f, "it leads to mm-deliver, which refuses it: {refusal}")
+            }
+            Taken::OtherSite(path) => {
+                write!(
+                    f,
+                    "it leads to mm-deliver on another site, that of {path:?}"
+                )
+            }
             Taken::Third(root) => {
                 write!(f, "it pipes into {root:?}, which is no tree of this site")
             }
@@ -181,6 +201,8 @@ fn judge(
                     return State::Ok;
                 }
                 Leads::Us(..) => taken = Taken::Otherwise,
+                Leads::Refused(refusal) => taken = Taken::Refused(refusal),
+                Leads::OtherSite(path) => taken = Taken::OtherSite(path),
                 Leads::Third(root, list) if list == wanted.list => taken = Taken::Third(root),
                 _ => {}
             },

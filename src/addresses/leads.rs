@@ -1,7 +1,8 @@
 //! What a pipe in an alias leads to: to us, straight into a tree, or elsewhere.
 //!
 //! An entry is ours exactly when it pipes to site.toml's `program` with this site's `--site`
-//! (none if the site is the default one), a verb and a list. There are no magic comments.
+//! (none if the site is the default one), a verb and a list. There are no magic comments. Words by
+//! which that program delivers nothing are told apart (`refusal`).
 //!
 //! A tree's program may be named by another path: through a symbolic link (`/usr/local/mailman`),
 //! or through smrsh, which drops the directory and runs what its own has under that name.
@@ -13,6 +14,7 @@
 use std::path::{Path, PathBuf};
 
 use super::pipe::Trees;
+use super::refusal::Refusal;
 use crate::config::is_plain;
 use crate::list::{BadName, ListName, Verb};
 use crate::profiles::{Form, Named};
@@ -22,6 +24,10 @@ use crate::profiles::{Form, Named};
 pub enum Leads {
     /// To mm-deliver, as we write it.
     Us(Verb, ListName),
+    /// To mm-deliver, by words to which it answers 75.
+    Refused(Refusal),
+    /// To mm-deliver on the site of another site.toml, which is there.
+    OtherSite(PathBuf),
     /// Straight into a tree: its name, what the command could mean, and the list.
     Tree(String, Vec<Verb>, ListName),
     /// Into a tree of this site, but in a command that only a shell understands.
@@ -58,8 +64,8 @@ impl Trees<'_> {
         let Some(words) = words(command) else {
             return self.within_shell(command);
         };
-        if let Some((verb, list)) = self.ours(&words) {
-            return Leads::Us(verb, list);
+        if let Some(leads) = self.ours(&words) {
+            return leads;
         }
         let known = self.direct(&words).or_else(|| self.third(&words));
         known
@@ -78,23 +84,6 @@ impl Trees<'_> {
         });
         let directory = self.smrsh.as_deref().or(by_path)?;
         Some(directory.join(self.site.config.program.file_name()?))
-    }
-
-    fn ours(&self, words: &[&str]) -> Option<(Verb, ListName)> {
-        let (&program, mut rest) = words.split_first()?;
-        if Path::new(program) != self.site.config.program {
-            return None;
-        }
-        if let Some(site) = self.site_word() {
-            rest = match rest {
-                ["--site", named, rest @ ..] if *named == site => rest,
-                _ => return None,
-            };
-        }
-        match rest {
-            [verb, list] => Some((Verb::parse(verb.as_bytes())?, self.site.list(list).ok()?)),
-            _ => None,
-        }
     }
 
     /// What words say that pipe straight into a tree.

@@ -52,7 +52,11 @@ pub(super) fn into_tree(
             tree,
             odd: Some(odd),
         }),
-        Leads::Us(..) | Leads::Third(..) | Leads::Elsewhere => None,
+        Leads::Us(..)
+        | Leads::Refused(_)
+        | Leads::OtherSite(_)
+        | Leads::Third(..)
+        | Leads::Elsewhere => None,
     };
     if let Some(command) = plain {
         return leads(command);

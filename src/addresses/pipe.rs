@@ -155,11 +155,6 @@ impl<'a> Trees<'a> {
             _ => Ok(command),
         }
     }
-
-    /// What follows `--site` in a command of ours; `None` on the default site.
-    pub(super) fn site_word(&self) -> Option<String> {
-        site_word(self.site)
-    }
 }
 
 fn site_word(site: &Site) -> Option<String> {

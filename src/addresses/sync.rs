@@ -9,12 +9,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::compare::{Row, Stale, State, Taken};
+use super::compare::{Row, Stale, State};
 use super::edits::{Change, Edits};
 use super::found::{Found, Means, Place};
 use super::hindered;
-use super::leads::Leads;
 use super::pipe::Trees;
+use super::refusal::is_meant_for_us;
 use super::turning::ours;
 use super::typed::typed;
 use crate::list::ListName;
@@ -70,7 +70,7 @@ pub(super) fn hand_on(
     let free: HashSet<Place> = stale.iter().map(|one| one.place).collect();
     let mut turned = HashSet::new();
     for row in rows.iter() {
-        let (State::Taken(Taken::Otherwise), Some(place)) = (&row.state, row.place) else {
+        let Some(place) = row.place.filter(|_| row.state.can_be_claimed()) else {
             continue;
         };
         if (claimed.contains(&row.wanted.name) || free.contains(&place))
@@ -86,7 +86,7 @@ pub(super) fn hand_on(
 /// Turns the first destination that leads to us; whether it could be.
 fn turn(trees: &Trees<'_>, row: &Row, place: Place, edits: &mut Edits<'_>) -> bool {
     let is_ours = |means: &Means| match means {
-        Means::Pipe(command) => matches!(trees.leads(command), Leads::Us(..)),
+        Means::Pipe(command) => is_meant_for_us(&trees.leads(command)),
         _ => false,
     };
     let n = edits.found.destinations(place).iter().position(is_ours);
@@ -159,11 +159,10 @@ pub(super) fn report(trees: &Trees<'_>, rows: &[Row], stale: &[Stale], edits: &m
     let site = trees.site;
     for row in rows {
         match (&row.state, row.place) {
-            (State::Taken(Taken::Otherwise), Some(place)) => edits.leave(
+            (State::Taken(taken), Some(place)) if row.state.can_be_claimed() => edits.leave(
                 place,
                 &format!(
-                    "{} ({} turns it)",
-                    Taken::Otherwise,
+                    "{taken} ({} turns it)",
                     typed(site, &format!("sync --claim {}", row.wanted.name))
                 ),
             ),
@@ -215,7 +214,7 @@ pub(super) fn idle_claims(rows: &[Row], claimed: &BTreeSet<String>, edits: &mut 
             }
             Some(row) => {
                 if let Some(place) = row.place
-                    && row.state != State::Taken(Taken::Otherwise)
+                    && !row.state.can_be_claimed()
                 {
                     let shown = edits.found.shown(place);
                     edits.left.push(format!(

@@ -14,6 +14,7 @@ use super::expansion::{self, End, Step};
 use super::found::Found;
 use super::leads::Leads;
 use super::pipe::Trees;
+use super::refusal::Refusal;
 use super::{include, known, source};
 use crate::list::{ListName, Verb};
 use crate::parity::{Parity, Role};
@@ -244,6 +245,14 @@ fn leads(trees: &Trees<'_>, parity: &Parity, command: &[u8]) -> Facts {
     };
     match trees.leads(command) {
         Leads::Us(verb, list) => ours(trees, parity, verb, &list),
+        Leads::Refused(refusal @ Refusal::Says(_)) => {
+            vec![("why", format!("{refusal}, and the mail is lost"))]
+        }
+        Leads::Refused(refusal) => vec![(
+            "why",
+            format!("mm-deliver refuses these words: {refusal}: mail waits (75)"),
+        )],
+        Leads::OtherSite(path) => vec![("why", format!("it goes by another site: {path:?}"))],
         Leads::Tree(tree, _, list) => direct(
             &tree,
             "it pipes straight into this tree, wherever the list is",

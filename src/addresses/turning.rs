@@ -107,7 +107,7 @@ fn one_pipe(trees: &Trees<'_>, found: &Found, place: Place, command: &[u8]) -> O
         Leads::Shell(_, list) => Err((Some(list), Why::Shell)),
         Leads::Odd(tree, odd) => Err((None, Why::Odd(tree, odd))),
         Leads::Third(root, list) => Err((Some(list), Why::Third(root))),
-        Leads::Us(..) | Leads::Elsewhere => return None,
+        Leads::Us(..) | Leads::Refused(_) | Leads::OtherSite(_) | Leads::Elsewhere => return None,
     })
 }
 

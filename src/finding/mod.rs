@@ -129,6 +129,8 @@ kinds! {
     Direct "address-direct",
     /// One that leads to another list, verb, or a place that is no tree.
     Taken "address-taken",
+    /// One by whose entry mm-deliver is asked for what it delivers nothing by.
+    Refused "address-refused",
     /// One that stands twice.
     Double "address-double",
     /// One of ours that should not be there.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::group::{Group, finding, spot};
 use super::held::held;
 use super::undeliverable::Undeliverable;
-use super::{includes, others, qualified};
+use super::{includes, others, qualified, refused};
 use crate::addresses::compare::{Row, Stale, StaleWhy, State, Taken};
 use crate::addresses::found::{Means, Place};
 use crate::addresses::leads::Leads;
@@ -63,6 +63,7 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
     site_wide(view, &mut groups);
     undeliverable.tell(findings);
     others::look(view, &rows, &mut groups);
+    refused::look(view, &mut groups);
     qualified::look(view, &mut groups);
     for (group, spots) in groups {
         findings.extend(finding(group, spots));
@@ -115,6 +116,16 @@ fn judge(view: &View<'_>, row: &Row) -> Option<Group> {
                 "let it pipe into a tree of {:?}, then {}",
                 site.path,
                 typed(site, "adopt")
+            )),
+        ),
+        State::Taken(taken @ Taken::OtherSite(_)) => group(
+            Kind::Taken,
+            Severity::Warning,
+            &format!("taken: {taken}"),
+            "it goes where that site says, and follows no move of this one",
+            Mend::Do(format!(
+                "if that is not meant: remove the line, then {}",
+                typed(site, "sync")
             )),
         ),
         State::Taken(taken @ Taken::Circle) => group(

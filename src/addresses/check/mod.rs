@@ -16,6 +16,7 @@ mod needs;
 mod others;
 mod qualified;
 mod records;
+mod refused;
 mod repeated;
 mod states;
 mod undeliverable;

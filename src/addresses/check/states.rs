@@ -12,7 +12,7 @@ use crate::parity::Parity;
 use crate::site::Site;
 
 /// One word for the worst entry of each list: `ok`, `stale`, `taken`, `double`, `missing`,
-/// `direct` or `undeliverable`, from good to bad.
+/// `direct`, `refused` or `undeliverable`, from good to bad.
 ///
 /// # Errors
 /// A file or profile cannot be read.
@@ -21,13 +21,14 @@ pub fn states(
     parity: &Parity,
     lists: &BTreeSet<ListName>,
 ) -> Result<BTreeMap<ListName, &'static str>, AddressError> {
-    const WORST_LAST: [&str; 7] = [
+    const WORST_LAST: [&str; 8] = [
         "ok",
         "stale",
         "taken",
         "double",
         "missing",
         "direct",
+        "refused",
         "undeliverable",
     ];
     let rank = |word: &str| WORST_LAST.iter().position(|&known| known == word);
