@@ -39,6 +39,7 @@ pub use contents::Contents;
 pub use disk::error::{FileError, Stands};
 pub use disk::exchange::{Exchanged, Method, Replaced, replace};
 pub use disk::file::Original;
+pub use disk::held::Holder;
 pub use disk::prepare::Prepared;
 pub use grammar::dialect::{Dialect, Winner};
 pub use grammar::document::{Document, Double};

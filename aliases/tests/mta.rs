@@ -432,6 +432,18 @@ fn an_edit_without_our_change_stands_and_the_map_follows_it() {
 }
 
 #[test]
+fn who_writes_on_in_the_old_text_gets_it_back_with_the_old_map() {
+    let site = Site::with_map("writeson");
+    let map = fs::read_to_string(site.map()).unwrap();
+    let script = "rm $tools/edit
+        for old in ${path%/*}/.aliases.*.aliases-new; do echo 'late: u4' >> $old; done\n";
+    fs::write(site.root.join("tools/edit"), script).unwrap();
+    let error = site.publish().unwrap_err();
+    assert!(error.is_editor_faster(), "{error}");
+    site.expect(&[OLD, b"late: u4\n"].concat(), Some(&map));
+}
+
+#[test]
 fn a_text_that_is_edited_again_and_again_is_given_up() {
     let site = Site::with_map("restless");
     fs::write(

@@ -12,6 +12,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::disk::held::Holder;
+
 /// What stands at the path after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stands {
@@ -30,6 +32,9 @@ pub enum FileError {
     NotRegular { path: PathBuf },
     /// It has more than one name.
     HardLinked { path: PathBuf },
+    /// Somebody has it open for writing, and does not close it: what stands in it may be half of a
+    /// text. `by`: who, as far as that can be told.
+    Held { path: PathBuf, by: Vec<Holder> },
     /// Another editor was faster, and what it wrote stands. Start over.
     Changed { path: PathBuf },
     /// Something failed before the exchange; nothing has changed.
@@ -40,6 +45,9 @@ pub enum FileError {
     },
     /// The new file stands, but the directory could not be synced or the old file not removed.
     NotDurable { path: PathBuf, source: io::Error },
+    /// The new file stands, and somebody who had the old one open before wrote on in that: it was
+    /// not removed, and is at `other`.
+    WroteOn { path: PathBuf, other: PathBuf },
     /// The new file stands although it should not, and what stood before is at `other`.
     Stuck {
         path: PathBuf,
@@ -52,7 +60,7 @@ impl FileError {
     /// What stands at the path.
     pub fn stands(&self) -> Stands {
         match self {
-            Self::NotDurable { .. } | Self::Stuck { .. } => Stands::New,
+            Self::NotDurable { .. } | Self::WroteOn { .. } | Self::Stuck { .. } => Stands::New,
             _ => Stands::Old,
         }
     }
@@ -66,6 +74,12 @@ impl fmt::Display for FileError {
             Self::HardLinked { path } => write!(
                 f,
                 "cannot edit: {path:?}: it has more than one name (hard link)"
+            ),
+            Self::Held { path, by } => write!(
+                f,
+                "cannot read: {path:?}: it is open for writing, so half of it may be missing: {}; \
+                 nothing has changed",
+                listed(by)
             ),
             Self::Changed { path } => {
                 write!(f, "cannot replace: {path:?}: another editor was faster")
@@ -81,6 +95,11 @@ impl fmt::Display for FileError {
             Self::NotDurable { path, source } => {
                 write!(f, "replaced, but not safely on disk: {path:?}: {source}")
             }
+            Self::WroteOn { path, other } => write!(
+                f,
+                "replaced, but somebody who had {path:?} open before wrote on in the old file: \
+                 that is {other:?}"
+            ),
             Self::Stuck {
                 path,
                 other,
@@ -95,6 +114,17 @@ impl fmt::Display for FileError {
     }
 }
 
+fn listed(by: &[Holder]) -> String {
+    match by {
+        [] => "/proc does not tell which process has it".to_owned(),
+        by => by
+            .iter()
+            .map(Holder::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
 impl Error for FileError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
@@ -102,7 +132,11 @@ impl Error for FileError {
             | Self::Write { source, .. }
             | Self::NotDurable { source, .. }
             | Self::Stuck { source, .. } => Some(source),
-            Self::NotRegular { .. } | Self::HardLinked { .. } | Self::Changed { .. } => None,
+            Self::NotRegular { .. }
+            | Self::HardLinked { .. }
+            | Self::Held { .. }
+            | Self::WroteOn { .. }
+            | Self::Changed { .. } => None,
         }
     }
 }

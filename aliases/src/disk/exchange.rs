@@ -4,17 +4,19 @@
 //! the whole story and has the crash table.
 //!
 //! **Invariants**: an editor's file that was caught in the exchange goes back to its place, or is set
-//! aside under a name of its own; it is never deleted.
+//! aside under a name of its own; it is never deleted. Nor is what somebody has open for writing.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 
-use rustix::fs::{AtFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::contents::Contents;
 use crate::disk::error::FileError;
 use crate::disk::file::{Identity, Original, stat};
+use crate::disk::held::is_held;
 use crate::disk::leftover::Leftover;
 use crate::disk::prepare::Prepared;
 
@@ -84,7 +86,7 @@ impl<'o> Prepared<'o> {
             }
         }
         let (directory, name) = (&self.temporary.directory, &self.temporary.name);
-        let is_new = identity_of(&self.temporary).is_ok_and(|out| out.same_content(&self.own));
+        let is_new = is_untouched(&self.temporary, &self.own);
         if !is_new
             && !self
                 .original
@@ -109,7 +111,8 @@ impl<'o> Prepared<'o> {
 
     fn rename_over(mut self) -> Result<Exchanged<'o>, FileError> {
         let original = self.original;
-        if !original.still_stands(&self.temporary.directory) {
+        let is_held = open(&self.temporary, original.base()).is_ok_and(|file| is_held(&file));
+        if is_held || !original.still_stands(&self.temporary.directory) {
             return Err(original.changed());
         }
         self.temporary
@@ -132,6 +135,21 @@ fn swap(temporary: &Leftover, base: &OsStr) -> Result<(), Errno> {
         base,
         RenameFlags::EXCHANGE,
     )
+}
+
+/// A file beside a temporary one, or that itself, opened to be looked at.
+fn open(beside: &Leftover, name: &OsStr) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&beside.directory, name, flags, Mode::empty())?;
+    Ok(File::from(file))
+}
+
+/// Whether what stands under the temporary name has the bytes of `was`, and nobody can write others.
+fn is_untouched(temporary: &Leftover, was: &Identity) -> bool {
+    let Ok(file) = open(temporary, &temporary.name) else {
+        return false;
+    };
+    !is_held(&file) && stat(&file).is_ok_and(|now| now.same_content(was))
 }
 
 fn inode_of(temporary: &Leftover) -> io::Result<u64> {
@@ -174,10 +192,22 @@ impl Exchanged<'_> {
         now.is_ok_and(|now| Identity::of(&now).same_content(&self.prepared.own))
     }
 
+    /// Whether nobody wrote in the old file since the exchange, nor can: who opened it in that very
+    /// instant was not seen then.
+    pub(crate) fn is_let_go(&self) -> bool {
+        let Prepared {
+            temporary,
+            original,
+            ..
+        } = &self.prepared;
+        self.method == Method::Renamed || is_untouched(temporary, original.identity())
+    }
+
     /// Removes the old file and makes the change durable.
     ///
     /// # Errors
-    /// `NotDurable`: the new bytes stand, but might not after a power cut.
+    /// `NotDurable`: the new bytes stand, but might not after a power cut. `WroteOn`: they stand, and
+    /// the old file, in which somebody wrote since, has a name of its own.
     pub fn keep(mut self) -> Result<Replaced, FileError> {
         let original = self.prepared.original;
         let undurable = |source| FileError::NotDurable {
@@ -185,6 +215,14 @@ impl Exchanged<'_> {
             source,
         };
         let identity = stat(&self.prepared.file).map_err(undurable)?;
+        if !self.is_let_go() {
+            let temporary = &mut self.prepared.temporary;
+            temporary.set_aside(original.base());
+            return Err(FileError::WroteOn {
+                path: original.path().to_owned(),
+                other: original.directory().join(&temporary.name),
+            });
+        }
         if self.method == Method::Exchanged {
             self.prepared.temporary.remove().map_err(undurable)?;
         }
@@ -204,7 +242,8 @@ impl Exchanged<'_> {
     pub fn put_back(self) -> Result<(), FileError> {
         let prepared = self.prepared;
         let original = prepared.original;
-        let now = Original::read(original.path()).map_err(|_| original.changed())?;
+        // Not waited for: who has it open for writing has saved, or is about to.
+        let now = Original::read_once(original.path(), true).map_err(|_| original.changed())?;
         if !now.identity().same_content(&prepared.own) {
             return Err(original.changed());
         }
@@ -214,7 +253,7 @@ impl Exchanged<'_> {
         if let Err(errno) = prepared.swap() {
             return Err(prepared.stuck(errno.into()));
         }
-        if !identity_of(&prepared.temporary).is_ok_and(|out| out.same_content(&prepared.own)) {
+        if !is_untouched(&prepared.temporary, &prepared.own) {
             return Err(prepared.give_way(original.inode(), original.changed()));
         }
         sync(&prepared.temporary).map_err(|source| FileError::Write {

@@ -6,6 +6,10 @@
 //! the two names (RENAME_EXCHANGE) and compares what came out; [`crate::Exchanged::keep`] removes the old
 //! file and syncs the directory, or [`crate::Exchanged::put_back`] swaps back. [`replace`] is all of it.
 //!
+//! IN PLACE. Who has the file open for writing may have written half of it, and will write the rest
+//! into whatever file he opened. So a text that somebody has open is waited for ([`WAIT`]) and then
+//! refused ([`FileError::Held`]); and if what came out of the exchange is open, it goes back.
+//!
 //! **Invariants**: the file is never written in place and never missing. What another editor wrote
 //! is never deleted: if one was faster, its file stands again and the caller is told to start over.
 //! A failure at any point leaves the old bytes or the new ones ([`FileError::stands`]). The umask
@@ -21,9 +25,9 @@
 //! | before the directory was synced | new | new; after a power cut old or new | the next `prepare`, as above |
 //!
 //! Where the file system cannot exchange ([`crate::Method::Renamed`]), the file is compared and then
-//! replaced by rename(2): an editor that saves between these two loses its change. An editor that
-//! holds the *old* file open and writes into it later writes into nothing, as with every program
-//! that replaces files.
+//! replaced by rename(2): an editor that saves between these two loses its change. Where the kernel
+//! gives no leases (`held`), an editor that holds the *old* file open and writes into it later
+//! writes into nothing, as with every program that replaces files.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -32,16 +36,23 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::disk::error::FileError;
+use crate::disk::held;
 use crate::disk::leftover::{self};
 
 /// How much of a file is read at a time to compare it, in bytes.
 const COMPARED: usize = 256 * 1024;
+
+/// How long somebody who is writing the file is waited for.
+const WAIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether he is done.
+const STEP: Duration = Duration::from_millis(50);
 
 /// A file as it was read.
 #[derive(Debug, Clone)]
@@ -95,12 +106,47 @@ impl Identity {
 }
 
 impl Original {
-    /// Reads a file, through symbolic links.
+    /// Reads a file, through symbolic links; one that somebody is writing, when he is done.
     ///
     /// # Errors
-    /// `Read`; `NotRegular`; `Changed` if it changed while it was read.
+    /// `Read`; `NotRegular`; `Held` if he was not done in time; `Changed` if it changed again and
+    /// again while it was read.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, FileError> {
         let path = path.as_ref();
+        let until = Instant::now() + WAIT;
+        let mut looks_first = false;
+        loop {
+            match Self::read_once(path, looks_first) {
+                Err(FileError::Held { .. } | FileError::Changed { .. })
+                    if Instant::now() < until =>
+                {
+                    looks_first = true;
+                    thread::sleep(STEP);
+                }
+                Err(FileError::Held { path, .. }) => {
+                    let by = fs::canonicalize(&path).map(|real| held::holders(&real));
+                    let by = by.unwrap_or_default();
+                    return Err(FileError::Held { path, by });
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// The same, without waiting for anybody.
+    ///
+    /// `looks_first`: to spare the reading of a file that is open for writing anyway.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), at once.
+    pub(crate) fn read_once(path: &Path, looks_first: bool) -> Result<Self, FileError> {
+        let is_held = |file: &File| match held::is_held(file) {
+            true => Err(FileError::Held {
+                path: path.to_owned(),
+                by: Vec::new(),
+            }),
+            false => Ok(()),
+        };
         let failed = |source: io::Error| FileError::Read {
             path: path.to_owned(),
             source,
@@ -116,9 +162,14 @@ impl Original {
                 path: path.to_owned(),
             });
         }
+        if looks_first {
+            is_held(&file)?;
+        }
         let before = stat(&file).map_err(failed)?;
         let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
         file.read_to_end(&mut bytes).map_err(failed)?;
+        // Asked before the times are compared: who was there and is gone has left his in them.
+        is_held(&file)?;
         let identity = stat(&file).map_err(failed)?;
         if before != identity {
             return Err(FileError::Changed {
@@ -254,7 +305,8 @@ impl Original {
         same_place && now.is_ok_and(|stat| Identity::of(&stat) == self.identity)
     }
 
-    /// Whether the file of this name is, byte for byte, what was read.
+    /// Whether the file of this name is, byte for byte, what was read, and will stay it: nobody has it
+    /// open for writing, which is asked first.
     pub(crate) fn is_what_was_read(&self, directory: &OwnedFd, name: &OsStr) -> io::Result<bool> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = match rustix::fs::openat(directory, name, flags, Mode::empty()) {
@@ -262,7 +314,7 @@ impl Original {
             Err(Errno::LOOP) => return Ok(false),
             Err(errno) => return Err(errno.into()),
         };
-        if !stat(&file)?.same_content(&self.identity) {
+        if held::is_held(&file) || !stat(&file)?.same_content(&self.identity) {
             return Ok(false);
         }
         holds(&mut file, &self.bytes)

@@ -19,6 +19,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::process::{Pid, test_kill_process};
 
+use crate::disk::held::is_held;
+
 const END: &str = "aliases-new";
 /// So much of a long base name is used, so that the name stays below 255 bytes.
 const BASE_MAX: usize = 128;
@@ -130,12 +132,18 @@ pub(crate) fn sweep(directory: &OwnedFd, path: &Path, base: &OsStr) {
         if !metadata.is_file() || lives(parsed.process) {
             continue;
         }
-        if parsed.own == 0 || [parsed.own, parsed.original].contains(&metadata.ino()) {
+        let is_ours = parsed.own == 0 || parsed.own == metadata.ino();
+        if is_ours || parsed.original == metadata.ino() && !is_written(&entry.path()) {
             let _ = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
         } else {
             set_aside(directory, &name, base);
         }
     }
+}
+
+/// Whether somebody writes in the file, which he opened when it stood in its place.
+fn is_written(path: &Path) -> bool {
+    fs::File::open(path).is_ok_and(|file| is_held(&file))
 }
 
 /// Returns the name that the file has now, if that could be given.

@@ -5,6 +5,7 @@
 pub(crate) mod error;
 pub(crate) mod exchange;
 pub(crate) mod file;
+pub(crate) mod held;
 pub(crate) mod leftover;
 pub(crate) mod looks;
 pub(crate) mod prepare;

@@ -23,6 +23,7 @@ const BUFFER: usize = 256 * 1024;
 pub struct Prepared<'o> {
     pub(super) original: &'o Original,
     pub(super) temporary: Leftover,
+    /// Can write only until that is done: as long as it could, it would look like an editor's.
     pub(super) file: File,
     /// What `file` was when it was whole.
     pub(super) own: Identity,
@@ -54,6 +55,9 @@ impl<'o> Prepared<'o> {
         let original = self.original;
         self.size = write_slices(&self.file, contents)
             .map_err(|source| original.failed("write a temporary file", source))?;
+        self.file = self
+            .open_to_read()
+            .map_err(|source| original.failed("open a temporary file", source))?;
         self.look_alike().map_err(|source| {
             original.failed(
                 "give a temporary file its owner, mode and attributes",
@@ -70,6 +74,15 @@ impl<'o> Prepared<'o> {
         self.temporary
             .rename(name)
             .map_err(|source| original.failed("rename a temporary file", source))
+    }
+
+    fn open_to_read(&self) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Leftover {
+            directory, name, ..
+        } = &self.temporary;
+        let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+        Ok(File::from(file))
     }
 
     fn look_alike(&self) -> io::Result<()> {

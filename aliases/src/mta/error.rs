@@ -279,7 +279,8 @@ impl fmt::Display for Cause {
 pub enum PublishError {
     /// Nothing has changed. A [`FileError::Changed`] in it says to start over.
     Refused(Cause),
-    /// Something was wrong after the text stood; text and database are as before.
+    /// Something was wrong after the text stood; text and database are as before. A
+    /// [`FileError::Changed`] in it says to start over as well.
     PutBack(Cause),
     /// The same, but something could not be put back (`then`): what stands must be looked at.
     Stuck {
@@ -324,7 +325,11 @@ impl PublishError {
 
     /// Whether another editor was faster, so that the caller should start over.
     pub fn is_editor_faster(&self) -> bool {
-        matches!(self, Self::Refused(Cause::File(FileError::Changed { .. })))
+        matches!(
+            self,
+            Self::Refused(Cause::File(FileError::Changed { .. }))
+                | Self::PutBack(Cause::File(FileError::Changed { .. }))
+        )
     }
 }
 

@@ -147,15 +147,20 @@ impl Mta {
         let text: Vec<&[u8]> = text.slices().collect();
         let mut built = build_beside(maps, &found, original, &text.concat(), expected)?;
         let exchanged = prepared.exchange().map_err(PublishError::refused)?;
-        let moved = move_in(maps, &mut built, expected);
+        let mut moved = move_in(maps, &mut built, expected);
         if have_images(&found) && !exchanged.stands() {
             drop(built);
-            let followed = follow(maps, original, expected)?;
-            let replaced = exchanged.keep().map_err(PublishError::not_durable)?;
+            let followed = follow(maps, original, expected);
+            // Whatever came of that: dropped, it would remove what somebody may be writing.
+            let replaced = exchanged.keep().map_err(PublishError::not_durable);
+            let (followed, replaced) = (followed?, replaced?);
             return Ok(Published {
                 replaced: Some(replaced),
                 ..followed
             });
+        }
+        if moved.is_ok() && !exchanged.is_let_go() {
+            moved = Err(Cause::File(original.changed()));
         }
         if let Err(cause) = moved {
             let maps_back = move_out(&mut built);
