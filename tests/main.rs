@@ -10,6 +10,9 @@ mod store;
 /// mm-parity try: the story, and what it leaves alone.
 mod try_out;
 
+/// The alias file while somebody writes it in place.
+mod in_place;
+
 /// README says what is so.
 mod readme;
 

@@ -50,6 +50,7 @@ pub use grammar::reading::DestinationKind;
 pub use mta::error::{Cause, MtaError, PublishError};
 pub use mta::exim::Exim;
 pub use mta::expected::{Astray, Expected};
+pub use mta::left::Left;
 pub use mta::master::Override;
 pub use mta::opensmtpd::OpenSmtpd;
 pub use mta::postfix::Postfix;

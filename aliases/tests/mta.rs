@@ -494,6 +494,17 @@ fn verify_tells_missing_wrong_and_stale_maps_and_rebuild_mends_them() {
 
 /// A text that is put back with its old time, or a map of a clock that was ahead.
 #[test]
+fn what_mail_still_goes_by_is_told_of_a_text_that_was_lost() {
+    let site = Site::with_map("lost");
+    fs::write(site.file(), "# all gone\n").unwrap();
+    let left = site.mta.left_in_maps(&site.read()).unwrap();
+    let told: Vec<_> = left.iter().map(|it| (&it.file, &it.names[..])).collect();
+    assert_eq!(told, [(&site.map(), &[b"a".to_vec()][..])]);
+    fs::write(site.map(), "").unwrap();
+    assert_eq!(site.mta.left_in_maps(&site.read()).unwrap(), []);
+}
+
+#[test]
 fn a_map_of_another_text_is_wrong_however_new_it_looks() {
     for (map, wrong) in [
         ("a:\tu1\nb:\tu3\n", &["b"][..]),

@@ -13,6 +13,7 @@ use aliases::Contents as _;
 
 use super::disk;
 use super::edits::{Change, Edits, Rewrite};
+use super::emptied;
 use super::error::AddressError;
 use super::found::Found;
 use super::record::{Text, trimmed};
@@ -87,6 +88,10 @@ fn one_back(
         let before = found.parsed(&rewrite.before);
         disk::publish(site, &file.original, &rewrite.path, &before, &names)?;
         return Ok(());
+    }
+    // Lost since it was written: mail still goes by the database.
+    if let Some(emptied) = emptied::emptied(site, file, || names.clone())? {
+        return Err(AddressError::Emptied(Box::new(emptied)));
     }
     if now != *rewrite.before {
         let mut edits = Edits::new(found);

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use aliases::{
-    Astray, Cause, Document, Exim, Expected, MapState, MapTrouble, Method, MtaError, OpenSmtpd,
-    Override, Postfix, PublishError, Published, Sendmail,
+    Astray, Cause, Document, Exim, Expected, Left, MapState, MapTrouble, Method, MtaError,
+    OpenSmtpd, Override, Postfix, PublishError, Published, Sendmail,
 };
 
 use super::error::{AddressError, some_of};
@@ -173,6 +173,15 @@ pub(super) fn trouble(path: &Path, state: MapState) -> Option<String> {
             )
         }
     })
+}
+
+/// What the database has of a file that has no entry.
+///
+/// # Errors
+/// The MTA's tools cannot be asked.
+pub(super) fn left_in_maps(site: &Site, file: &AliasFile) -> Result<Vec<Left>, AddressError> {
+    let left = mta(site)?.left_in_maps(&file.original);
+    left.map_err(|error| AddressError::Database(error.to_string()))
 }
 
 /// The services of Postfix that read other alias files than this one.

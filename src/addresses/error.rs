@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::emptied::Emptied;
 use super::needs::{self, Untold};
 use super::rights::Denied;
 use crate::config::Mta;
@@ -55,6 +56,8 @@ pub enum AddressError {
     /// Postfix does not read an alias file: that it is so, what has it read, and the service of
     /// master.cf that says so, if main.cf does not.
     Unread(String, String, Option<String>),
+    /// An alias file has no entry, and its database has those of others.
+    Emptied(Box<Emptied>),
     /// The MTA's database could not be asked, or could not be built.
     Database(String),
     /// Something was changed, and something after it failed; what stands must be looked at.
@@ -124,6 +127,11 @@ impl fmt::Display for AddressError {
                     "cannot replace {path:?}: somebody else changes it again and again"
                 )
             }
+            AddressError::Emptied(emptied) => write!(
+                f,
+                "{emptied}: mail goes by that, and would bounce if it were built of this text; \
+                 nothing has changed"
+            ),
             AddressError::Unread(what, ..) | AddressError::Database(what) => f.write_str(what),
             AddressError::Half(paths, what) => {
                 write!(f, "{paths:?}: something was changed, and then: {what}")
@@ -185,6 +193,7 @@ impl AddressError {
             ),
             AddressError::Denied(_) => one("`mm-parity check` looks at every program and tree"),
             AddressError::Unread(_, mend, _) => one(mend),
+            AddressError::Emptied(emptied) => emptied.hints("type the command again"),
             AddressError::Raced(_) => one("find out what writes it, then type the command again"),
             AddressError::Half(..) => {
                 one("mm-aliases sync looks at text and database, and mends them")

@@ -22,6 +22,7 @@ mod disk;
 mod domains;
 mod earlier;
 mod edits;
+mod emptied;
 mod error;
 mod expansion;
 mod forms;

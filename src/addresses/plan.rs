@@ -20,6 +20,7 @@ use super::back::{self, ATTEMPTS, TakenBack};
 use super::decide::{Intent, decide};
 use super::disk;
 use super::edits::Rewrite;
+use super::emptied::{self, Emptied};
 use super::error::AddressError;
 use super::found::{AliasFile, Found};
 use super::needed::needed;
@@ -53,6 +54,8 @@ struct Work {
     left: Vec<String>,
     notes: Vec<String>,
     turned: BTreeSet<ListName>,
+    /// The files of which no database is built: see there.
+    emptied: Vec<Emptied>,
     /// The names that the database must have right afterwards.
     verify: BTreeSet<String>,
 }
@@ -275,6 +278,9 @@ impl<'s> Plan<'s> {
     /// # Errors
     /// Only where no file was rewritten before.
     fn mend_database(&self, file: &AliasFile) -> Result<Vec<String>, AddressError> {
+        if self.work.emptied.iter().any(|it| it.is_of(&file.path)) {
+            return Ok(Vec::new());
+        }
         let note = |what: &str, error: &AddressError| {
             let path = file.path.display();
             vec![format!(
@@ -356,20 +362,29 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
         true => record::read(&record::path(site))?,
         false => Records::default(),
     };
-    let (rewrites, left, mut notes, turned, verify) = {
+    let (rewrites, left, mut notes, turned, emptied, verify) = {
         let view = View::new(site, parity, &found)?;
         let mut edits = decide(&view, intent, &records)?;
         let rewrites = edits.rewrite(intent.word(), parity.roles.generation)?;
         for rewrite in &rewrites {
             disk::check_editable(&found.files[rewrite.file])?;
         }
+        let emptied = refuse_emptied(emptied::all(&view), intent, &rewrites)?;
         // A database that is built anew must have every name of ours, not only those that moved.
         let verify = match (disk::has_database(site), rewrites.is_empty()) {
             (false, _) => BTreeSet::new(),
             (true, true) => view.to_verify(intent.lists()),
             (true, false) => view.to_verify(None),
         };
-        (rewrites, edits.left, edits.notes, edits.turned, verify)
+        edits.notes.extend(emptied.iter().map(Emptied::to_string));
+        (
+            rewrites,
+            edits.left,
+            edits.notes,
+            edits.turned,
+            emptied,
+            verify,
+        )
     };
     if records.torn {
         notes.push(format!(
@@ -384,8 +399,30 @@ fn work(site: &Site, parity: &Parity, intent: &Intent) -> Result<Work, AddressEr
         left,
         notes,
         turned,
+        emptied,
         verify,
     })
+}
+
+/// What is typed for the entries and their database is refused where the text was lost, and what
+/// would write into that text: a database built of it would have these lines alone. What only
+/// comes by lets it be.
+///
+/// # Errors
+/// `Emptied`.
+fn refuse_emptied(
+    emptied: Vec<Emptied>,
+    intent: &Intent,
+    rewrites: &[Rewrite],
+) -> Result<Vec<Emptied>, AddressError> {
+    let is_typed = matches!(intent, Intent::Adopt(_) | Intent::Sync { .. });
+    let is_written = |it: &Emptied| rewrites.iter().any(|rewrite| it.is_of(&rewrite.path));
+    let (refused, rest): (Vec<_>, Vec<_>) =
+        (emptied.into_iter()).partition(|it| is_typed || is_written(it));
+    match refused.into_iter().next() {
+        None => Ok(rest),
+        Some(first) => Err(AddressError::Emptied(Box::new(first))),
+    }
 }
 
 /// One file could not be published: those before it go back.

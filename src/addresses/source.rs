@@ -43,6 +43,13 @@ pub(super) fn said(path: &Path, error: &FileError) -> AddressError {
 
 fn hint(error: &FileError) -> Option<&'static str> {
     match error {
+        FileError::Held { .. } => Some(
+            "save and close it there, or end that process (its half is in the file then: look at it); \
+             then type the command again",
+        ),
+        FileError::WroteOn { .. } => Some(
+            "take over what was written there, then remove that file, and run the MTA's newaliases",
+        ),
         FileError::HardLinked { .. } => {
             Some("make it one file with one name; a symbolic link to it is followed")
         }

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use crate::rig::{Machine, VERBS};
+use crate::rig::{Agent, Machine, Postfix, VERBS};
 
 const LISTS: [&str; 2] = ["reallist1", "toylist"];
 const ALIASES: &str = "/etc/aliases";
@@ -138,6 +138,7 @@ fn postfix_files_without_a_byte_are_filled() {
     let machine = machine();
     machine.expect("mm-aliases adopt");
     fs::write(machine.path(ALIASES), b"").unwrap();
+    machine.expect("newaliases");
     machine.expect("mm-aliases sync");
     expect_all(&standing(&machine), "/usr/lib/mm-deliver/mm-deliver");
 }
@@ -287,4 +288,94 @@ fn postfix_files_that_someone_edits_meanwhile_keep_the_edit() {
         let left = shell(&machine, "ls -A /etc | grep aliases");
         assert_eq!(left, "aliases\naliases.db\n");
     }
+}
+
+/// A power cut, a full disk, or an editor that was killed leave a text without an entry; mail goes by
+/// the map as ever. Built anew of what stands, it would have the lists alone.
+fn lost(kind: &'static dyn Agent, asked: &str) {
+    let machine = Machine::with(kind, &LISTS);
+    machine.expect("mm-parity init --current a");
+    machine.expect("mm-aliases adopt");
+    machine.expect("mm-parity upgrade toylist");
+    let root = || shell(&machine, &format!("postalias -q root {asked}:{ALIASES}"));
+    let (text, before) = (shell(&machine, &format!("cat {ALIASES}")), root());
+    for lost in ["", "# all gone\n\n"] {
+        fs::write(machine.path(ALIASES), lost).unwrap();
+        for act in ["sync", "adopt", "adopt toylist", "sync --dry-run"] {
+            let output = machine.run(&format!("mm-aliases {act}"));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains("has no entry, and its database"), "{said}");
+            assert!(said.contains("put the file back"), "{said}");
+            assert!(
+                said.contains(&format!("postalias {asked}:{ALIASES}")),
+                "{said}"
+            );
+        }
+        let output = machine.run("mm-aliases check");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("nothing bounces yet"), "{said}");
+        for untrue in [
+            "address-missing",
+            "mend: mm-aliases sync\n",
+            "bounces (no such user)\n",
+        ] {
+            assert!(!said.contains(untrue), "{untrue}: {said}");
+        }
+        // No way back needs the text.
+        machine.expect("mm-parity downgrade --all");
+        machine.expect("mm-aliases unadopt");
+        assert_eq!(fs::read_to_string(machine.path(ALIASES)).unwrap(), lost);
+        assert_eq!(root(), before, "the last copy is gone");
+    }
+    fs::write(machine.path(ALIASES), text).unwrap();
+    machine.expect("mm-aliases sync");
+    machine.expect("mm-parity upgrade toylist");
+    assert_eq!(root(), before);
+    // It is meant.
+    fs::write(machine.path(ALIASES), "").unwrap();
+    shell(&machine, &format!("postalias {asked}:{ALIASES}"));
+    machine.expect("mm-aliases sync");
+    shell(&machine, &format!("postalias -q toylist {asked}:{ALIASES}"));
+}
+
+#[test]
+fn postfix_files_that_were_lost_leave_the_hash_as_it_is() {
+    lost(&Postfix { kind: "hash" }, "hash");
+}
+
+#[test]
+fn postfix_files_that_were_lost_leave_the_cdb_as_it_is() {
+    lost(&Postfix { kind: "cdb" }, "cdb");
+}
+
+/// Somebody writes the text in place, slowly, while a new list comes: neither text nor map may be
+/// made of his first half.
+#[test]
+fn postfix_files_that_someone_writes_slowly_are_waited_for() {
+    let machine = machine();
+    machine.expect("mm-aliases adopt");
+    let people = "root: sender\nuser1: sender\n";
+    let text = shell(&machine, "grep -v ^root: /etc/aliases");
+    fs::write(machine.path("/etc/lists"), &text).unwrap();
+    fs::write(machine.path("/etc/people"), people).unwrap();
+    let mut editor = machine.command("sh -ec");
+    editor.arg("(cat /etc/lists; sleep 2; cat /etc/people) > /etc/aliases");
+    let mut editor = editor.spawn().unwrap();
+    let start = Instant::now();
+    while fs::read_to_string(machine.path(ALIASES)).unwrap() != text {
+        assert!(start.elapsed() < Duration::from_secs(30), "no editor");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    machine.expect("mm-aliases sync");
+    assert!(editor.wait().unwrap().success());
+    assert_eq!(
+        fs::read_to_string(machine.path(ALIASES)).unwrap(),
+        text + people
+    );
+    assert_eq!(
+        shell(&machine, "postalias -q user1 hash:/etc/aliases"),
+        "sender\n"
+    );
 }

@@ -46,7 +46,7 @@ impl fmt::Display for Holder {
             user,
             command,
         } = self;
-        write!(f, "process {process} of {user}: {command}")
+        write!(f, "process {process} of {user} (\"{command}\")")
     }
 }
 

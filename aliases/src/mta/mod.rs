@@ -31,6 +31,7 @@ mod build;
 pub(crate) mod error;
 pub(crate) mod exim;
 pub(crate) mod expected;
+pub(crate) mod left;
 mod maps;
 pub(crate) mod master;
 pub(crate) mod opensmtpd;
@@ -47,6 +48,7 @@ use self::build::Built;
 use self::error::{Cause, MtaError, PublishError};
 use self::exim::Exim;
 use self::expected::Expected;
+use self::left::Left;
 use self::maps::{Map, Maps};
 use self::opensmtpd::OpenSmtpd;
 use self::postfix::Postfix;
@@ -253,6 +255,15 @@ impl Mta {
             Ok(MapState { file, trouble })
         };
         maps.of(original)?.iter().map(state).collect()
+    }
+
+    /// The maps that have names, of a file that has no entry: mail still goes by them.
+    ///
+    /// # Errors
+    /// If the MTA's tools cannot be asked, or read no map of this file.
+    pub fn left_in_maps(&self, original: &Original) -> Result<Vec<Left>, MtaError> {
+        let maps = self.maps();
+        maps.map_or(Ok(Vec::new()), |maps| left::left(maps, original))
     }
 }
 

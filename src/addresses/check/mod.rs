@@ -29,6 +29,7 @@ use std::time::Duration;
 pub use states::states;
 
 use super::disk;
+use super::emptied::{self, Emptied};
 use super::error::AddressError;
 use super::found::Found;
 use super::known::Known;
@@ -117,23 +118,27 @@ fn looks<T>(
 fn look(view: &View<'_>, depth: Depth) -> Vec<Finding> {
     let site = view.trees.site;
     let mut findings = Vec::new();
-    if view.found.all().next().is_none() {
-        findings.push(Finding::new(
-            (Kind::Aliases, Severity::Critical),
-            "the alias files hold no entry",
-            Spot::file(first_file(site)),
-            "mail to every list bounces (no such user)",
-            sync(site),
-        ));
+    let emptied = match depth {
+        Depth::Text => Vec::new(),
+        Depth::Database => emptied::all(view),
+    };
+    findings.extend(emptied.iter().map(|it| it.finding(site)));
+    if emptied.is_empty() && view.found.all().next().is_none() {
+        findings.push(no_entry(site, depth));
     }
     profiles(view, &mut findings);
     needs::look(view, &mut findings);
     enumeration(view, &mut findings);
     entries::look(view, &mut findings);
+    if emptied.is_empty() {
+        virtual_map::look(view, depth, &mut findings);
+    } else {
+        // The text says so; mail does not go by it.
+        findings.retain(|finding| finding.kind() != Kind::Missing);
+    }
     repeated::look(view, &mut findings);
-    virtual_map::look(view, depth, &mut findings);
     if depth == Depth::Database {
-        database(view, &mut findings);
+        database(view, &emptied, &mut findings);
         master::look(view, &mut findings);
         earlier::look(view, &mut findings);
     }
@@ -142,6 +147,24 @@ fn look(view: &View<'_>, depth: Depth) -> Vec<Finding> {
         Err(error) => findings.push(unrecorded(site, &error)),
     }
     findings
+}
+
+fn no_entry(site: &Site, depth: Depth) -> Finding {
+    let (effect, mend) = match (depth, disk::has_database(site)) {
+        (Depth::Text, true) => (
+            "mail to every list bounces (no such user), unless the MTA's database still has them, \
+             which was not looked at",
+            Mend::Type(typed(site, "check")),
+        ),
+        _ => ("mail to every list bounces (no such user)", sync(site)),
+    };
+    Finding::new(
+        (Kind::Aliases, Severity::Critical),
+        "the alias files hold no entry",
+        Spot::file(first_file(site)),
+        effect,
+        mend,
+    )
 }
 
 /// Why it cannot be told what was adopted. Past a damaged line everything but what asks for the
@@ -299,10 +322,11 @@ fn enumeration(view: &View<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
-fn database(view: &View<'_>, findings: &mut Vec<Finding>) {
+fn database(view: &View<'_>, emptied: &[Emptied], findings: &mut Vec<Finding>) {
     let site = view.trees.site;
     let names = view.to_ask(MOST_ASKED);
-    for file in &view.found.files {
+    let files = view.found.files.iter();
+    for file in files.filter(|file| !emptied.iter().any(|it| it.is_of(&file.path))) {
         match disk::verify(site, file, &names) {
             Ok(wrong) => findings.extend(wrong.into_iter().map(|text| {
                 Finding::new(
