@@ -170,3 +170,28 @@ fn postfix_an_alias_of_a_second_program_is_left_and_the_advice_serves_both() {
     expect_times(&machine, &["/var/spool/archived"], "both", 1);
     machine.expect_no_bounce();
 }
+
+/// In an entry that is ours already; one command that stands there twice is run once each time.
+#[test]
+fn postfix_runs_the_second_program_of_an_entry_at_each_try_and_check_says_so() {
+    let machine = Machine::new(&["toylist"]);
+    machine.expect("mm-parity init --current a");
+    machine.expect("mm-aliases adopt");
+    put(&machine, "/var/spool/archived", "", 0o666);
+    let ours = "\"|/usr/lib/mm-deliver/mm-deliver post toylist\"";
+    let archive = "\"|/bin/sh -c 'cat >> /var/spool/archived'\"";
+    write_entry(&machine, ours, &format!("{ours}, {archive}, {archive}"));
+    machine.expect("newaliases");
+    let check = machine.run("mm-aliases check");
+    assert_eq!(check.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&check.stdout).into_owned();
+    for told in [
+        "1 address goes to mm-deliver and to the program \"/bin/sh -c 'cat >> /var/spool/archived'\"",
+        "while mail to it waits, Postfix runs that program again at each retry",
+    ] {
+        assert!(said.contains(told), "{told}: {said}");
+    }
+    through_three_tries(&machine, "second");
+    expect_times(&machine, &["/var/spool/archived"], "second", 4);
+    machine.expect_no_bounce();
+}

@@ -2,7 +2,7 @@
 //!
 //! **Invariants.** Judges text. An entry that is one pipe and nothing else is not looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::addresses::found::Means;
 use crate::addresses::leads::Leads;
@@ -28,7 +28,8 @@ pub(super) fn look(view: &View<'_>, findings: &mut Vec<Finding>) {
             continue;
         };
         let name = found.folded(place);
-        for beside in beside(trees.site, found, place, n) {
+        let others = beside(trees.site, found, place, n).into_iter();
+        for beside in others.collect::<BTreeSet<Beside>>() {
             let spot = Spot::line(found.path(place), found.line(place)).named(&name);
             all.entry((verb, beside))
                 .or_default()
