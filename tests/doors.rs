@@ -327,6 +327,14 @@ fn init_makes_the_lock_file_also_on_a_site_that_had_none() {
         .expect(1)
         .complains(&["is there already"]);
     assert_eq!(fs::metadata(&lock).unwrap().ino(), meta.ino());
+    // Its maker was killed before he opened it to all.
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
+    stage
+        .parity(&["init"])
+        .expect(0)
+        .says(&["state/lock\" is made"]);
+    assert_eq!(fs::metadata(&lock).unwrap().ino(), meta.ino());
+    assert_eq!(fs::metadata(&lock).unwrap().mode() & 0o7777, 0o644);
     fs::remove_file(&lock).unwrap();
     stage.deliver(&["post", "toylist"], b"x").expect(75);
     let before = stage.read("state/parity.toml");
