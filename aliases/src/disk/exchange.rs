@@ -86,7 +86,7 @@ impl<'o> Prepared<'o> {
             }
         }
         let (directory, name) = (&self.temporary.directory, &self.temporary.name);
-        let is_new = is_untouched(&self.temporary, &self.own);
+        let is_new = is_untouched(&self.temporary, &self.own).unwrap_or(false);
         if !is_new
             && !self
                 .original
@@ -145,11 +145,9 @@ fn open(beside: &Leftover, name: &OsStr) -> io::Result<File> {
 }
 
 /// Whether what stands under the temporary name has the bytes of `was`, and nobody can write others.
-fn is_untouched(temporary: &Leftover, was: &Identity) -> bool {
-    let Ok(file) = open(temporary, &temporary.name) else {
-        return false;
-    };
-    !is_held(&file) && stat(&file).is_ok_and(|now| now.same_content(was))
+fn is_untouched(temporary: &Leftover, was: &Identity) -> io::Result<bool> {
+    let file = open(temporary, &temporary.name)?;
+    Ok(!is_held(&file) && stat(&file)?.same_content(was))
 }
 
 fn inode_of(temporary: &Leftover) -> io::Result<u64> {
@@ -200,7 +198,9 @@ impl Exchanged<'_> {
             original,
             ..
         } = &self.prepared;
-        self.method == Method::Renamed || is_untouched(temporary, original.identity())
+        // That it cannot be looked at again says nothing of anybody.
+        self.method == Method::Renamed
+            || is_untouched(temporary, original.identity()).unwrap_or(true)
     }
 
     /// Removes the old file and makes the change durable.
@@ -253,7 +253,7 @@ impl Exchanged<'_> {
         if let Err(errno) = prepared.swap() {
             return Err(prepared.stuck(errno.into()));
         }
-        if !is_untouched(&prepared.temporary, &prepared.own) {
+        if !is_untouched(&prepared.temporary, &prepared.own).unwrap_or(false) {
             return Err(prepared.give_way(original.inode(), original.changed()));
         }
         sync(&prepared.temporary).map_err(|source| FileError::Write {
