@@ -29,7 +29,7 @@ fn ignoring<'c>(command: &'c mut Command, signals: &'static [i32]) -> &'c mut Co
 }
 
 fn upgrade(stage: &Stage) -> Child {
-    let upgrade = begin(stage, &["upgrade", "toylist", "--closed", "5m"]);
+    let upgrade = begin(stage, &["upgrade", "toylist", "--closed", "1m"]);
     until("a closed door", || is_closed(stage, "toylist"));
     upgrade
 }
@@ -110,7 +110,7 @@ fn nobody_holds_up_what_takes_lists_back_or_stops_their_mail() {
 #[test]
 fn what_is_ignored_ends_no_wait() {
     let (stage, running) = with_one_inside("a");
-    let mut command = stage.command("mm-parity", &["upgrade", "toylist", "--closed", "5m"]);
+    let mut command = stage.command("mm-parity", &["upgrade", "toylist", "--closed", "1m"]);
     let command = ignoring(&mut command, &[libc::SIGHUP, libc::SIGINT]);
     let mut upgrade = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     until("a closed door", || is_closed(&stage, "toylist"));
@@ -154,7 +154,7 @@ fn one_that_comes_by_the_lock_in_between_gives_way_as_well() {
     let (stage, running) = with_one_inside("a");
     let first = upgrade(&stage);
     // Each of these gets the lock, if it gets it, by the end of another one.
-    let words = ["upgrade", "toylist", "--closed", "5m"];
+    let words = ["upgrade", "toylist", "--closed", "1m"];
     let others: Vec<Child> = (0..6).map(|_| begin(&stage, &words)).collect();
     stage.parity(&["downgrade", "toylist"]).expect(0);
     for mut upgrade in others {
