@@ -228,9 +228,11 @@ fn maps_postfix_follow_an_upgrade_that_is_taken_back_entry_by_entry() {
         "cp -p /srv/mailman/a/mail/mailman /tmp/mailman; cp /etc/aliases /tmp/aliases
          printf '#!/bin/sh\\nexec sleep 60\\n' >/srv/mailman/a/mail/mailman
          mm-deliver post toylist </dev/null >/dev/null 2>&1 & inside=$!
-         until grep -q sleep /proc/$inside/cmdline; do sleep 0.05; done
+         until grep -q sleep /proc/$inside/cmdline || ! kill -0 $inside; do sleep 0.05; done
          mm-parity upgrade toylist --closed 6s >/tmp/said 2>&1 & upgrade=$!
-         until postalias -q toylist hash:/etc/aliases | grep -q mm-deliver; do sleep 0.05; done
+         until grep -q '\"gives_way\":true' /var/lib/mm-deliver/writer || ! kill -0 $upgrade
+         do sleep 0.05; done
+         postalias -q toylist hash:/etc/aliases | grep -q mm-deliver || echo not turned
          sed -i 's/^toylist-owner:.*/toylist-owner: root/' /etc/aliases; newaliases
          sed -i 's/^toylist-leave:.*/toylist-leave: sender/' /etc/aliases
          join=$(grep ^toylist-join: /tmp/aliases)
@@ -240,6 +242,7 @@ fn maps_postfix_follow_an_upgrade_that_is_taken_back_entry_by_entry() {
          echo status $status; cat /tmp/said",
     );
     println!("| {}", said.replace('\n', "\n| "));
+    assert!(!said.contains("not turned"));
     for words in [
         "status 1\n",
         "no list has moved",
