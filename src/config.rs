@@ -10,6 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use crate::accounts::Account;
@@ -96,6 +97,11 @@ struct Raw {
     deliver: RawDeliver,
     #[serde(default)]
     probation: RawProbation,
+    // NO MAIL WAITS for what only mm-parity reads: `settings` judges these.
+    #[serde(rename = "snapshots")]
+    _snapshots: Option<IgnoredAny>,
+    #[serde(rename = "hooks")]
+    _hooks: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

@@ -61,4 +61,8 @@ pub mod profiles;
 #[cfg(feature = "admin")]
 pub mod queues;
 #[cfg(feature = "admin")]
+pub mod running;
+#[cfg(feature = "admin")]
+pub mod settings;
+#[cfg(feature = "admin")]
 pub mod store;

@@ -192,6 +192,22 @@ impl Site {
         })
     }
 
+    /// The text of site.toml as it is now, for what deliveries pass over in it.
+    ///
+    /// # Errors
+    /// As [`Site::open`].
+    pub fn text(&self) -> Result<String, SiteError> {
+        steadily(|| {
+            let (file, bytes) = read_bounded(&self.path)?;
+            let trusted = Trusted {
+                owner: None,
+                ..self.trusted()
+            };
+            check(&self.path, &trusted, &file)?;
+            Ok(utf8(&self.path, &bytes)?.to_owned())
+        })
+    }
+
     /// Whether this is the site that programs use when they are not told which.
     pub fn is_default(&self) -> bool {
         self.path == Path::new(DEFAULT_SITE)

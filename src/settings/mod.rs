@@ -1,0 +1,77 @@
+//! What only mm-parity reads in site.toml: the sections that deliveries pass over.
+//!
+//! **Invariants.** No mail waits for a fault in here: `config` takes these sections unread. A
+//! command that needs one and cannot read it is refused, and `check` tells of it.
+
+use serde::Deserialize;
+
+use crate::config::BadConfig;
+use crate::position::Position;
+use crate::site::{Site, SiteError};
+
+/// The sections, as far as site.toml has them.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// `[snapshots]`.
+    pub snapshots: Snapshots,
+}
+
+/// `[snapshots]`: what is kept of the lists' data.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Snapshots {
+    /// How many snapshots are kept of each list.
+    pub keep: usize,
+}
+
+impl Default for Snapshots {
+    fn default() -> Snapshots {
+        Snapshots { keep: 5 }
+    }
+}
+
+/// The rest of site.toml is `config`'s.
+#[derive(Deserialize)]
+struct Raw {
+    #[serde(default)]
+    snapshots: Snapshots,
+}
+
+impl Settings {
+    /// Reads the sections of `site`'s site.toml.
+    ///
+    /// # Errors
+    /// The file cannot be read or relied on, or what is wrong in a section, with its place.
+    pub fn of(site: &Site) -> Result<Settings, SiteError> {
+        Settings::parse(&site.text()?).map_err(|bad| SiteError::Config(site.path.clone(), bad))
+    }
+
+    /// The same for a text.
+    ///
+    /// # Errors
+    /// [`BadConfig`]: the first thing that is wrong, with line and column.
+    pub fn parse(text: &str) -> Result<Settings, BadConfig> {
+        let raw: Raw = toml::from_str(text).map_err(|error| BadConfig {
+            at: Position::of(text, error.span().map_or(0, |span| span.start)),
+            what: error.message().to_owned(),
+        })?;
+        Ok(Settings {
+            snapshots: raw.snapshots,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_has_a_default_and_what_is_wrong_a_place() {
+        assert_eq!(Settings::parse("x = 1\n").unwrap().snapshots.keep, 5);
+        let said = Settings::parse("[snapshots]\nkeep = 0\n").unwrap();
+        assert_eq!(said.snapshots.keep, 0);
+        let bad = Settings::parse("[snapshots]\nkept = 1\n").unwrap_err();
+        assert!(bad.to_string().starts_with("2:1"), "{bad}");
+    }
+}
