@@ -19,6 +19,14 @@ mod rig;
 /// A client of a few lines, for the bytes that ready-made ones would mend.
 mod smtp;
 
+/// Numbered messages, as fast as they may be sent.
+mod numbered;
+/// What looks random, and can be had again.
+mod random;
+
+/// A stand-in for Mailman 2.1, in as many releases as a test wants.
+mod mailman21;
+
 /// The map of lists of domains, as Postfix looks it up.
 mod domains;
 /// Mail through each of the four MTAs.

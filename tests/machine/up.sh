@@ -20,6 +20,8 @@ mount --bind "$run/srv" "$run/root/srv"
 mount --bind "$run/programs" "$run/root/usr/lib/mm-deliver"
 mount --bind "$run/dev" "$run/root/dev"
 mount --bind "$run/tmp" "$run/root/tmp"
+# What an admin built, where a machine has that.
+[ ! -d "$run/local" ] || mount --bind "$run/local" "$run/root/usr/local"
 for device in null zero random urandom; do
     : >"$run/dev/$device"
     mount --bind "/dev/$device" "$run/root/dev/$device"

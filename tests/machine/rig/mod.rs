@@ -155,10 +155,12 @@ impl Machine {
     /// A path of the machine as it is reached from outside.
     pub(crate) fn path(&self, inside: &str) -> PathBuf {
         let rest = inside.strip_prefix('/').unwrap();
-        match rest.strip_prefix("usr/lib/mm-deliver") {
-            Some(rest) => self.run.join("programs").join(rest.trim_start_matches('/')),
-            None => self.run.join(rest),
+        for (place, copy) in [("usr/lib/mm-deliver", "programs"), ("usr/local", "local")] {
+            if let Some(rest) = rest.strip_prefix(place) {
+                return self.run.join(copy).join(rest.trim_start_matches('/'));
+            }
         }
+        self.run.join(rest)
     }
 
     /// A path of the machine as its own processes see it, whatever is mounted there.

@@ -11,9 +11,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::random::Random;
 use super::stage::on_disk;
 use super::stays::{Stays, now};
+use crate::random::Random;
 use crate::rig::Machine;
 
 /// How long those inside are waited for: when lists go ahead, and when they go back.

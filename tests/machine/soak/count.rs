@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::admin::Admin;
-use super::mail::Mail;
 use super::stage::on_disk;
 use super::stays::Stays;
+use crate::numbered::Mail;
 use crate::rig::Machine;
 
 /// As long as `program.c` writes them.

@@ -10,8 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::random::Random;
 use super::stage::on_disk;
+use crate::random::Random;
 use crate::rig::Machine;
 
 /// What is wrong now.

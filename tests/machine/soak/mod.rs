@@ -17,9 +17,6 @@ mod admin;
 mod count;
 /// What goes wrong for a while.
 mod faults;
-/// The senders.
-mod mail;
-mod random;
 /// The machine.
 mod stage;
 /// Which tree each list was on, and when.
@@ -30,9 +27,9 @@ use std::time::{Duration, Instant};
 
 use admin::Admin;
 use faults::Faults;
-use mail::Mail;
-use random::Random;
 
+use crate::numbered::Mail;
+use crate::random::Random;
 use crate::readers::OnDrop;
 
 /// What is asked of one run.

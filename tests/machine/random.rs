@@ -1,7 +1,7 @@
 //! Numbers that look random and are the same for the same seed (Vigna's SplitMix64).
 
 /// A source of numbers.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -13,17 +13,17 @@ impl Random {
     }
 
     /// A number below `end`, which is not 0.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap()
     }
 
     /// Whether it happens this time.
-    pub(super) fn percent(&mut self, chance: usize) -> bool {
+    pub(crate) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
     /// One of these, by weight.
-    pub(super) fn pick<T: Copy>(&mut self, among: &[(usize, T)]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, among: &[(usize, T)]) -> T {
         let mut left = self.below(among.iter().map(|(weight, _)| weight).sum());
         for &(weight, one) in among {
             if left < weight {
@@ -35,7 +35,7 @@ impl Random {
     }
 
     /// A part of the whole, 0 to 1.
-    pub(super) fn part(&mut self) -> f64 {
+    pub(crate) fn part(&mut self) -> f64 {
         self.below(1 << 20) as f64 / f64::from(1 << 20)
     }
 }

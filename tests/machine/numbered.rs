@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::random::Random;
+use crate::random::Random;
 use crate::rig::{HOST, Machine, sender};
 
 /// What was sent.
-pub(super) struct Mail<'a> {
+pub(crate) struct Mail<'a> {
     lists: &'a [String],
     /// How many there will be.
     messages: usize,
@@ -20,11 +20,11 @@ pub(super) struct Mail<'a> {
     /// The list of each message that Postfix took, by number.
     accepted: Mutex<BTreeMap<usize, String>>,
     refused: AtomicUsize,
-    pub(super) done: AtomicBool,
+    pub(crate) done: AtomicBool,
 }
 
 impl<'a> Mail<'a> {
-    pub(super) fn new(lists: &'a [String], messages: usize) -> Mail<'a> {
+    pub(crate) fn new(lists: &'a [String], messages: usize) -> Mail<'a> {
         Mail {
             lists,
             messages,
@@ -36,27 +36,27 @@ impl<'a> Mail<'a> {
         }
     }
 
-    pub(super) fn allow(&self, messages: usize) {
+    pub(crate) fn allow(&self, messages: usize) {
         let messages = messages.min(self.messages);
         self.allowed.store(messages, Ordering::Relaxed);
     }
 
     /// How many Postfix took.
-    pub(super) fn sent(&self) -> usize {
+    pub(crate) fn sent(&self) -> usize {
         self.accepted.lock().unwrap().len()
     }
 
     /// How many Postfix did not take: their senders know.
-    pub(super) fn refused(&self) -> usize {
+    pub(crate) fn refused(&self) -> usize {
         self.refused.load(Ordering::Relaxed)
     }
 
-    pub(super) fn accepted(&self) -> BTreeMap<usize, String> {
+    pub(crate) fn accepted(&self) -> BTreeMap<usize, String> {
         self.accepted.lock().unwrap().clone()
     }
 
     /// Sends one message after the other until it is told to stop.
-    pub(super) fn keep_sending(&self, machine: &Machine, mut random: Random) {
+    pub(crate) fn keep_sending(&self, machine: &Machine, mut random: Random) {
         let mut client = machine.connect();
         while !self.done.load(Ordering::Relaxed) {
             if self.numbers.load(Ordering::Relaxed) - self.refused()
