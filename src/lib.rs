@@ -55,6 +55,10 @@ pub mod admin;
 #[cfg(feature = "admin")]
 pub mod finding;
 #[cfg(feature = "admin")]
+pub mod metrics;
+#[cfg(feature = "admin")]
+pub mod page;
+#[cfg(feature = "admin")]
 mod parts;
 #[cfg(feature = "admin")]
 pub mod profiles;

@@ -64,6 +64,9 @@ mod history;
 /// init, status and check: what an admin sees of a site, sound or broken.
 mod status;
 
+/// The status as a page and in figures, and files of which nobody reads half.
+mod page;
+
 /// mm-aliases adopt and unadopt: entries are turned, and come back as they were.
 mod adopt;
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::admin::status::Form;
 use crate::finding::Format;
 use crate::site::DEFAULT_SITE;
 use crate::span::Span;
@@ -65,8 +66,11 @@ pub enum OnSite {
         #[arg(long, conflicts_with = "lists")]
         all: bool,
         /// How to print it.
-        #[arg(long, value_enum, default_value_t = Rows::Text)]
-        format: Rows,
+        #[arg(long, value_enum, default_value_t = Form::Text)]
+        format: Form,
+        /// Into a file, of which no reader sees half.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
     /// Move lists to the future tree.
     Upgrade {
@@ -219,6 +223,9 @@ pub struct Check {
     /// Look at the text of the alias files alone, not at the MTA's database.
     #[arg(long)]
     pub no_database: bool,
+    /// Into a file, of which no reader sees half.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[cfg(test)]

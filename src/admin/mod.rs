@@ -22,6 +22,7 @@ pub mod marks;
 pub mod moving;
 pub mod outcome;
 pub mod probation;
+pub mod publish;
 pub mod releases;
 mod request;
 pub mod rights;
@@ -36,6 +37,7 @@ pub mod undo;
 pub mod verify;
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::Parser;
 
@@ -94,7 +96,12 @@ fn run(cli: Cli) -> Outcome {
         // A site that cannot be opened is a finding.
         Act::Check(asked) => {
             let path = std::path::absolute(&cli.site).unwrap_or(cli.site);
-            Ok(check::check(&path, &Site::open(&path), &asked))
+            let done = check::check(&path, &Site::open(&path), &asked);
+            let done = published(done, "check", asked.output.as_deref());
+            done.map_err(|refused| Refused {
+                status: UNKNOWN,
+                ..refused
+            })
         }
         Act::OnSite(act) => {
             let site = Site::open(&cli.site);
@@ -109,9 +116,15 @@ fn run(cli: Cli) -> Outcome {
 fn on_site(site: &Site, act: OnSite) -> Outcome {
     match act {
         OnSite::Init { current } => init::init(site, current.as_deref()),
-        OnSite::Status { lists, all, format } => {
+        OnSite::Status {
+            lists,
+            all,
+            format,
+            output,
+        } => {
             let which = (all || !lists.is_empty()).then(|| which(lists, all));
-            status::status(site, which.as_ref(), rows(format))
+            let done = status::status(site, which.as_ref(), format)?;
+            published(done, "tell the status", output.as_deref())
         }
         OnSite::Upgrade { r#move, closing } => {
             on_lists(site, "upgrade", r#move, |which, request| {
@@ -177,6 +190,14 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             marks::forget(site, which, request)
         }),
         OnSite::History { format } => history::history(site, rows(format)),
+    }
+}
+
+/// Where it is to be told in a file, there.
+fn published(done: Done, act: &'static str, output: Option<&Path>) -> Outcome {
+    match output {
+        Some(path) => publish::publish(done, act, path),
+        None => Ok(done),
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Finding, Mend, Severity, Spot};
 use crate::clock::Timestamp;
+use crate::metrics::{Metrics, count, float, labelled};
 use crate::syslog::printable;
 
 /// How many places are told one by one in a line of text.
@@ -100,23 +101,17 @@ impl Report {
     }
 
     fn prometheus(&self) -> String {
-        let mut page = Page {
-            labels: format!(
-                "program=\"{}\",site=\"{}\"",
-                self.program,
-                label(&self.site.to_string_lossy())
-            ),
-            text: String::new(),
-        };
-        page.family(
+        let site = self.site.to_string_lossy();
+        let mut page = Metrics::new(&[("program", self.program), ("site", &site)]);
+        page.one(
             "mm_deliver_check_status",
             "The worst finding: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
-            [(String::new(), f64::from(self.status()))],
+            f64::from(self.status()),
         );
-        page.family(
+        page.one(
             "mm_deliver_check_time_seconds",
             "When this was found out, in seconds since 1970.",
-            [(String::new(), float(self.when.0))],
+            float(self.when.0),
         );
         page.family(
             "mm_deliver_findings",
@@ -124,86 +119,50 @@ impl Report {
             Severity::ALL.map(|severity| {
                 let word = severity.word().to_ascii_lowercase();
                 let its = self.findings.iter().filter(|one| one.severity == severity);
-                let all = i64::try_from(its.count()).unwrap_or(i64::MAX);
-                (format!("severity=\"{word}\""), float(all))
+                (labelled(&[("severity", &word)]), count(its.count()))
             }),
         );
-        let mut places: BTreeMap<String, i64> = BTreeMap::new();
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
         for finding in &self.findings {
             let severity = finding.severity.word().to_ascii_lowercase();
-            let labels = format!("kind=\"{}\",severity=\"{severity}\"", finding.kind.word());
-            let spots = i64::try_from(finding.spots.len()).unwrap_or(i64::MAX);
-            *places.entry(labels).or_default() += spots;
+            let labels = labelled(&[("kind", finding.kind.word()), ("severity", &severity)]);
+            *places.entry(labels).or_default() += finding.spots.len();
         }
         if !places.is_empty() {
             page.family(
                 "mm_deliver_finding_places",
                 "In how many places things are not as they should be, by kind.",
-                places.into_iter().map(|(labels, n)| (labels, float(n))),
+                places.into_iter().map(|(labels, n)| (labels, count(n))),
             );
         }
         if let Some(counts) = &self.counts {
-            page.counts(counts);
+            counts.add_to(&mut page);
         }
-        page.text
+        page.text()
     }
 }
 
-/// One page of Prometheus' text format.
-///
-/// Source: "Text-based format" of Prometheus' documentation on exposition formats.
-struct Page {
-    /// Those that every sample has.
-    labels: String,
-    text: String,
-}
-
-impl Page {
-    /// A gauge with its samples; the labels of a sample may be empty.
-    fn family(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = (String, f64)>) {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge");
-        for (labels, value) in samples {
-            let comma = if labels.is_empty() { "" } else { "," };
-            let all = &self.labels;
-            let _ = writeln!(self.text, "{name}{{{all}{comma}{labels}}} {value}");
-        }
-    }
-
-    fn counts(&mut self, counts: &Counts) {
-        let number = |n: usize| float(i64::try_from(n).unwrap_or(i64::MAX));
-        let one = |n: f64| [(String::new(), n)];
-        let generation = i64::try_from(counts.generation).unwrap_or(i64::MAX);
-        self.family(
+impl Counts {
+    /// Puts the figures into `page`.
+    pub fn add_to(&self, page: &mut Metrics) {
+        let generation = i64::try_from(self.generation).unwrap_or(i64::MAX);
+        page.one(
             "mm_deliver_generation",
             "How many changes parity.toml has seen.",
-            one(float(generation)),
+            float(generation),
         );
-        let mut lists = vec![("parity=\"future\"".to_owned(), number(counts.ahead))];
-        if let Some(known) = counts.known {
-            let on_current = number(known.saturating_sub(counts.ahead));
-            lists.push(("parity=\"current\"".to_owned(), on_current));
+        let mut lists = vec![(labelled(&[("parity", "future")]), count(self.ahead))];
+        if let Some(known) = self.known {
+            let on_current = count(known.saturating_sub(self.ahead));
+            lists.push((labelled(&[("parity", "current")]), on_current));
         }
-        self.family("mm_deliver_lists", "Lists by their parity.", lists);
-        self.family(
+        page.family("mm_deliver_lists", "Lists by their parity.", lists);
+        page.one(
             "mm_deliver_paused_lists",
             "Lists whose mail is deferred.",
-            one(number(counts.paused)),
+            count(self.paused),
         );
     }
-}
-
-/// Exact up to 2^53, which no count and no second of ours reaches.
-#[expect(clippy::cast_precision_loss, reason = "see above")]
-fn float(n: i64) -> f64 {
-    n as f64
-}
-
-/// A label's value between its quotes.
-fn label(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
 }
 
 fn text(finding: &Finding) -> String {

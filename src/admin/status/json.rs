@@ -67,10 +67,6 @@ impl View<'_> {
         })
     }
 
-    fn alive(&self, tree: usize) -> Option<bool> {
-        self.signs[tree].as_ref()?.life.is_alive()
-    }
-
     fn trouble(&self, tree: usize) -> Vec<Value> {
         self.signs[tree].as_ref().map_or_else(Vec::new, Signs::rows)
     }

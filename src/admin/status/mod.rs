@@ -3,14 +3,15 @@
 //! **Invariants.** Only reads, without a lock and without privilege. What cannot be looked
 //! at is said so and left out, never made up.
 
+mod html;
 mod json;
+mod prometheus;
 mod text;
 mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admin::aliases::{self, AddressError, Known};
-use crate::admin::history::Format;
 use crate::admin::moving::unclear_refusal;
 use crate::admin::outcome::{Done, Outcome, Refused};
 use crate::admin::probation::{self, Seen, Tally};
@@ -27,6 +28,22 @@ use crate::tree::Tree;
 
 const ACT: &str = "tell the status";
 
+/// Up to so many lists a page has all of them.
+const ALL_ON_A_PAGE: usize = 1_000;
+
+/// The forms of the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// A page for a browser.
+    Html,
+    /// For Prometheus' textfile collector.
+    Prometheus,
+}
+
 /// Everything that is told of a site.
 struct View<'a> {
     site: &'a Site,
@@ -42,24 +59,27 @@ struct View<'a> {
     signs: [Option<Signs>; 2],
 }
 
-/// `status`. Without lists: those that are not plainly on the current tree.
+/// `status`. Without lists: those that are not plainly on the current tree; on a page all of them,
+/// where they are few.
 ///
 /// # Errors
 /// The state cannot be read; a word means no list; all lists are wanted and cannot be told.
-pub fn status(site: &Site, which: Option<&Which>, format: Format) -> Outcome {
+pub fn status(site: &Site, which: Option<&Which>, form: Form) -> Outcome {
     let loaded = store::load(site).map_err(|error| no_state(ACT, site, &error))?;
-    let mut done = Done::default();
-    if loaded.by_hand {
-        done.text += "note: parity.toml was edited by hand; the next change records that\n";
-    }
     let mut view = look(site, loaded.parity)?;
-    let chosen = choose(&view, which)?;
+    let all = (form == Form::Html && which.is_none() && view.is_small()).then_some(Which::All);
+    let chosen = choose(&view, which.or(all.as_ref()))?;
     view.aliases = aliases::states(site, &view.parity, &chosen);
-    match format {
-        Format::Text => done.text += &view.text(&chosen),
-        Format::Json => done.text = terminal::json(&view.json(&chosen)),
-    }
-    Ok(done)
+    Ok(Done::saying(match form {
+        Form::Text if loaded.by_hand => format!(
+            "note: parity.toml was edited by hand; the next change records that\n{}",
+            view.text(&chosen)
+        ),
+        Form::Text => view.text(&chosen),
+        Form::Json => terminal::json(&view.json(&chosen)),
+        Form::Html => view.html(&chosen, &store::history(site).unwrap_or_default()),
+        Form::Prometheus => view.prometheus(),
+    }))
 }
 
 fn look(site: &Site, parity: Parity) -> Result<View<'_>, Refused> {
@@ -142,6 +162,13 @@ fn choose(view: &View<'_>, which: Option<&Which>) -> Result<BTreeSet<ListName>, 
 }
 
 impl View<'_> {
+    /// Whether a page of all lists is not too long.
+    fn is_small(&self) -> bool {
+        self.known
+            .as_ref()
+            .is_ok_and(|known| known.enumerated.is_ok() && known.lists.len() <= ALL_ON_A_PAGE)
+    }
+
     /// The tree of a list, its part as a word, and the release in it.
     fn standing(&self, list: &ListName) -> (&Tree, &'static str, &str) {
         match (self.parity.of(list), self.future) {
@@ -184,5 +211,10 @@ impl View<'_> {
     /// Whether the programs of the current tree (0) or the other one run, where that is asked.
     fn running(&self, tree: usize) -> Option<&'static str> {
         self.signs[tree].as_ref()?.running()
+    }
+
+    /// Whether they do, where that is known.
+    fn alive(&self, tree: usize) -> Option<bool> {
+        self.signs[tree].as_ref()?.life.is_alive()
     }
 }

@@ -82,7 +82,7 @@ impl View<'_> {
         text
     }
 
-    fn remarks(&self, list: &ListName) -> Vec<String> {
+    pub(super) fn remarks(&self, list: &ListName) -> Vec<String> {
         let mut remarks = Vec::new();
         if let Some(since) = self.since.get(list.as_str()) {
             remarks.push(format!("since {}", since.escape_debug()));
@@ -110,7 +110,7 @@ impl View<'_> {
         remarks
     }
 
-    fn count(&self) -> String {
+    pub(super) fn count(&self) -> String {
         let ahead = self.parity.on_future.len();
         match &self.known {
             Ok(Known {
