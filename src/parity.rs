@@ -203,6 +203,61 @@ impl Parity {
         })
     }
 
+    /// Marks that something is being installed in the other tree. What is recorded of it stays, for
+    /// who takes this back.
+    pub fn installing(&self) -> Parity {
+        self.next(|next| next.roles.future_state = FutureState::Installing)
+    }
+
+    /// The install failed, or what was installed failed its tests; `release`: what was found.
+    pub fn broken(&self, release: Option<String>) -> Parity {
+        self.next(|next| {
+            next.roles.future_state = FutureState::Broken;
+            next.roles.future_release = release.unwrap_or_default();
+        })
+    }
+
+    /// What was installed is the release that was retired: nothing that lists could go ahead to.
+    pub fn retired_again(&self) -> Parity {
+        self.next(|next| next.roles.future_state = FutureState::Retired)
+    }
+
+    /// An install in the other tree, named `other`, was taken back, which was in the state `before`
+    /// it. Its files are not put back: where it took lists, it holds nothing now that anybody
+    /// looked at, and whatever is installed next is looked at first.
+    ///
+    /// No move of its own: a part of one that takes a change back.
+    pub fn without_install(mut self, other: &str, before: FutureState) -> Parity {
+        self.roles.future_state = match before {
+            FutureState::Retired | FutureState::Broken => before,
+            FutureState::Empty | FutureState::Installing | FutureState::Ready => {
+                self.roles.future_release.clear();
+                self.roles.guarded.remove(other);
+                FutureState::Empty
+            }
+        };
+        self
+    }
+
+    /// Runs the programs of this tree guarded.
+    pub fn guard(&self, tree: &str) -> Parity {
+        self.next(|next| {
+            next.roles.guarded.insert(tree.to_owned());
+        })
+    }
+
+    /// Records that files of this tree were changed by intent, and that `release` is in it now: it
+    /// is guarded again.
+    pub fn patched(&self, tree: &str, release: String) -> Parity {
+        self.next(|next| {
+            match tree == next.roles.current {
+                true => next.roles.current_release = release,
+                false => next.roles.future_release = release,
+            }
+            next.roles.guarded.insert(tree.to_owned());
+        })
+    }
+
     /// Ends the probation of the tree of this name.
     pub fn trust(&self, tree: &str) -> Parity {
         self.next(|next| {
@@ -367,6 +422,54 @@ mod tests {
             },
             all
         );
+    }
+
+    #[test]
+    fn an_install_takes_no_lists_until_its_tree_is_ready_and_that_is_guarded() {
+        let begun = fresh().installing();
+        let refused = Err(Refusal::NotReady(FutureState::Installing));
+        assert_eq!(begun.upgrade([list("toylist")]), refused);
+        assert_eq!(begun.revert("b", []), Err(Refusal::NothingToRevert));
+        assert_eq!(begun.roles.future_release, "2.1.40");
+        let broken = begun.broken(None);
+        let refused = Err(Refusal::NotReady(FutureState::Broken));
+        assert_eq!(broken.upgrade([list("toylist")]), refused);
+        assert_eq!(broken.roles.future_release, "");
+        let ready = begun.verified("2.1.39".into(), Some(("b", "2.1.41".into())));
+        assert!(ready.roles.guarded.contains("b"));
+        assert!(ready.upgrade([list("toylist")]).is_ok());
+    }
+
+    #[test]
+    fn an_install_that_is_taken_back_leaves_a_tree_that_takes_no_lists() {
+        for (before, after) in [
+            (FutureState::Empty, FutureState::Empty),
+            (FutureState::Installing, FutureState::Empty),
+            (FutureState::Ready, FutureState::Empty),
+            (FutureState::Broken, FutureState::Broken),
+            (FutureState::Retired, FutureState::Retired),
+        ] {
+            let begun = fresh().guard("b").installing();
+            let left = begun.clone().without_install("b", before);
+            assert_eq!(left.roles.future_state, after, "{before}");
+            let is_known = !left.roles.future_release.is_empty();
+            assert_eq!(is_known, after != FutureState::Empty, "{before}");
+            assert_eq!(left.roles.guarded.contains("b"), is_known, "{before}");
+            assert_eq!(left.roles.generation, begun.roles.generation);
+        }
+    }
+
+    #[test]
+    fn a_patch_moves_no_list_and_guards_the_tree() {
+        let split = fresh().upgrade([list("toylist")]).unwrap();
+        let patched = split.patched("a", "2.1.39-1".into());
+        assert_eq!(patched.on_future, split.on_future);
+        assert_eq!(patched.roles.release_of("a"), "2.1.39-1");
+        assert_eq!(patched.roles.release_of("b"), "2.1.40");
+        assert!(patched.roles.guarded.contains("a"));
+        let patched = split.patched("b", "2.1.40-1".into());
+        assert_eq!(patched.roles.release_of("b"), "2.1.40-1");
+        assert_eq!(patched.roles.future_state, FutureState::Ready);
     }
 
     #[test]

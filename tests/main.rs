@@ -58,6 +58,9 @@ mod unlike;
 /// mm-parity verify: a release that was installed by hand is looked at, and recorded.
 mod verify;
 
+/// mm-parity install, its two halves, and may-install; fresh trees and their tests.
+mod install;
+
 /// What is recorded, and what undo makes of it; edits by hand.
 mod history;
 

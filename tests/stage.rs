@@ -223,7 +223,8 @@ impl Stage {
     /// Puts the stub that stands for a tree's mail wrapper in its place.
     pub(crate) fn put_program(&self, tree: &str) {
         let script = format!(
-            "#!/bin/sh\nrun=$(mktemp '{}/XXXXXXXX')\ncat > \"$run.stdin\"\n\
+            "#!/bin/sh\nif [ $# -lt 2 ]; then echo \"$1 script got no listname.\" >&2; exit 1; fi\n\
+             run=$(mktemp '{}/XXXXXXXX')\ncat > \"$run.stdin\"\n\
              {{ echo {tree}; for word in \"$0\" \"$@\"; do printf '%s\\n' \"$word\"; done; }} > \"$run.argv\"\n\
              env > \"$run.env\"\n[ ! -e '{}' ] || exit \"$(cat '{}')\"\n",
             self.path("ran").display(),
@@ -231,6 +232,26 @@ impl Stage {
             self.path("status").display(),
         );
         self.write(&format!("{tree}/mail/mailman"), script, 0o755);
+        self.put_commands(tree);
+    }
+
+    /// Puts what the profile's tests of a fresh tree look for beside that.
+    pub(crate) fn put_commands(&self, tree: &str) {
+        for program in [
+            "bin/mailmanctl",
+            "bin/qrunner",
+            "bin/list_members",
+            "cron/senddigests",
+            "cgi-bin/listinfo",
+            "cgi-bin/admin",
+        ] {
+            let (directory, _) = program.split_once('/').unwrap();
+            self.make_dir(&format!("{tree}/{directory}"));
+            self.write(&format!("{tree}/{program}"), "#!/bin/sh\n", 0o755);
+        }
+        let version = "#!/bin/sh\nversion=$(cat \"${0%/*}/../Mailman/Version.py\")\n\
+                       echo \"Using Mailman version: $(expr \"$version\" : 'VERSION = \"\\(.*\\)\"')\"\n";
+        self.write(&format!("{tree}/bin/version"), version, 0o755);
     }
 
     pub(crate) fn remove_program(&self, tree: &str) {
@@ -313,7 +334,7 @@ impl Drop for Stage {
 }
 
 impl Done {
-    fn new(output: Output) -> Done {
+    pub(crate) fn new(output: Output) -> Done {
         Done {
             status: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

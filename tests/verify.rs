@@ -35,8 +35,7 @@ fn an_empty_tree_takes_lists_once_its_release_is_verified() {
     let before = stage.snapshot("state");
     stage.parity(&["status"]).expect(0).says(&[
         "next: ",
-        "install a release in tree b, then",
-        "verify",
+        "install COMMAND, which installs a release in tree b",
     ]);
     stage
         .parity(&["verify"])
@@ -44,7 +43,7 @@ fn an_empty_tree_takes_lists_once_its_release_is_verified() {
         .complains(&["cannot verify: tree b: ", "b/mail/mailman"]);
     stage.parity(&["upgrade", "toylist"]).expect(1).complains(&[
         "tree b is empty as far as parity.toml knows",
-        "hint: once the release to move to is installed in tree b: ",
+        "install COMMAND, which installs the release to move to in tree b; or, once it is installed there: ",
         "verify",
     ]);
     stage.put_program("b");

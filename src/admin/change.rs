@@ -4,6 +4,7 @@
 //! **Invariants.** A trial (`--dry-run`) takes no lock and writes no byte.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::admin::aliases::{self, AddressError, Known, Plan};
 use crate::admin::outcome::{Done, Refused, names, typed_aliases};
@@ -166,6 +167,30 @@ impl<'a> Change<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Replaces a file of the state beside parity.toml, readable by all; in a trial, nothing.
+    ///
+    /// # Errors
+    /// It stands as it was.
+    pub fn keep_beside(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        match &self.hold {
+            Hold::Trial(_) => Ok(()),
+            Hold::Real(writer) => writer.replace_beside(path, bytes, 0o644),
+        }
+    }
+
+    /// Removes such a file again.
+    pub fn forget_beside(&self, path: &Path) {
+        if let Hold::Real(writer) = &self.hold {
+            writer.remove_beside(path);
+        }
+    }
+
+    /// Notes something that failed after the change was made, and what helps.
+    pub fn fail_with(&mut self, what: String, hint: Option<String>) {
+        self.done.failed.push(what);
+        self.done.hints.extend(hint);
     }
 
     /// Makes alias entries follow what stands already.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::admin::install;
 use crate::admin::status::Form;
 use crate::finding::Format;
 use crate::site::DEFAULT_SITE;
@@ -39,6 +40,8 @@ pub enum Act {
     OnSite(OnSite),
     /// Look for what makes mail wait, or soon will; silent when all is well.
     Check(Check),
+    /// Answer a package's script whether something may be installed in a directory now.
+    MayInstall(install::cli::MayInstall),
     /// Play the whole story on a toy site of its own: no root, no MTA.
     Try {
         /// Where to make the site; an earlier one of `try` is replaced.
@@ -117,6 +120,8 @@ pub enum OnSite {
         #[command(flatten)]
         closing: Closing,
     },
+    /// Install the next release in the future tree, and test it there.
+    Install(install::cli::Install),
     /// Look at the release that was installed in the future tree; lists may then move there.
     Verify(How),
     /// End the probation of a tree: its programs run without mm-guard.

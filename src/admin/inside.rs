@@ -268,6 +268,20 @@ pub fn is_stopped(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| matches!(fields.first().map(String::as_str), Some("T" | "t")))
 }
 
+/// Whether `ancestor` started the process, or one that did.
+pub fn descends(mut pid: u32, ancestor: u32) -> bool {
+    while pid > 1 {
+        if pid == ancestor {
+            return true;
+        }
+        // Field 4 is the second after the name.
+        let parent = stat(pid).and_then(|fields| fields.get(1)?.parse().ok());
+        let Some(parent) = parent else { return false };
+        pid = parent;
+    }
+    false
+}
+
 /// The fields of /proc/PID/stat behind the name, which stands in parentheses and may hold
 /// anything.
 fn stat(pid: u32) -> Option<Vec<String>> {

@@ -17,6 +17,7 @@ pub mod history;
 pub mod inbound;
 pub mod init;
 pub mod inside;
+pub mod install;
 mod interrupts;
 pub mod marks;
 pub mod moving;
@@ -103,6 +104,10 @@ fn run(cli: Cli) -> Outcome {
                 ..refused
             })
         }
+        Act::MayInstall(asked) => {
+            let path = std::path::absolute(&cli.site).unwrap_or(cli.site);
+            install::may::may_install(&asked.root, Site::open(&path), &path)
+        }
         Act::OnSite(act) => {
             let site = Site::open(&cli.site);
             on_site(
@@ -165,6 +170,7 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
                 commit::commit(site, behind, trouble, &request)
             }
         },
+        OnSite::Install(asked) => install_in(site, asked),
         OnSite::Verify(how) => verify::verify(site, &request("verify", "verify", how)),
         OnSite::Trust { tree, how } => {
             let line = format!("trust {tree}");
@@ -199,6 +205,22 @@ fn published(done: Done, act: &'static str, output: Option<&Path>) -> Outcome {
         Some(path) => publish::publish(done, act, path),
         None => Ok(done),
     }
+}
+
+fn install_in(site: &Site, asked: install::cli::Install) -> Outcome {
+    let (line, run): (String, &dyn Fn(&Request) -> Outcome) = match (asked.begin, asked.end) {
+        (true, _) => ("install --begin".to_owned(), &|request| {
+            install::begin(site, request)
+        }),
+        (_, true) => ("install --end".to_owned(), &|request| {
+            install::end_by_hand(site, request)
+        }),
+        _ => (
+            format!("install {}", install::shown(&asked.command)),
+            &|request| install::install(site, &asked.command, request),
+        ),
+    };
+    run(&request("install", &line, asked.how))
 }
 
 fn on_mark(site: &Site, act: &'static str, mark: Mark, r#move: Move) -> Outcome {

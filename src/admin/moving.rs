@@ -277,7 +277,8 @@ pub fn not_ready_hints(site: &Site, future: &Tree, refusal: &Refusal) -> Vec<Str
         return Vec::new();
     };
     let verify = format!(
-        "once the release to move to is installed in tree {}: {}",
+        "{}, which installs the release to move to in tree {}; or, once it is installed there: {}",
+        typed(site, "install COMMAND"),
         future.name,
         typed(site, "verify")
     );

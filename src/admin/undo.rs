@@ -38,6 +38,7 @@ pub fn undo(site: &Site, request: &Request) -> Outcome {
     let after = entry
         .taken_back(change.parity())
         .map_err(|error| no_state(request.act, site, &error))?;
+    let (after, told) = without_install(&change, &entries, entry, after);
     change.say(format!(
         "{} change {}: {:?} of {} by {}",
         change.verb("taking back", "would take back"),
@@ -47,7 +48,10 @@ pub fn undo(site: &Site, request: &Request) -> Outcome {
         entry.user.escape_debug()
     ));
     take_back(&mut change, entry, after)?;
-    if let Some(next) = next_further_back(&entries, entry.generation) {
+    for line in told {
+        change.say(line);
+    }
+    if let Some(next) = store::undoable_before(&entries, entry.generation) {
         change.say(format!(
             "one change further back ({:?}): {}",
             next.command,
@@ -55,6 +59,45 @@ pub fn undo(site: &Site, request: &Request) -> Outcome {
         ));
     }
     Ok(change.end())
+}
+
+/// What an install leaves that is taken back: no file is put back, so its tree takes no lists.
+fn without_install(
+    change: &Change<'_>,
+    entries: &[Entry],
+    entry: &Entry,
+    after: Parity,
+) -> (Parity, Vec<String>) {
+    let mark = match (entry.marks_install(), entry.ends_install()) {
+        (true, _) => Some(entry),
+        (_, true) => store::install_mark(entries, entry.generation),
+        _ => return (after, Vec::new()),
+    };
+    let before = mark.and_then(|mark| mark.before.future_state.as_deref());
+    let before = before.and_then(FutureState::parse);
+    let Ok((_, future)) = change.trees() else {
+        return (after, Vec::new());
+    };
+    let (site, was) = (change.site, after.roles.future_release.clone());
+    let after = after.without_install(&future.name, before.unwrap_or(FutureState::Empty));
+    let mut told = vec![match was.as_str() {
+        "" => format!(
+            "the files of tree {} are as the install left them",
+            future.name
+        ),
+        was => format!(
+            "the files of tree {} are as the install left them: the release before, {was:?}, must be \
+             installed there again: {}",
+            future.name,
+            typed(site, "install COMMAND")
+        ),
+    }];
+    told.extend(
+        store::Underway::by(site).map(|running| {
+            format!("{running}: that is not ended; what comes of it is not recorded")
+        }),
+    );
+    (after, told)
 }
 
 fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<(), Refused> {
@@ -242,17 +285,4 @@ fn tell_the_way_again(change: &mut Change<'_>, act: &str, lists: &BTreeSet<ListN
             typed(change.site, &format!("{act} {names}"))
         ));
     }
-}
-
-/// What a second undo would take back.
-fn next_further_back(entries: &[Entry], generation: u64) -> Option<&Entry> {
-    let end = entries
-        .iter()
-        .position(|entry| entry.generation == generation)?;
-    let undone: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.undoes).collect();
-    entries[..end]
-        .iter()
-        .rev()
-        .find(|entry| entry.undoes.is_none() && !undone.contains(&entry.generation))
-        .filter(|entry| entry.before.current.as_deref() != Some(""))
 }

@@ -1,20 +1,21 @@
-//! A release that was installed by hand is looked at, and recorded.
+//! A release that was installed by hand is looked at, tested, and recorded.
 //!
-//! Order: why it may not be now, the current tree's release, the future tree as `init` looks
-//! at one, one change in the history.
+//! Order: why it may not be now, the current tree's release, the future tree as an install's end
+//! judges one (`install::judge`), one change in the history.
 //!
-//! **Invariants.** Runs no list manager's program. What fails is named whole, and nothing is
-//! changed. A tree that lists are on is not judged anew.
+//! **Invariants.** What fails is named whole, and nothing is changed. A tree that lists are on is
+//! not judged anew. The writer's lock is held for the record alone: no way back waits for a test.
 
-use crate::admin::aliases;
 use crate::admin::change::Change;
 use crate::admin::init;
+use crate::admin::install;
+use crate::admin::install::judge::{Judged, judge};
 use crate::admin::outcome::{Outcome, Refused, guarded_until, lists, names, typed};
 use crate::admin::request::{Mode, Request};
-use crate::admin::rights;
-use crate::admin::step::Step;
-use crate::parity::FutureState;
+use crate::admin::step::{Step, no_state};
+use crate::parity::{FutureState, Parity};
 use crate::site::Site;
+use crate::store;
 use crate::tree::Tree;
 
 /// `verify`.
@@ -22,33 +23,120 @@ use crate::tree::Tree;
 /// # Errors
 /// Every reason why the future tree takes no lists.
 pub fn verify(site: &Site, request: &Request) -> Outcome {
+    let seen = store::load(site).map_err(|error| no_state(request.act, site, &error))?;
+    let future = site.config.other_tree(&seen.parity.roles.current);
+    let _underway = match future {
+        Some(future) => install::underway(site, future, request)?,
+        None => None,
+    };
+    let judged = match future.filter(|_| seen.parity.on_future.is_empty()) {
+        Some(future) => Some(look(site, &seen.parity, future)),
+        None => None,
+    };
     let mut change = Change::begin(site, request)?;
     let (current, future) = change.trees()?;
     let roles = change.parity().roles.clone();
-    let mut refused = Refused::empty(request.act);
     let here = init::runs(site, current).unwrap_or_else(|reason| {
         change.say(format!("note: {reason}"));
         roles.current_release.clone()
     });
     let ahead = change.parity().on_future.clone();
-    let there = if ahead.is_empty() {
-        look(&mut change, current, future, &mut refused)
-    } else {
-        let text = format!(
-            "tree {} is not looked at: {} on it: {}",
-            future.name,
-            lists(ahead.len()),
-            names(&ahead)
-        );
-        if here == roles.current_release {
-            refused.reasons.push(text);
-            refused.hints.push(typed(site, "downgrade --all"));
-        } else {
-            change.say(format!("note: {text}"));
+    let mut refused = Refused::empty(request.act);
+    let there = match judged.filter(|_| ahead.is_empty()) {
+        Some(judged) => {
+            for note in &judged.found.notes {
+                change.say(format!("note: {note}"));
+            }
+            refused.reasons = judged.found.reasons;
+            refused.hints = judged.hints;
+            // What was looked at is what is recorded, or it is looked at again.
+            if change.parity().roles != seen.parity.roles && refused.reasons.is_empty() {
+                refused
+                    .reasons
+                    .push("the trees were changed meanwhile".to_owned());
+                refused
+                    .hints
+                    .push("what was typed may be typed again".to_owned());
+            }
+            judged.found.release
         }
-        None
+        None => {
+            passed_over(
+                &mut change,
+                future,
+                here != roles.current_release,
+                &mut refused,
+            );
+            None
+        }
     };
     refused.if_any()?;
+    record(change, current, future, here, there)
+}
+
+/// What was seen in the future tree, and what helps where it takes no lists.
+struct Look {
+    found: Judged,
+    hints: Vec<String>,
+}
+
+fn look(site: &Site, parity: &Parity, future: &Tree) -> Look {
+    let roles = &parity.roles;
+    // NOTHING NEW. To move lists into it would be a downgrade by another name.
+    if roles.future_state == FutureState::Retired
+        && init::runs(site, future).is_ok_and(|release| release == roles.future_release)
+    {
+        let reason = format!(
+            "tree {} is retired and still has release {}: nothing was installed since the commit",
+            future.name,
+            roles.future_release.escape_debug()
+        );
+        return Look {
+            found: Judged {
+                reasons: vec![reason],
+                ..Judged::default()
+            },
+            hints: vec![typed(site, "commit --revert")],
+        };
+    }
+    Look {
+        found: judge(site, parity, future),
+        hints: Vec::new(),
+    }
+}
+
+/// The future tree is not looked at: lists are on it.
+fn passed_over(
+    change: &mut Change<'_>,
+    future: &Tree,
+    has_other_news: bool,
+    refused: &mut Refused,
+) {
+    let ahead = change.parity().on_future.clone();
+    let text = format!(
+        "tree {} is not looked at: {} on it: {}",
+        future.name,
+        lists(ahead.len()),
+        names(&ahead)
+    );
+    if has_other_news {
+        change.say(format!("note: {text}"));
+    } else {
+        refused.reasons.push(text);
+        refused.hints.push(typed(change.site, "downgrade --all"));
+    }
+}
+
+/// One change in the history, if anything is new: the releases `here` and `there`.
+fn record(
+    mut change: Change<'_>,
+    current: &Tree,
+    future: &Tree,
+    here: String,
+    there: Option<String>,
+) -> Outcome {
+    let (site, request) = (change.site, change.request);
+    let roles = change.parity().roles.clone();
     let mut told = Vec::new();
     if here != roles.current_release {
         told.push(format!(
@@ -85,60 +173,14 @@ pub fn verify(site: &Site, request: &Request) -> Outcome {
     let after = change.parity().verified(here, verified);
     change.carry_out(Step::to(after), &told)?;
     if is_guarded {
+        change.forget_beside(&install::versions::path(site));
         change.say(guarded_until(site, future));
     }
     if request.mode == Mode::Real {
-        if ahead.is_empty() {
+        if change.parity().on_future.is_empty() {
             change.say(format!("next: {}", typed(site, "upgrade LIST")));
         }
         change.say(format!("the way back: {}", typed(site, "undo")));
     }
     Ok(change.end())
-}
-
-/// The release of the future tree, if lists could move there; why not goes to `refused`.
-fn look(
-    change: &mut Change<'_>,
-    current: &Tree,
-    future: &Tree,
-    refused: &mut Refused,
-) -> Option<String> {
-    let site = change.site;
-    let roles = change.parity().roles.clone();
-    refused.reasons.extend(init::accounts(site));
-    let release = match init::runs(site, future) {
-        Ok(release) => release,
-        Err(reason) => {
-            refused.reasons.push(reason);
-            return None;
-        }
-    };
-    // NOTHING NEW. To move lists into it would be a downgrade by another name.
-    if roles.future_state == FutureState::Retired && release == roles.future_release {
-        refused.reasons.push(format!(
-            "tree {} is retired and still has release {}: nothing was installed since the commit",
-            future.name,
-            release.escape_debug()
-        ));
-        refused.hints.push(typed(site, "commit --revert"));
-        return None;
-    }
-    let known = aliases::known_at_least(site, change.parity());
-    let Some(list) = known.lists.iter().next() else {
-        let cause = known.enumerated.err().unwrap_or_default();
-        refused.reasons.push(format!(
-            "tree {} cannot say which lists there are: {cause}",
-            current.name
-        ));
-        return None;
-    };
-    let rights = rights::check_guarded(site, future, list);
-    refused.reasons.extend(rights.problems);
-    if !rights.untried.is_empty() {
-        change.say(format!(
-            "note: only root can try the programs as {}",
-            names(&rights.untried)
-        ));
-    }
-    Some(release)
 }

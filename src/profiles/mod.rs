@@ -8,6 +8,7 @@
 //! own list command would convert every list. An enumeration that failed is an error.
 
 mod form;
+mod fresh;
 mod queues;
 mod read;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use crate::site::{Site, SiteError};
 use crate::tree::Tree;
 
 pub use form::{Form, Named, Same, Words};
+pub use fresh::{Files, Fresh, Run};
 pub use queues::{Queues, Sign, is_per_list};
 
 /// No probe looks further into a file than this, in bytes.
@@ -58,6 +60,8 @@ pub struct Profile {
     site: SiteWide,
     queues: Option<Queues>,
     life: Vec<Sign>,
+    files: Files,
+    fresh: Vec<Fresh>,
 }
 
 /// Something of the envelope that a list manager goes by, and that not every MTA tells.
@@ -412,6 +416,16 @@ impl Profile {
     /// By what one sees that it lives; all of these.
     pub fn life(&self) -> &[Sign] {
         &self.life
+    }
+
+    /// What is known of a tree's files.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The tests of a tree in which a release was just installed, in their order.
+    pub fn fresh(&self) -> &[Fresh] {
+        &self.fresh
     }
 
     /// Whether nothing but the alias files says which lists there are.

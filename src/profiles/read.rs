@@ -11,6 +11,7 @@ use regex::bytes::Regex;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::fresh::{self, RawFiles, RawFresh};
 use super::queues::{self, RawQueues, RawSign};
 use super::{
     Address, DataVersion, Lists, Need, Probe, Profile, ReadAs, SiteWide, Words, is_per_list,
@@ -40,6 +41,10 @@ struct Raw {
     queues: Option<RawQueues>,
     #[serde(default)]
     life: Vec<Spanned<RawSign>>,
+    #[serde(default)]
+    tree: RawFiles,
+    #[serde(default)]
+    fresh: Vec<Spanned<RawFresh>>,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +160,12 @@ impl Profile {
                 .life
                 .into_iter()
                 .map(queues::sign)
+                .collect::<Result<_, _>>()?,
+            files: fresh::files(raw.tree)?,
+            fresh: raw
+                .fresh
+                .into_iter()
+                .map(fresh::fresh)
                 .collect::<Result<_, _>>()?,
         })
     }

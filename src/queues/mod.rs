@@ -2,7 +2,7 @@
 //!
 //! `directory` reads a queue's directory, `inbound` waits until what stood in the inbound ones has
 //! run out and `standing` keeps what it saw there, `trouble` looks for what is stuck or was
-//! shunted, `life` for running programs.
+//! shunted, `waiting` whether anything waits at all, `life` for running programs.
 //!
 //! **Invariants.** Changes nothing and runs nothing. The directories belong to the list manager's
 //! user, who may not be ours: no link is followed in the place of a queue or an entry, nothing but
@@ -13,6 +13,7 @@ mod inbound;
 mod life;
 mod standing;
 mod trouble;
+mod waiting;
 
 use std::fmt;
 use std::io;
@@ -27,6 +28,7 @@ use crate::tree::Tree;
 pub use inbound::{Inbound, Left};
 pub use life::{Life, life};
 pub use trouble::{Trouble, trouble};
+pub use waiting::waiting;
 
 /// Why a queue could not be looked at.
 #[derive(Debug)]

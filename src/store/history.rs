@@ -169,6 +169,16 @@ fn swap_rows(
 }
 
 impl Entry {
+    /// Whether something began to be installed in the future tree by it.
+    pub fn marks_install(&self) -> bool {
+        self.after.future_state.as_deref() == Some(FutureState::Installing.as_str())
+    }
+
+    /// Whether it tells what came of that.
+    pub fn ends_install(&self) -> bool {
+        self.before.future_state.as_deref() == Some(FutureState::Installing.as_str())
+    }
+
     /// What stands if this change is taken back from `parity`: the next generation.
     ///
     /// # Errors
@@ -184,14 +194,44 @@ impl Entry {
 }
 
 /// The newest change that was not taken back and takes nothing back itself.
+///
+/// The mark of an install that went on to its end is taken back with that: by itself it would leave
+/// a tree of which nobody knows what is in it.
 pub fn undoable(entries: &[Entry]) -> Option<&Entry> {
-    let undone: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.undoes).collect();
-    entries
+    undoable_in(entries, entries.len())
+}
+
+/// The same of those before the change that made this generation.
+pub fn undoable_before(entries: &[Entry], generation: u64) -> Option<&Entry> {
+    let end = entries
         .iter()
-        .rev()
-        .find(|entry| entry.undoes.is_none() && !undone.contains(&entry.generation))
+        .position(|entry| entry.generation == generation)?;
+    undoable_in(entries, end)
+}
+
+fn undoable_in(entries: &[Entry], end: usize) -> Option<&Entry> {
+    let undone: BTreeSet<u64> = entries.iter().filter_map(|entry| entry.undoes).collect();
+    let is_over = |at: usize| {
+        let mut later = entries[at + 1..].iter();
+        let next = later.find(|entry| entry.before.future_state.is_some());
+        next.is_some_and(|entry| entry.undoes.is_none())
+    };
+    let mut changes = entries[..end].iter().enumerate().rev();
+    let newest = changes.find(|(at, entry)| {
+        let is_left = entry.undoes.is_none() && !undone.contains(&entry.generation);
+        is_left && !(entry.marks_install() && is_over(*at))
+    });
+    newest
+        .map(|(_, entry)| entry)
         // The first line is the site's beginning: before it there is no parity to go back to.
         .filter(|entry| entry.before.current.as_deref() != Some(""))
+}
+
+/// The newest change, of those before the one that made `generation`, that marked the future tree
+/// as one in which something is being installed.
+pub fn install_mark(entries: &[Entry], generation: u64) -> Option<&Entry> {
+    let mut earlier = entries.iter().rev();
+    earlier.find(|entry| entry.generation < generation && entry.marks_install())
 }
 
 /// The parity that the history tells, from its first line to its last.
@@ -387,6 +427,31 @@ mod tests {
             entries.push(entry(&now, &back, Some(expected)));
         }
         assert_eq!(undoable(&entries), None);
+    }
+
+    #[test]
+    fn the_mark_of_an_install_is_taken_back_with_its_end_or_by_itself_where_there_is_none() {
+        let start = first();
+        let begun = start.installing();
+        let paused = begun.pause([list("x")], Timestamp(60));
+        let done = paused.verified("1".into(), Some(("b", "3".into())));
+        let mut entries = vec![
+            entry(&nothing(), &start, None),
+            entry(&start, &begun, None),
+            entry(&begun, &paused, None),
+        ];
+        assert_eq!(undoable(&entries).unwrap().generation, 3);
+        assert_eq!(undoable_before(&entries, 3).unwrap().generation, 2);
+        entries.push(entry(&paused, &done, None));
+        assert_eq!(undoable(&entries).unwrap().generation, 4);
+        assert_eq!(install_mark(&entries, 4).unwrap().generation, 2);
+        let back = entry(&done, &start, Some(4));
+        entries.push(Entry {
+            generation: 5,
+            ..back
+        });
+        assert_eq!(undoable(&entries).unwrap().generation, 3);
+        assert_eq!(undoable_before(&entries, 3), None);
     }
 
     #[test]

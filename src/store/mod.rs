@@ -22,6 +22,7 @@ mod holder;
 mod lock;
 mod replace;
 mod seal;
+mod underway;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,10 +31,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use history::{Delta, Entry, undoable};
+pub use history::{Delta, Entry, install_mark, undoable, undoable_before};
 pub use holder::Holder;
 pub use lock::make_lock_file;
 pub use seal::render;
+pub use underway::{Held, Running, Underway};
 pub use writer::{Writer, is_busy};
 
 use crate::clock::Timestamp;

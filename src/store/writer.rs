@@ -419,6 +419,11 @@ impl Writer {
             .map_err(|error| StoreError::File(path.to_owned(), error))
     }
 
+    /// Removes another file of the state; one that is not there is no fault.
+    pub fn remove_beside(&self, path: &Path) {
+        let _ = fs::remove_file(path);
+    }
+
     /// Removes what a killed writer left beside parity.toml, and in the state's own directory
     /// if that is another one.
     fn remove_leftovers(&self, site: &Site) {

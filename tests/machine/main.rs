@@ -66,6 +66,9 @@ mod fire;
 /// The calls of a recorded run.
 mod calls;
 
+/// A release is installed by a command, behind a fence.
+mod install;
+
 /// A writer that dies, and system calls that fail.
 mod crash;
 

@@ -7,6 +7,7 @@ use crate::admin::outcome::typed;
 use crate::admin::releases;
 use crate::admin::trust;
 use crate::parity::FutureState;
+use crate::store::Underway;
 
 impl View<'_> {
     /// What to type next, and how to go back.
@@ -30,21 +31,7 @@ impl View<'_> {
                 ways.push(("next:", say("check, then commit")));
             }
             FutureState::Ready => ways.push(("next:", say("commit"))),
-            state => {
-                if let Some(future) = self.future {
-                    ways.push((
-                        "next:",
-                        format!(
-                            "install a release in tree {}, then {}",
-                            future.name,
-                            say("verify")
-                        ),
-                    ));
-                }
-                if state == FutureState::Retired {
-                    ways.push(("back:", say("commit --revert")));
-                }
-            }
+            state => ways.extend(self.towards_ready(state)),
         }
         if !ahead.is_empty() {
             ways.push(("back:", say("downgrade LIST, or downgrade --all")));
@@ -56,6 +43,53 @@ impl View<'_> {
             ways.push(("also:", say("resume LIST")));
         }
         ways
+    }
+
+    /// What makes a tree that takes no lists one that does, and the way back from there.
+    fn towards_ready(&self, state: FutureState) -> Vec<(&'static str, String)> {
+        let say = |words: &str| typed(self.site, words);
+        let Some(future) = self.future else {
+            return Vec::new();
+        };
+        let name = &future.name;
+        if let Some(running) = Underway::by(self.site).filter(|running| running.tree == *name) {
+            return vec![("now:", running.to_string()), ("back:", say("undo"))];
+        }
+        match state {
+            FutureState::Installing => vec![
+                (
+                    "next:",
+                    format!(
+                        "{} again; or, where tree {name} is complete: {}",
+                        say("install COMMAND"),
+                        say("install --end")
+                    ),
+                ),
+                ("back:", say("undo")),
+            ],
+            FutureState::Broken => vec![
+                (
+                    "next:",
+                    format!(
+                        "mend tree {name}, then {}; or {} again",
+                        say("verify"),
+                        say("install COMMAND")
+                    ),
+                ),
+                ("back:", say("undo")),
+            ],
+            FutureState::Empty | FutureState::Retired | FutureState::Ready => {
+                let next = format!(
+                    "{}, which installs a release in tree {name}",
+                    say("install COMMAND")
+                );
+                let back = (state == FutureState::Retired).then(|| say("commit --revert"));
+                [("next:", next)]
+                    .into_iter()
+                    .chain(back.map(|back| ("back:", back)))
+                    .collect()
+            }
+        }
     }
 
     /// Whether a commit would ask for `--force`: mail waits, or nobody can say whether it does.

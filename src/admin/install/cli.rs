@@ -1,0 +1,84 @@
+//! The commands of this room, as clap reads them.
+//!
+//! **Invariants.** Words only.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::admin::cli::{Draining, How};
+
+/// `install`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "COMMAND runs on this terminal, with MM_TREE=<the tree's root> in its environment, and sees the\n\
+                  lists' data, the current tree and the state read-only: what would convert lists fails with\n\
+                  \"Read-only file system\". That takes root. Without root, or where COMMAND must run elsewhere:\n\
+                  install --begin, then whatever installs, then install --end; nothing is read-only then.\n\
+                  pause and undo work meanwhile. A tree that fails its tests is `broken`: it takes no lists."
+)]
+pub struct Install {
+    /// What installs the next release in the future tree: make -C SOURCE install.
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required_unless_present_any = ["begin", "end"]
+    )]
+    pub command: Vec<OsString>,
+    /// Mark the future tree, and end there: the release is installed by something else.
+    #[arg(long, conflicts_with_all = ["end", "command"])]
+    pub begin: bool,
+    /// Look at what was installed since, test it, and record what came of it.
+    #[arg(long, conflicts_with = "command")]
+    pub end: bool,
+    /// Trial and reason.
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// `patch`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "For a fix within one line of releases, in a tree that is in use. The tree is guarded before\n\
+                  COMMAND begins, and its deliveries in flight are waited for: a program that is replaced while\n\
+                  mail comes in may fail, and mail waits then instead of bouncing. It stays guarded until\n\
+                  mm-parity trust TREE. COMMAND sees the lists' data, the other tree and the state read-only; that\n\
+                  takes root. To record files that were changed by hand, let COMMAND be: true"
+)]
+pub struct Patch {
+    /// The tree, as site.toml names it.
+    #[arg(value_name = "TREE")]
+    pub tree: String,
+    /// What changes its files.
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        required = true
+    )]
+    pub command: Vec<OsString>,
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Those that are inside when the tree is guarded.
+    #[command(flatten)]
+    pub draining: Draining,
+}
+
+/// `may-install`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "For a package's preinst: status 0 if something may be installed in ROOT now, else 1, with one\n\
+                  line on standard error that says why not. 0 as well where there is no site.toml: nothing is\n\
+                  served by mm-deliver then. A site that cannot be read is 1."
+)]
+pub struct MayInstall {
+    /// The directory that something is to be installed in.
+    #[arg(value_name = "ROOT")]
+    pub root: PathBuf,
+}

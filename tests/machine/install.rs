@@ -1,0 +1,301 @@
+//! mm-parity install with a command: what it can write, who is told what when it fails, is killed, or
+//! is taken back while it runs. On this host, in namespaces that nobody else sees; needs root.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::stage::{Done, Stage, spawn};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A stage whose future tree holds a release that `install` may put another one in the place of.
+fn stage() -> Stage {
+    let stage = Stage::new();
+    stage.make_dir("src");
+    stage
+}
+
+/// Writes a script; returns its path.
+fn script(stage: &Stage, text: &str) -> String {
+    stage.write("src/install", format!("#!/bin/sh\n{text}"), 0o755);
+    stage.path("src/install").display().to_string()
+}
+
+fn state(stage: &Stage) -> String {
+    let text = stage.read("state/parity.toml");
+    let line = text.lines().find(|line| line.starts_with("future_tree"));
+    line.unwrap().to_owned()
+}
+
+#[track_caller]
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Starts an install, in a process group of its own, whose command waits until `go` is there.
+fn begin(stage: &Stage, more: &str) -> Child {
+    let text = format!(
+        "touch \"$MM_TREE/begun\"\nwhile [ ! -e \"$MM_TREE/go\" ]; do sleep 0.02; done\n{more}\n"
+    );
+    let path = script(stage, &text);
+    let mut command = stage.command("mm-parity", &["install", &path]);
+    command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = spawn(&mut command);
+    wait_for("the command", || stage.path("b/begun").exists());
+    child
+}
+
+fn signal(name: &str, to: &str) {
+    let status = Command::new("kill").args([name, "--", to]).status();
+    assert!(status.unwrap().success(), "kill {name} {to}");
+}
+
+fn ended(child: Child) -> Done {
+    Done::new(child.wait_with_output().unwrap())
+}
+
+/// What the command may write and what not, whatever stands in what.
+#[track_caller]
+fn check_what_it_writes(stage: &Stage, data: &str, future: &str, queues: &str) {
+    let dir = stage.dir.display();
+    let text = format!(
+        "cd {dir} || exit 9\n\
+         for place in a/new {data}/lists/toylist/new {data}/lists/toylist/config.pck state/new; do\n\
+           if echo x 2>/dev/null >> $place; then echo wrote $place; exit 8; fi\n\
+           echo x 2>&1 >> $place | grep -q 'Read-only file system' || {{ echo $place; exit 7; }}\n\
+         done\n\
+         for place in {future}/new {queues}/new $MM_TREE/other; do echo x > $place || exit 6; done\n\
+         echo 'VERSION = \"2.1.41\"' > \"$MM_TREE/Mailman/Version.py\"\n"
+    );
+    let path = script(stage, &text);
+    let before = stage.snapshot(&format!("{data}/lists"));
+    let done = stage.parity(&["install", &path]);
+    let done = done.expect(0).says(&["installed 2.1.41 in tree b"]);
+    println!("| {}", done.stdout.replace('\n', "\n| "));
+    let after = stage.snapshot(&format!("{data}/lists"));
+    assert_eq!(after, before);
+    assert!(stage.path(future).join("new").exists());
+    assert!(!stage.path("a/new").exists());
+    // Of this nothing is seen outside.
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(&dir.to_string()), "{mounts}");
+    stage.write("a/written-again", "", 0o644);
+}
+
+/// The same site with other places: words of site.toml and what replaces them.
+fn moved(stage: &Stage, words: &[(&str, &str)]) {
+    let mut site = stage.read("site.toml");
+    for (from, to) in words {
+        let dir = stage.dir.display();
+        let from = format!("\"{dir}/{from}\"");
+        assert!(site.contains(&from), "{from}: {site}");
+        site = site.replace(&from, &format!("\"{dir}/{to}\""));
+    }
+    stage.write("site.toml", site, 0o644);
+}
+
+#[test]
+fn install_keeps_data_current_tree_and_state_read_only() {
+    check_what_it_writes(&stage(), "var", "b", "b/qfiles");
+}
+
+#[test]
+fn install_writes_into_a_tree_that_lies_within_the_data() {
+    let stage = stage();
+    fs::rename(stage.path("b"), stage.path("var/b")).unwrap();
+    moved(&stage, &[("b", "var/b"), ("b/qfiles", "var/b-qfiles")]);
+    stage.make_dir("var/b-qfiles");
+    let text = stage.path("var/b").display().to_string();
+    let path = script(
+        &stage,
+        &format!(
+            "exec 2>&1; [ \"$MM_TREE\" = {text} ] && echo x > {text}/new && ! echo x > {text}/../lists/new"
+        ),
+    );
+    stage.parity(&["install", &path]).expect(0);
+    assert!(stage.path("var/b/new").exists());
+    assert!(!stage.path("var/lists/new").exists());
+    check_what_it_writes(&stage, "var", "var/b", "var/b-qfiles");
+}
+
+#[test]
+fn install_keeps_data_read_only_that_lie_within_the_tree() {
+    let stage = stage();
+    fs::rename(stage.path("var"), stage.path("b/var")).unwrap();
+    moved(&stage, &[("var", "b/var"), ("b/qfiles", "b/var/qfiles")]);
+    stage.make_dir("b/var/qfiles");
+    check_what_it_writes(&stage, "b/var", "b", "b/var/qfiles");
+}
+
+#[test]
+fn install_follows_links_to_trees_and_data() {
+    let stage = stage();
+    for name in ["a", "b", "var"] {
+        fs::rename(stage.path(name), stage.path(&format!("real-{name}"))).unwrap();
+        symlink(format!("real-{name}"), stage.path(name)).unwrap();
+    }
+    check_what_it_writes(&stage, "var", "b", "b/qfiles");
+}
+
+#[test]
+fn install_is_not_got_around_by_where_the_admin_stands() {
+    let stage = stage();
+    let path = script(
+        &stage,
+        "exec 2>&1; ! echo x > here && ! echo x > ../lists/here\n",
+    );
+    let mut command = stage.command("mm-parity", &["install", &path]);
+    command.current_dir(stage.path("var/lists"));
+    stage.run(command, b"").expect(0);
+    assert!(!stage.path("var/lists/here").exists());
+}
+
+#[test]
+fn install_names_a_list_that_was_converted_past_the_fence() {
+    let stage = stage();
+    // By the mounts that mm-parity itself has.
+    let file = stage.path("var/lists/toylist/config.pck");
+    let text = format!(
+        "printf '}}q\\001(U\\014data_versionq\\002K\\161U' > /proc/$PPID/root{}",
+        file.display()
+    );
+    let path = script(&stage, &text);
+    let done = stage.parity(&["install", &path]).expect(3);
+    println!("| {}", done.stderr.replace('\n', "\n| "));
+    done.complains(&["toylist (112 to 113)", "tree b is broken"]);
+}
+
+#[test]
+fn install_says_with_what_its_command_ended_and_the_tree_is_broken() {
+    let stage = stage();
+    let path = script(&stage, "echo half > \"$MM_TREE/half\"; exit 4\n");
+    stage
+        .parity(&["install", &path, "--force"])
+        .expect(3)
+        .complains(&["--force\" ended with status 4", "tree b is broken"]);
+    assert!(state(&stage).contains("broken"));
+    stage
+        .parity(&["install", "--", "/no/such/program"])
+        .expect(3)
+        .complains(&["cannot run \"/no/such/program\": No such file"]);
+    // And again, with one that works.
+    stage.parity(&["install", "true"]).expect(0);
+    assert!(state(&stage).contains("ready"));
+}
+
+#[test]
+fn install_is_interrupted_with_its_command_and_says_so() {
+    let stage = stage();
+    let child = begin(&stage, "");
+    // As the terminal does: to the whole group.
+    signal("-INT", &format!("-{}", child.id()));
+    ended(child)
+        .expect(3)
+        .complains(&["was killed by signal 2", "tree b is broken"]);
+    // To mm-parity alone: it is passed on.
+    fs::remove_file(stage.path("b/begun")).unwrap();
+    let child = begin(&stage, "");
+    signal("-TERM", &child.id().to_string());
+    ended(child)
+        .expect(3)
+        .complains(&["was killed by signal 15", "tree b is broken"]);
+}
+
+#[test]
+fn install_that_is_killed_leaves_the_tree_installing_and_goes_on() {
+    let stage = stage();
+    let child = begin(&stage, "");
+    let second = stage.parity(&["install", "true"]).expect(1);
+    second.complains(&[
+        "user root, process ",
+        &format!(
+            "process {}, runs \"install {}",
+            child.id(),
+            stage.dir.display()
+        ),
+        "in tree b since ",
+    ]);
+    signal("-KILL", &child.id().to_string());
+    ended(child);
+    assert!(state(&stage).contains("installing"));
+    // Its command was told to end as well: nobody is in the tree.
+    let path = stage.path("src/install").display().to_string();
+    let runs = || {
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let mut lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        lines.any(|line| String::from_utf8_lossy(&line).contains(&path))
+    };
+    wait_for("the command's end", || !runs());
+    stage
+        .parity(&["status"])
+        .expect(0)
+        .says(&["installing", "install COMMAND again"]);
+    stage
+        .parity(&["install", "true"])
+        .expect(0)
+        .says(&["an install that had no end goes on"]);
+    assert!(state(&stage).contains("ready"));
+}
+
+#[test]
+fn install_holds_up_nobody_who_pauses_or_takes_it_back() {
+    let stage = stage();
+    stage.aliases(&["adopt"]).expect(0);
+    let child = begin(&stage, "");
+    stage
+        .parity(&["status"])
+        .expect(0)
+        .says(&["now: ", &format!("process {}", child.id())]);
+    stage.parity(&["pause", "toylist"]).expect(0);
+    stage.parity(&["undo"]).expect(0);
+    stage
+        .parity(&["undo"])
+        .expect(0)
+        .says(&[&format!("process {}", child.id()), "that is not ended"]);
+    let before = stage.read("state/parity.toml");
+    stage.write("b/go", "", 0o644);
+    ended(child)
+        .expect(1)
+        .complains(&["no install is under way, or it was taken back: the future tree is empty"]);
+    assert_eq!(stage.read("state/parity.toml"), before);
+}
+
+/// A package manager that runs as the command is answered as the install's own.
+#[test]
+fn install_lets_its_own_command_ask_and_nobody_else() {
+    let stage = stage();
+    let b = stage.path("b").display().to_string();
+    let ask = format!(
+        "{}/bin/mm-parity --site {}/site.toml may-install",
+        stage.dir.display(),
+        stage.dir.display()
+    );
+    let child = begin(
+        &stage,
+        &format!(
+            "{ask} \"$MM_TREE\" && ! {ask} {}",
+            stage.path("a").display()
+        ),
+    );
+    stage
+        .parity(&["may-install", &b])
+        .expect(1)
+        .complains(&["process"]);
+    stage.write("b/go", "", 0o644);
+    let done = ended(child);
+    assert_eq!(done.status, Some(0), "{done:?}");
+    assert!(Path::new(&b).join("begun").exists());
+}
