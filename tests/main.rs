@@ -61,6 +61,9 @@ mod verify;
 /// mm-parity install, its two halves, and may-install; fresh trees and their tests.
 mod install;
 
+/// The trees' files against what was looked at.
+mod manifest;
+
 /// What is recorded, and what undo makes of it; edits by hand.
 mod history;
 

@@ -223,7 +223,7 @@ impl Stage {
     /// Puts the stub that stands for a tree's mail wrapper in its place.
     pub(crate) fn put_program(&self, tree: &str) {
         let script = format!(
-            "#!/bin/sh\nif [ $# -lt 2 ]; then echo \"$1 script got no listname.\" >&2; exit 1; fi\n\
+            "#!/bin/sh\nif [ \"$*\" = post ]; then echo \"post script got no listname.\" >&2; exit 1; fi\n\
              run=$(mktemp '{}/XXXXXXXX')\ncat > \"$run.stdin\"\n\
              {{ echo {tree}; for word in \"$0\" \"$@\"; do printf '%s\\n' \"$word\"; done; }} > \"$run.argv\"\n\
              env > \"$run.env\"\n[ ! -e '{}' ] || exit \"$(cat '{}')\"\n",

@@ -122,6 +122,8 @@ pub enum OnSite {
     },
     /// Install the next release in the future tree, and test it there.
     Install(install::cli::Install),
+    /// Put a fix into a tree that is in use, within its line of releases.
+    Patch(install::cli::Patch),
     /// Look at the release that was installed in the future tree; lists may then move there.
     Verify(How),
     /// End the probation of a tree: its programs run without mm-guard.

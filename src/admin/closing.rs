@@ -37,6 +37,20 @@ pub enum Moves {
     Ahead(BTreeSet<ListName>),
     /// To the current tree: nobody can hold them up.
     Back(BTreeSet<ListName>),
+    /// Nowhere: their tree is guarded from here on, and its programs are about to be replaced.
+    Guarded(BTreeSet<ListName>),
+}
+
+impl Moves {
+    /// What is said of those who are left inside, where that is no reason to stop.
+    fn left(&self) -> &'static str {
+        match self {
+            Moves::Guarded(_) => {
+                "what they hold is handled by programs that are about to be replaced, and may bounce"
+            }
+            _ => "what they hold is handled on the tree that the lists left",
+        }
+    }
 }
 
 /// Doors that are closed. Dropped, they open.
@@ -68,14 +82,14 @@ pub fn close(
                 false => Err(drain.refuse(request)),
             }
         }
-        Moves::Back(lists) => {
+        Moves::Back(lists) | Moves::Guarded(lists) => {
             Ok(
                 Drain::begin(site, lists, Patiently::until(patience.drain, is_over)).map_or_else(
                     |error| Closed {
                         lock: None,
                         notes: vec![format!("note: nobody was waited for: {error}")],
                     },
-                    |drain| drain.move_anyway(patience),
+                    |drain| drain.move_anyway(patience, moves.left()),
                 ),
             )
         }
@@ -262,24 +276,24 @@ impl<'a> Drain<'a> {
     }
 
     /// For lists that go back: whoever is still inside stays there, or is ended.
-    fn move_anyway(mut self, patience: Patience) -> Closed {
+    fn move_anyway(mut self, patience: Patience, told: &str) -> Closed {
         let mut notes = Vec::new();
         if !self.is_done() && patience.kill {
-            let told = self.end_guarded();
-            if !told.is_empty() {
+            let ended = self.end_guarded();
+            if !ended.is_empty() {
                 let waiting = Patiently::until(GRACE, &|| false);
                 let held = vacate(&self.lock, self.held, &waiting);
                 self.held = held.unwrap_or_default();
             }
             let left = inside::look(&self.lock, &self.held).unwrap_or_default();
             let is_gone = |pid: u32| left.iter().all(|inside| inside.pid != pid);
-            let ended = told.into_iter().filter(|(pid, _)| is_gone(*pid));
-            notes.extend(ended.map(|(_, who)| format!("ended: {who}")));
+            let gone = ended.into_iter().filter(|(pid, _)| is_gone(*pid));
+            notes.extend(gone.map(|(_, who)| format!("ended: {who}")));
         }
         if !self.is_done() {
             let left = self.inside();
             notes.extend(left.iter().map(|who| format!("left running: {who}")));
-            notes.push("what they hold is handled on the tree that the lists left".to_owned());
+            notes.push(told.to_owned());
         }
         Closed {
             lock: Some(self.lock),

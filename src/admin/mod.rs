@@ -171,6 +171,7 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             }
         },
         OnSite::Install(asked) => install_in(site, asked),
+        OnSite::Patch(asked) => patch_in(site, asked),
         OnSite::Verify(how) => verify::verify(site, &request("verify", "verify", how)),
         OnSite::Trust { tree, how } => {
             let line = format!("trust {tree}");
@@ -221,6 +222,16 @@ fn install_in(site: &Site, asked: install::cli::Install) -> Outcome {
         ),
     };
     run(&request("install", &line, asked.how))
+}
+
+fn patch_in(site: &Site, asked: install::cli::Patch) -> Outcome {
+    let line = format!("patch {} {}", asked.tree, install::shown(&asked.command));
+    let how = How {
+        dry_run: asked.dry_run,
+        reason: Some(asked.reason),
+    };
+    let request = patient(request("patch", &line, how), None, Some(&asked.draining));
+    install::patch::patch(site, &asked.tree, &asked.command, &request)
 }
 
 fn on_mark(site: &Site, act: &'static str, mark: Mark, r#move: Move) -> Outcome {

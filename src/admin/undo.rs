@@ -71,6 +71,11 @@ fn without_install(
     let mark = match (entry.marks_install(), entry.ends_install()) {
         (true, _) => Some(entry),
         (_, true) => store::install_mark(entries, entry.generation),
+        _ if entry.command.starts_with("patch ") => {
+            let told = "no file of a tree is put back by this: that is another patch, with the files \
+                        from before";
+            return (after, vec![told.to_owned()]);
+        }
         _ => return (after, Vec::new()),
     };
     let before = mark.and_then(|mark| mark.before.future_state.as_deref());

@@ -15,7 +15,7 @@ use crate::admin::request::{Mode, Request};
 use crate::admin::step::{Step, no_state};
 use crate::parity::{FutureState, Parity};
 use crate::site::Site;
-use crate::store;
+use crate::store::{self, Manifest};
 use crate::tree::Tree;
 
 /// `verify`.
@@ -33,6 +33,7 @@ pub fn verify(site: &Site, request: &Request) -> Outcome {
         Some(future) => Some(look(site, &seen.parity, future)),
         None => None,
     };
+    let files = files(site, &seen.parity, judged.as_ref().map(|look| &look.found));
     let mut change = Change::begin(site, request)?;
     let (current, future) = change.trees()?;
     let roles = change.parity().roles.clone();
@@ -71,7 +72,70 @@ pub fn verify(site: &Site, request: &Request) -> Outcome {
         }
     };
     refused.if_any()?;
-    record(change, current, future, here, there)
+    let News { kept, changed } = files;
+    let mut outcome = Record {
+        here,
+        there,
+        changed,
+    }
+    .make(&mut change, current, future);
+    if outcome.is_ok() {
+        for (tree, manifest) in kept {
+            install::manifest::keep(&mut change, manifest, tree);
+        }
+        outcome = Ok(());
+    }
+    outcome.map(|()| change.end())
+}
+
+/// What is to be recorded of the trees' files.
+struct News<'a> {
+    /// New manifests.
+    kept: Vec<(&'a Tree, Result<Manifest, String>)>,
+    /// What changed in the future tree since it was looked at last, in words.
+    changed: Option<String>,
+}
+
+/// The trees' files, without a lock. Those of the current tree are recorded where nothing was before,
+/// or of another release; what changed in it otherwise, check tells until somebody says that it was
+/// meant (`patch`).
+fn files<'a>(site: &'a Site, parity: &Parity, judged: Option<&Judged>) -> News<'a> {
+    let mut news = News {
+        kept: Vec::new(),
+        changed: None,
+    };
+    let current = &parity.roles.current;
+    let current = site.config.tree(current);
+    if let Some(tree) = current
+        && let Ok(release) = init::runs(site, tree)
+    {
+        let known = Manifest::read(site, &tree.name).ok().flatten();
+        if known.is_none_or(|known| known.head.release != release) {
+            news.kept
+                .push((tree, install::manifest::of(site, tree, &release)));
+        }
+    }
+    let future = site.config.other_tree(&parity.roles.current);
+    let release = judged
+        .filter(|judged| judged.reasons.is_empty())
+        .and_then(|judged| judged.release.as_ref());
+    if let (Some(tree), Some(release)) = (future, release) {
+        let known = Manifest::read(site, &tree.name).ok().flatten();
+        let changes = known
+            .as_ref()
+            .map(|known| install::manifest::changes(site, tree, known));
+        let is_same = matches!(&changes, Some(Ok(changes)) if changes.paths.is_empty())
+            && known.is_some_and(|known| known.head.release == *release);
+        if !is_same {
+            news.kept
+                .push((tree, install::manifest::of(site, tree, release)));
+        }
+        news.changed = match changes {
+            Some(Ok(changes)) if !changes.paths.is_empty() => Some(changes.told()),
+            _ => None,
+        };
+    }
+    news
 }
 
 /// What was seen in the future tree, and what helps where it takes no lists.
@@ -127,60 +191,79 @@ fn passed_over(
     }
 }
 
-/// One change in the history, if anything is new: the releases `here` and `there`.
-fn record(
-    mut change: Change<'_>,
-    current: &Tree,
-    future: &Tree,
+/// One change in the history, if anything is new.
+struct Record {
+    /// The current tree's release.
     here: String,
+    /// The future tree's, if it may take lists.
     there: Option<String>,
-) -> Outcome {
-    let (site, request) = (change.site, change.request);
-    let roles = change.parity().roles.clone();
-    let mut told = Vec::new();
-    if here != roles.current_release {
-        told.push(format!(
-            "tree {} has release {}, not {} any more",
-            current.name,
-            here.escape_debug(),
-            roles.current_release.escape_debug()
-        ));
-    }
-    let is_new = |release: &String| {
-        *release != roles.future_release || roles.future_state != FutureState::Ready
-    };
-    if let Some(release) = there.as_ref().filter(|&release| is_new(release)) {
-        told.push(format!(
-            "{} tree {} {}: lists may move there",
-            change.verb("verified", "would verify"),
-            future.name,
-            release.escape_debug()
-        ));
-        if roles.future_state == FutureState::Retired {
-            told.push("the commit is now taken back by undo alone, after this change".to_owned());
+    /// What changed in that one since it was looked at last.
+    changed: Option<String>,
+}
+
+impl Record {
+    fn make(self, change: &mut Change<'_>, current: &Tree, future: &Tree) -> Result<(), Refused> {
+        let Record {
+            here,
+            there,
+            changed,
+        } = self;
+        let (site, request) = (change.site, change.request);
+        let roles = change.parity().roles.clone();
+        let mut told = Vec::new();
+        if here != roles.current_release {
+            told.push(format!(
+                "tree {} has release {}, not {} any more",
+                current.name,
+                here.escape_debug(),
+                roles.current_release.escape_debug()
+            ));
         }
-    }
-    if told.is_empty() {
-        change.say(format!(
-            "nothing to do: tree {} {} is ready",
-            future.name,
-            roles.future_release.escape_debug()
-        ));
-        return Ok(change.end());
-    }
-    let verified = there.filter(is_new).map(|new| (future.name.as_str(), new));
-    let is_guarded = verified.is_some();
-    let after = change.parity().verified(here, verified);
-    change.carry_out(Step::to(after), &told)?;
-    if is_guarded {
-        change.forget_beside(&install::versions::path(site));
-        change.say(guarded_until(site, future));
-    }
-    if request.mode == Mode::Real {
-        if change.parity().on_future.is_empty() {
-            change.say(format!("next: {}", typed(site, "upgrade LIST")));
+        let is_new = |release: &String| {
+            *release != roles.future_release
+                || roles.future_state != FutureState::Ready
+                || changed.is_some()
+        };
+        if let Some(release) = there.as_ref().filter(|&release| is_new(release)) {
+            told.push(format!(
+                "{} tree {} {}: lists may move there",
+                change.verb("verified", "would verify"),
+                future.name,
+                release.escape_debug()
+            ));
+            if let Some(changed) = &changed {
+                told.push(format!(
+                    "changed in it since it was looked at last: {changed}"
+                ));
+            }
+            if roles.future_state == FutureState::Retired {
+                told.push(
+                    "the commit is now taken back by undo alone, after this change".to_owned(),
+                );
+            }
         }
-        change.say(format!("the way back: {}", typed(site, "undo")));
+        if told.is_empty() {
+            change.say(format!(
+                "nothing to do: tree {} {} is ready",
+                future.name,
+                roles.future_release.escape_debug()
+            ));
+            return Ok(());
+        }
+        let verified = there.filter(is_new).map(|new| (future.name.as_str(), new));
+        let is_guarded = verified.is_some();
+        let after = change.parity().verified(here, verified);
+        change.carry_out(Step::to(after), &told)?;
+        if is_guarded {
+            change.forget_beside(&install::versions::path(site));
+            change.say(guarded_until(site, future));
+        }
+        if request.mode == Mode::Real {
+            if change.parity().on_future.is_empty() {
+                change.say(format!("next: {}", typed(site, "upgrade LIST")));
+            }
+            change.say(format!("the way back: {}", typed(site, "undo")));
+        }
+        Ok(())
     }
-    Ok(change.end())
 }

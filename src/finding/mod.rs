@@ -99,6 +99,8 @@ kinds! {
     Profile "profile",
     /// A tree's release cannot be told, or is not the one that was recorded.
     Release "release",
+    /// Files of a tree are not those that were looked at.
+    Files "tree-files",
     /// A program that a tree needs all the time does not run.
     Life "runners",
     /// A tree takes messages and does not handle them.

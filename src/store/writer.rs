@@ -10,7 +10,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -407,6 +407,9 @@ impl Writer {
     /// # Errors
     /// `File`; the old one then stands as it was, unless the rename was the last that worked.
     pub fn replace_beside(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+        if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+            make_directory(parent).map_err(|error| StoreError::File(parent.to_owned(), error))?;
+        }
         let new = New {
             path,
             bytes,
@@ -430,7 +433,11 @@ impl Writer {
         let state = &site.config.state;
         let real = fs::canonicalize(&self.parity_file).unwrap_or_default();
         let beside = real.parent().unwrap_or(state);
-        let listed = [fs::read_dir(beside), fs::read_dir(state)];
+        let listed = [
+            fs::read_dir(beside),
+            fs::read_dir(state),
+            fs::read_dir(state.join("manifests")),
+        ];
         let entries = listed.into_iter().flatten().flatten();
         for entry in entries.flatten() {
             let ours = entry
@@ -443,6 +450,17 @@ impl Writer {
             }
         }
     }
+}
+
+/// Makes a directory of the state's: who owns that owns this.
+fn make_directory(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+    if accounts::runner() == 0 {
+        let state = fs::metadata(path.parent().unwrap_or(path))?;
+        lchown(path, Some(state.uid()), Some(state.gid()))?;
+    }
+    Ok(())
 }
 
 /// Waits a moment for the lock; returns what the one before left in the file, and who gave way.

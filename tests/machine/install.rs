@@ -299,3 +299,127 @@ fn install_lets_its_own_command_ask_and_nobody_else() {
     assert_eq!(done.status, Some(0), "{done:?}");
     assert!(Path::new(&b).join("begun").exists());
 }
+
+/// A site with a list on each tree, and nobody guarded.
+fn split() -> Stage {
+    let stage = stage();
+    stage.aliases(&["adopt"]).expect(0);
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.parity(&["trust", "b"]).expect(0);
+    stage
+}
+
+#[test]
+fn install_patch_goes_into_a_tree_in_use_and_moves_no_list() {
+    let stage = split();
+    let dir = stage.dir.display();
+    let text = format!(
+        "exec 2>&1\n! echo x > {dir}/b/new && ! echo x > {dir}/var/lists/new && ! echo x > {dir}/state/new || exit 9\n\
+         echo 'VERSION = \"2.1.39-1\"' > \"$MM_TREE/Mailman/Version.py\"\n"
+    );
+    let path = script(&stage, &text);
+    let patch = |words: &[&str]| {
+        let fixed = ["patch", "a", "--reason", "CVE-2026-1"];
+        stage.parity(&[&fixed[..], words].concat())
+    };
+    patch(&["--dry-run", "--", &path]).expect(0).says(&[
+        "would patch tree a 2.1.39, with 2 lists on it",
+        "nothing was changed",
+    ]);
+    let done = patch(&["--", &path]).expect(0).says(&[
+        "patching tree a 2.1.39, with 2 lists on it",
+        "tree a is guarded",
+        "patched tree a: 2.1.39-1 is recorded; no list moved, and it is guarded",
+        "trust a",
+    ]);
+    println!("| {}", done.stdout.replace('\n', "\n| "));
+    let parity = stage.read("state/parity.toml");
+    assert!(parity.contains("guarded = [\"a\"]"), "{parity}");
+    assert!(
+        parity.contains("on_future = [\n\"toylist\",\n]"),
+        "{parity}"
+    );
+    stage.deliver(&["post", "reallist1"], b"x").expect(0);
+    stage
+        .parity(&["history"])
+        .expect(0)
+        .says(&["  (CVE-2026-1)\n", "patch a "]);
+    stage.parity(&["check"]).expect(0);
+    stage.parity(&["undo"]).expect(0).says(&[
+        "recorded for tree a: 2.1.39",
+        "no file of a tree is put back",
+    ]);
+    // The other tree, whose lists are ahead.
+    stage
+        .parity(&["patch", "b", "--reason", "x", "true"])
+        .expect(0);
+}
+
+#[test]
+fn install_patch_lets_no_message_bounce_while_programs_are_replaced() {
+    let stage = split();
+    let mailman = stage.read("a/mail/mailman");
+    stage.write("src/sound", &mailman, 0o755);
+    let dir = stage.dir.display();
+    let text = format!(
+        "printf '#!/bin/sh\\nexit 1\\n' > {dir}/a/mail/mailman\ntouch {dir}/a/begun\n\
+         while [ ! -e {dir}/a/go ]; do sleep 0.02; done\ncat {dir}/src/sound > {dir}/a/mail/mailman\n"
+    );
+    let path = script(&stage, &text);
+    let mut command = stage.command("mm-parity", &["patch", "a", "--reason", "x", &path]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = spawn(&mut command);
+    wait_for("the command", || stage.path("a/begun").exists());
+    stage.deliver(&["post", "reallist1"], b"x").expect(75);
+    stage.deliver(&["post", "toylist"], b"x").expect(0);
+    stage.parity(&["pause", "reallist2"]).expect(0);
+    stage
+        .parity(&["patch", "b", "--reason", "x", "true"])
+        .expect(1)
+        .complains(&["in tree a since"]);
+    stage.write("a/go", "", 0o644);
+    ended(child).expect(0);
+    stage.deliver(&["post", "reallist1"], b"x").expect(0);
+}
+
+#[test]
+fn install_patch_that_breaks_a_tree_says_what_happens_to_mail_and_every_way_out() {
+    let stage = split();
+    let path = script(&stage, "echo > \"$MM_TREE/bin/version\"\n");
+    let done = stage
+        .parity(&["patch", "a", "--reason", "x", &path])
+        .expect(3);
+    println!("| {}", done.stderr.replace('\n', "\n| "));
+    done.complains(&[
+        "it does not say what matches",
+        "tree a serves 2 lists and is not sound: it is guarded",
+        "upgrade --all",
+        "patch a --reason TEXT COMMAND",
+        "undo puts no file back",
+    ]);
+    assert!(
+        stage
+            .read("state/parity.toml")
+            .contains("guarded = [\"a\"]")
+    );
+    stage.put_commands("a");
+    let line = "echo 'VERSION = \"2.2.0\"' > \"$MM_TREE/Mailman/Version.py\"; exit 2\n";
+    let path = script(&stage, line);
+    stage
+        .parity(&["patch", "b", "--reason", "x", &path])
+        .expect(3)
+        .complains(&[
+            "ended with status 2",
+            "tree b has release \"2.2.0\" now, of another line than \"2.1.40\"",
+            "downgrade --all",
+        ]);
+    stage.parity(&["downgrade", "--all"]).expect(0);
+    stage.parity(&["install", "--begin"]).expect(0);
+    stage
+        .parity(&["patch", "b", "--reason", "x", "true"])
+        .expect(1)
+        .complains(&["tree b is installing: it is not in use"]);
+}

@@ -69,6 +69,9 @@ mod calls;
 /// A release is installed by a command, behind a fence.
 mod install;
 
+/// The same by dpkg and apt.
+mod packages;
+
 /// A writer that dies, and system calls that fail.
 mod crash;
 

@@ -1,7 +1,7 @@
 //! What makes mail wait, or soon will.
 //!
 //! Looks at parity.toml, its seal and its spare, the lock file (`doors`), the history, the accounts, the lists
-//! and their data (`lists`) and owners (`owners`), both trees, their releases and programs (`trees`), whether they live
+//! and their data (`lists`) and owners (`owners`), both trees, their releases and programs (`trees`), and files (`files`), whether they live
 //! and handle what they take (`signs`), what came of guarded deliveries (`probation`), Sendmail's
 //! restricted shell (`smrsh`), and through `addresses` at alias text and database.
 //!
@@ -9,6 +9,7 @@
 //! UNKNOWN, never OK.
 
 pub(in crate::admin) mod doors;
+mod files;
 mod lists;
 mod owners;
 mod probation;
@@ -91,6 +92,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     lists::look(site, &parity, known.as_ref(), findings);
     owners::look(site, &parity, known.as_ref(), findings);
     trees::look(site, &parity, known.as_ref(), findings);
+    files::look(site, &parity, findings);
     probation::look(site, &parity, findings);
     signs::look(site, &parity, findings);
     // A broken profile is told with the tree that it is of.

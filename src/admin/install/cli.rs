@@ -23,7 +23,6 @@ pub struct Install {
     #[arg(
         value_name = "COMMAND",
         trailing_var_arg = true,
-        allow_hyphen_values = true,
         required_unless_present_any = ["begin", "end"]
     )]
     pub command: Vec<OsString>,
@@ -52,12 +51,7 @@ pub struct Patch {
     #[arg(value_name = "TREE")]
     pub tree: String,
     /// What changes its files.
-    #[arg(
-        value_name = "COMMAND",
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        required = true
-    )]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, required = true)]
     pub command: Vec<OsString>,
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]

@@ -3,7 +3,8 @@
 //! Order: the right to run a command in a tree (`store::Underway`), every reason why not
 //! (`refusals`), the lists' data versions kept (`versions`), the tree marked `installing`, the writer's
 //! lock let go of; the command, behind a fence (`command`, `fence`); what was installed judged
-//! (`judge`, with the profile's tests, `fresh`); the tree marked `ready` and guarded, or `broken`.
+//! (`judge`, with the profile's tests, `fresh`); the tree marked `ready` and guarded, or `broken`; its files
+//! recorded (`manifest`).
 //!
 //! | killed | parity.toml says | what goes on |
 //! |---|---|---|
@@ -22,7 +23,9 @@ pub mod fence;
 pub mod fresh;
 pub mod idle;
 pub mod judge;
+pub mod manifest;
 pub mod may;
+pub mod patch;
 pub mod refusals;
 pub mod versions;
 
@@ -211,14 +214,23 @@ fn end(site: &Site, request: &Request, trouble: Option<String>) -> Outcome {
             "whether lists' data were converted is not known: nothing was noted before".to_owned(),
         ),
     }
+    // Without the lock, as all that takes its time.
+    let release = judged.release.clone().unwrap_or_default();
+    let manifest = judged
+        .reasons
+        .is_empty()
+        .then(|| manifest::of(site, future, &release));
     let mut change = Change::begin(site, request)?;
     still_installing(site, request.act, change.parity())?;
     for note in &judged.notes {
         change.say(format!("note: {note}"));
     }
-    match judged.reasons.is_empty() {
-        true => sound(&mut change, future, judged.release.unwrap_or_default())?,
-        false => broken(&mut change, future, judged)?,
+    match manifest {
+        Some(manifest) => {
+            sound(&mut change, future, release)?;
+            manifest::keep(&mut change, manifest, future);
+        }
+        None => broken(&mut change, future, judged)?,
     }
     Ok(change.end())
 }

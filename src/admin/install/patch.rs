@@ -1,0 +1,235 @@
+//! A security fix into a tree that is in use, while lists may be split.
+//!
+//! Order: the right to run a command in a tree; the tree guarded, its doors closed meanwhile and the
+//! deliveries in flight waited for; the command, behind a fence; everything that an install's end
+//! asks; the release recorded, with the files.
+//!
+//! GUARDED FIRST. Programs are replaced while mail comes in: one that is half there fails, and
+//! unguarded it would bounce. So nobody runs the tree's programs unguarded when the command begins, but
+//! for those who did not end within `--drain`, and they are named.
+//!
+//! | killed | parity.toml says | what goes on |
+//! |---|---|---|
+//! | before the first change | what it said | `patch` again |
+//! | after it | the tree is guarded | `patch` again; mail goes on, guarded; check tells what changed |
+//! | after the second | the release that is there | nothing to do |
+//!
+//! **Invariants.** No list changes trees. The tree is never left unguarded by what went wrong.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use crate::accounts;
+use crate::admin::aliases;
+use crate::admin::change::Change;
+use crate::admin::closing::Moves;
+use crate::admin::install::fence::Fence;
+use crate::admin::install::judge::{Judged, judge};
+use crate::admin::install::{command, manifest, shown, underway, versions};
+use crate::admin::outcome::{AFTER, Outcome, Refused, guarded_until, lists, names, typed};
+use crate::admin::request::{Mode, Request};
+use crate::admin::rights;
+use crate::admin::step::{Step, no_state};
+use crate::admin::terminal;
+use crate::list::ListName;
+use crate::parity::{FutureState, Parity, Role};
+use crate::profiles::Profile;
+use crate::queues::{self, Life};
+use crate::running::End;
+use crate::site::Site;
+use crate::store;
+use crate::tree::Tree;
+
+/// `patch TREE COMMAND`.
+///
+/// # Errors
+/// Why not; or what is wrong with the tree now, which is guarded.
+pub fn patch(site: &Site, name: &str, argv: &[OsString], request: &Request) -> Outcome {
+    if accounts::runner() != 0 {
+        return Err(Refused::new(
+            request.act,
+            "only root can keep the lists' data and the other tree read-only for a command",
+        ));
+    }
+    let loaded = store::load(site).map_err(|error| no_state(request.act, site, &error))?;
+    let tree = in_use(site, &loaded.parity, name, request.act)?;
+    let _underway = underway(site, tree, request)?;
+    let current = site
+        .config
+        .tree(&loaded.parity.roles.current)
+        .unwrap_or(tree);
+    let before = versions::read(site, current);
+    let guarded = guard(site, tree, request)?;
+    if request.mode == Mode::Trial {
+        return Ok(guarded.end());
+    }
+    let said = guarded.end();
+    // Before the command says anything; it has the terminal from here on.
+    let _ = terminal::out(&said.text);
+    let trouble = match command::run(argv, tree, &Fence::but(site, tree)) {
+        Ok(End::Exited(0)) => None,
+        Ok(end) => Some(format!("{:?} {end}", shown(argv))),
+        Err(error) => Some(error.to_string()),
+    };
+    let mut outcome = end(site, tree, request, (trouble, &before, current));
+    if let Ok(done) = &mut outcome {
+        done.failed.extend(said.failed);
+        done.hints.extend(said.hints);
+    }
+    outcome
+}
+
+/// The tree of this name, if a fix may go there: the current one, or one that lists are, or may be, on.
+fn in_use<'s>(
+    site: &'s Site,
+    parity: &Parity,
+    name: &str,
+    act: &'static str,
+) -> Result<&'s Tree, Refused> {
+    let Some(tree) = site.config.tree(name) else {
+        let known = site.config.trees.iter().map(|tree| &tree.name);
+        let hint = format!("trees: {}", names(known));
+        return Err(Refused::new(act, format!("no tree {name:?} in {:?}", site.path)).hint(hint));
+    };
+    let state = parity.roles.future_state;
+    if tree.name == parity.roles.current || state == FutureState::Ready {
+        return Ok(tree);
+    }
+    Err(
+        Refused::new(act, format!("tree {name} is {state}: it is not in use"))
+            .hint(typed(site, "install COMMAND")),
+    )
+}
+
+/// The lists whose deliveries run the tree's programs.
+fn on(site: &Site, parity: &Parity, tree: &Tree) -> BTreeSet<ListName> {
+    let role = match tree.name == parity.roles.current {
+        true => Role::Current,
+        false => Role::Future,
+    };
+    let mut lists = aliases::known_at_least(site, parity).lists;
+    lists.retain(|list| parity.of(list) == role);
+    lists
+}
+
+/// Guards the tree, and waits for those who came in before.
+fn guard<'s>(site: &'s Site, tree: &Tree, request: &'s Request) -> Result<Change<'s>, Refused> {
+    let mut change = Change::begin(site, request)?;
+    let parity = change.parity().clone();
+    in_use(site, &parity, &tree.name, request.act)?;
+    let lists_on_it = on(site, &parity, tree);
+    change.say(format!(
+        "{} tree {} {}, with {} on it; the lists' data, the other tree and the state are read-only for \
+         the command",
+        change.verb("patching", "would patch"),
+        tree.name,
+        parity.roles.release_of(&tree.name).escape_debug(),
+        lists(lists_on_it.len())
+    ));
+    if parity.roles.guarded.contains(&tree.name) {
+        return Ok(change);
+    }
+    // All its mail goes by mm-guard from here on.
+    if let Some(list) = lists_on_it.iter().next() {
+        let problems = rights::check_guarded(site, tree, list).problems;
+        let mut refused = Refused::empty(request.act);
+        refused.reasons = problems;
+        refused.if_any()?;
+    }
+    let step = Step {
+        moves: Some(Moves::Guarded(lists_on_it)),
+        ..Step::to(parity.guard(&tree.name))
+    };
+    let told = guarded_until(site, tree);
+    change.carry_out(step, &[told])?;
+    Ok(change)
+}
+
+type Before<'b> = (Option<String>, &'b versions::Versions, &'b Tree);
+
+/// Judges what is there now, and records it whatever it is: it serves lists already.
+fn end(site: &Site, tree: &Tree, request: &Request, before: Before<'_>) -> Outcome {
+    let (trouble, versions_before, current) = before;
+    let loaded = store::load(site).map_err(|error| no_state(request.act, site, &error))?;
+    let recorded = loaded.parity.roles.release_of(&tree.name).to_owned();
+    let mut judged = judge(site, &loaded.parity, tree);
+    let mut reasons: Vec<String> = trouble.into_iter().collect();
+    reasons.append(&mut judged.reasons);
+    reasons.extend(versions_before.changed(&versions::read(site, current)));
+    reasons.extend(other_line(site, tree, &recorded, &judged));
+    let release = judged.release.unwrap_or(recorded);
+    let manifest = manifest::of(site, tree, &release);
+    let mut change = Change::begin(site, request)?;
+    for note in &judged.notes {
+        change.say(format!("note: {note}"));
+    }
+    let told = format!(
+        "patched tree {}: {} is recorded; no list moved, and it is guarded",
+        tree.name,
+        release.escape_debug()
+    );
+    let after = change.parity().patched(&tree.name, release);
+    change.carry_out(Step::to(after), &[told])?;
+    manifest::keep(&mut change, manifest, tree);
+    change.say(format!(
+        "when mail has come through: {}",
+        typed(site, &format!("trust {}", tree.name))
+    ));
+    if let Ok(profile) = Profile::of(site, tree)
+        && queues::life(&profile, tree) == Life::Alive
+    {
+        change.say(format!(
+            "note: what runs in tree {} all the time began before this: start it anew",
+            tree.name
+        ));
+    }
+    if reasons.is_empty() {
+        return Ok(change.end());
+    }
+    Err(failed(&change, tree, reasons))
+}
+
+/// The release is of another line: no fix, but an upgrade of all lists on the tree at once.
+fn other_line(site: &Site, tree: &Tree, recorded: &str, judged: &Judged) -> Option<String> {
+    let release = judged.release.as_ref()?;
+    let profile = Profile::of(site, tree).ok()?;
+    let files = profile.files();
+    (files.line(recorded) != files.line(release)).then(|| {
+        format!(
+            "tree {} has release {release:?} now, of another line than {recorded:?}: that is no fix, but an \
+             upgrade of all its lists at once",
+            tree.name
+        )
+    })
+}
+
+/// What is wrong, what it does to mail, and every way out.
+fn failed(change: &Change<'_>, tree: &Tree, reasons: Vec<String>) -> Refused {
+    let (site, parity) = (change.site, change.parity());
+    let mut refused = Refused::empty(change.request.act);
+    refused.status = AFTER;
+    refused.reasons = reasons;
+    refused.reasons.push(format!(
+        "tree {} serves {} and is not sound: it is guarded, so mail that its programs fail on waits",
+        tree.name,
+        lists(on(site, parity, tree).len())
+    ));
+    let is_current = tree.name == parity.roles.current;
+    match (is_current, parity.roles.future_state) {
+        (false, _) => refused.hints.push(typed(site, "downgrade --all")),
+        (true, FutureState::Retired) => refused.hints.push(format!(
+            "{}, then {}",
+            typed(site, "commit --revert"),
+            typed(site, "downgrade --all")
+        )),
+        (true, FutureState::Ready) => refused.hints.push(typed(site, "upgrade --all")),
+        (true, _) => {}
+    }
+    let again = format!("patch {} --reason TEXT COMMAND", tree.name);
+    refused.hints.push(format!(
+        "or put its files back, or mend them: {}",
+        typed(site, &again)
+    ));
+    refused.hints.push("undo puts no file back".to_owned());
+    refused
+}
