@@ -101,10 +101,14 @@ impl Output {
         self.read(0, most.min(KEPT_HEAD))
     }
 
+    /// Its last bytes, at most [`KEPT_TAIL`].
+    pub fn tail(&self) -> Vec<u8> {
+        self.read(self.length().saturating_sub(KEPT_TAIL), KEPT_TAIL)
+    }
+
     /// Its last line that is not empty, as far as the last bytes hold it.
     pub fn last_line(&self) -> String {
-        let from = self.length().saturating_sub(KEPT_TAIL);
-        let tail = self.read(from, KEPT_TAIL);
+        let tail = self.tail();
         let text = String::from_utf8_lossy(&tail);
         let last = text.lines().rev().find(|line| !line.trim().is_empty());
         last.unwrap_or_default().trim().to_owned()

@@ -1,8 +1,8 @@
 //! A program of somebody else's that mm-parity runs: as whom, for how long, and what it said.
 //!
 //! It gets a process group of its own and a file, not a pipe, for its output: what it leaves
-//! behind in the background holds nobody up. At its limit the whole group is ended. If mm-parity
-//! dies, so does the program.
+//! behind in the background holds nobody up. At its limit, or where somebody wants an end of it,
+//! the whole group is ended. If mm-parity dies, so does the program.
 //!
 //! **Invariants.** No shell. The environment is what is given here and nothing else. What is
 //! kept of its output is bounded, and is not yet fit for a terminal.
@@ -10,12 +10,14 @@
 #![expect(unsafe_code, reason = "std cannot tie a child's life to ours")]
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Seek};
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 
 use crate::accounts::User;
@@ -24,7 +26,8 @@ use crate::output::{KEPT_HEAD, Output};
 /// Where programs that it starts are looked for.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How often a program that runs on is looked after.
+/// How often a program that runs on is looked after; most are over at once.
+const FIRST: Duration = Duration::from_millis(1);
 const TICK: Duration = Duration::from_millis(20);
 /// How long it may take to end once it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
@@ -38,6 +41,8 @@ pub struct Program {
     pub directory: PathBuf,
     /// All of its environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// What it finds on its standard input.
+    pub input: Vec<u8>,
     /// As whom; `None`: as ourselves. Supplementary groups are dropped.
     pub user: Option<User>,
     /// How long it may run.
@@ -53,6 +58,8 @@ pub enum End {
     Killed(i32),
     /// It was ended at its limit.
     TimeUp,
+    /// It was ended because somebody wanted an end of it.
+    Broken,
 }
 
 /// A program that has ended.
@@ -62,6 +69,8 @@ pub struct Ended {
     pub end: End,
     /// The beginning of what it printed on standard output and standard error: 16 KiB at most.
     pub output: Vec<u8>,
+    /// The end of it: 4 KiB at most.
+    pub tail: Vec<u8>,
 }
 
 impl Program {
@@ -71,16 +80,25 @@ impl Program {
             argv: argv.into_iter().map(Into::into).collect(),
             directory: Path::new("/").to_owned(),
             environment: vec![("PATH".into(), PATH.into())],
+            input: Vec::new(),
             user: None,
             limit,
         }
     }
 
-    /// Runs it to its end, or to its limit. Its standard input is empty.
+    /// Runs it to its end, or to its limit.
     ///
     /// # Errors
     /// It could not be started.
     pub fn run(&self) -> io::Result<Ended> {
+        self.run_until(&|| false)
+    }
+
+    /// The same; where it `is_over` before, the program is ended.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_until(&self, is_over: &dyn Fn() -> bool) -> io::Result<Ended> {
         let output = Output::new()?;
         let (name, arguments) = self
             .argv
@@ -92,7 +110,7 @@ impl Program {
             .current_dir(&self.directory)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(self.stdin()?)
             .stdout(output.copy()?)
             .stderr(output.copy()?)
             .process_group(0);
@@ -107,12 +125,32 @@ impl Program {
             });
         }
         let mut child = command.spawn()?;
-        let end = wait(&mut child, self.limit)?;
-        let mut output = output.copy()?;
-        output.rewind()?;
-        let mut kept = Vec::new();
-        output.take(KEPT_HEAD).read_to_end(&mut kept)?;
-        Ok(Ended { end, output: kept })
+        let mut over = false;
+        let end = wait(&mut child, self.limit, &mut || {
+            // What prints for ever must not fill the machine's memory.
+            output.trim();
+            over = over || is_over();
+            over
+        })?;
+        Ok(Ended {
+            end: match end {
+                End::TimeUp if over => End::Broken,
+                end => end,
+            },
+            output: output.head(KEPT_HEAD),
+            tail: output.tail(),
+        })
+    }
+
+    /// A file, not a pipe: nobody need stay to fill it.
+    fn stdin(&self) -> io::Result<Stdio> {
+        if self.input.is_empty() {
+            return Ok(Stdio::null());
+        }
+        let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
+        file.write_all(&self.input)?;
+        file.rewind()?;
+        Ok(file.into())
     }
 }
 
@@ -124,7 +162,7 @@ impl Ended {
 
     /// The last line that it printed, fit for a terminal; empty if it said nothing.
     pub fn last_words(&self) -> String {
-        let text = String::from_utf8_lossy(&self.output);
+        let text = String::from_utf8_lossy(&self.tail);
         let last = text.lines().rev().find(|line| !line.trim().is_empty());
         crate::syslog::printable(last.unwrap_or_default().trim())
     }
@@ -136,20 +174,23 @@ impl std::fmt::Display for End {
             End::Exited(status) => write!(f, "ended with status {status}"),
             End::Killed(signal) => write!(f, "was killed by signal {signal}"),
             End::TimeUp => f.write_str("was still running at its time limit, and was ended"),
+            End::Broken => f.write_str("was ended, since mm-parity was told to end"),
         }
     }
 }
 
-fn wait(child: &mut Child, limit: Duration) -> io::Result<End> {
+fn wait(child: &mut Child, limit: Duration, is_over: &mut dyn FnMut() -> bool) -> io::Result<End> {
     let begin = Instant::now();
+    let mut pause = FIRST;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(end_of(status));
         }
-        if begin.elapsed() >= limit {
+        if begin.elapsed() >= limit || is_over() {
             break;
         }
-        std::thread::sleep(TICK.min(limit));
+        std::thread::sleep(pause.min(limit));
+        pause = TICK.min(pause * 2);
     }
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let group = group.ok_or_else(|| io::Error::other("no process id"))?;
@@ -218,6 +259,22 @@ mod tests {
             std::thread::sleep(TICK);
         }
         assert!(!is_there());
+    }
+
+    #[test]
+    fn somebody_may_want_an_end_of_it_and_what_it_printed_last_is_kept() {
+        let mut program = Program::new(
+            ["/bin/sh", "-c", "cat; yes | head -c 100000; echo last; sleep 600"],
+            Duration::from_secs(60),
+        );
+        program.input = b"from a file\n".to_vec();
+        let begin = Instant::now();
+        let is_over = || begin.elapsed() > Duration::from_millis(500);
+        let ended = program.run_until(&is_over).unwrap();
+        assert_eq!(ended.end, End::Broken);
+        assert_eq!(ended.last_words(), "last");
+        assert!(ended.output.starts_with(b"from a file\ny\n"));
+        assert!(ended.output.len() + ended.tail.len() < 100_000);
     }
 
     #[test]

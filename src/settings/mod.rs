@@ -3,7 +3,11 @@
 //! **Invariants.** No mail waits for a fault in here: `config` takes these sections unread. A
 //! command that needs one and cannot read it is refused, and `check` tells of it.
 
+mod hooks;
+
 use serde::Deserialize;
+
+pub use hooks::{Each, Hook, On};
 
 use crate::config::BadConfig;
 use crate::position::Position;
@@ -14,6 +18,8 @@ use crate::site::{Site, SiteError};
 pub struct Settings {
     /// `[snapshots]`.
     pub snapshots: Snapshots,
+    /// `[[hooks]]`, in the order of the file.
+    pub hooks: Vec<Hook>,
 }
 
 /// `[snapshots]`: what is kept of the lists' data.
@@ -35,6 +41,8 @@ impl Default for Snapshots {
 struct Raw {
     #[serde(default)]
     snapshots: Snapshots,
+    #[serde(default)]
+    hooks: Vec<hooks::Raw>,
 }
 
 impl Settings {
@@ -55,8 +63,16 @@ impl Settings {
             at: Position::of(text, error.span().map_or(0, |span| span.start)),
             what: error.message().to_owned(),
         })?;
+        let line_of = |at| Position::of(text, at).line;
+        let hooks = raw.hooks.into_iter().map(|hook| hook.cook(line_of));
         Ok(Settings {
             snapshots: raw.snapshots,
+            hooks: hooks
+                .collect::<Result<_, _>>()
+                .map_err(|(at, what)| BadConfig {
+                    at: Position::of(text, at),
+                    what,
+                })?,
         })
     }
 }
