@@ -8,6 +8,7 @@ use std::path::Path;
 use mm_deliver::config::Config;
 use mm_deliver::profile::Routing;
 use mm_deliver::profiles::Profile;
+use mm_deliver::settings::Settings;
 
 fn example(name: &str) -> String {
     fs::read_to_string(
@@ -43,7 +44,16 @@ fn every_key_of_the_example_site_is_one_that_is_read() {
         .replace("\n#deadline", "\ndeadline")
         .replace("\n#permanent", "\npermanent")
         .replace("\n#smrsh", "\nsmrsh")
-        .replace("\n#virtual", "\nvirtual");
+        .replace("\n#virtual", "\nvirtual")
+        .replace("\n#[[hooks]]", "\n[[hooks]]")
+        .replace("\n#on", "\non")
+        .replace("\n#each", "\neach")
+        .replace("\n#prepare", "\nprepare")
+        .replace("\n#undo", "\nundo")
+        .replace("\n#after", "\nafter")
+        .replace("\n#limit", "\nlimit");
+    let hooks = Settings::parse(&text).unwrap().hooks;
+    assert_eq!(hooks[0].programs().count(), 3);
     let config = Config::parse(&text).unwrap();
     assert_eq!(
         config.tree("b").unwrap().domain.as_deref(),

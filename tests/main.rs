@@ -64,6 +64,9 @@ mod install;
 /// The trees' files against what was looked at.
 mod manifest;
 
+/// Hooks: what runs with a change, what is taken back where one fails, what a kill leaves.
+mod hooks;
+
 /// What is recorded, and what undo makes of it; edits by hand.
 mod history;
 

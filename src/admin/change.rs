@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::admin::aliases::{self, AddressError, Known, Plan};
+use crate::admin::hooks::{self, Hooks};
 use crate::admin::outcome::{Done, Refused, names, typed_aliases};
 use crate::admin::probation;
 use crate::admin::request::{Mode, Request};
@@ -63,6 +64,9 @@ impl<'a> Change<'a> {
                     done.text += &format!("note: {note}\n");
                 }
                 done.text += &edited(site, writer.parity());
+                if let Some(note) = hooks::note(site) {
+                    done.text += &format!("note: {note}\n");
+                }
                 Hold::Real(Box::new(writer))
             }
         };
@@ -148,20 +152,25 @@ impl<'a> Change<'a> {
     /// # Errors
     /// Nothing changed: the aliases are as they were, or it says why not.
     pub fn carry_out(&mut self, step: Step<'_>, told: &[String]) -> Result<(), Refused> {
+        let mut hooks = Hooks::of_step(self.site, self.request, self.parity(), &step)?;
         let plans = || [&step.first, &step.last].into_iter().flatten();
         match &mut self.hold {
             Hold::Trial(parity) => {
                 let shown: String = plans().map(aliases::shown).collect();
                 *parity = step.after;
                 self.say_all(told);
+                self.say_all(&hooks.shown());
                 self.done.text += &shown;
             }
             Hold::Real(writer) => {
+                hooks.prepare(writer)?;
                 // The logs first: the next delivery may be a guarded one.
                 let notes = probation::prepare(self.site, &step.after);
                 let after = make(self.site, self.request, writer, step)?;
+                let by_hooks = hooks.after(writer);
                 self.say_all(told);
                 self.after(after);
+                self.after(by_hooks);
                 let notes = notes.iter().map(|note| format!("note: {note}"));
                 self.say_all(&notes.collect::<Vec<_>>());
             }

@@ -83,6 +83,9 @@ pub enum OnSite {
         /// How long nobody new comes in.
         #[command(flatten)]
         closing: Closing,
+        /// What goes with it.
+        #[command(flatten)]
+        hooking: Hooking,
     },
     /// Take lists back to the current tree.
     Downgrade {
@@ -92,6 +95,9 @@ pub enum OnSite {
         /// What becomes of those inside.
         #[command(flatten)]
         draining: Draining,
+        /// What goes with it.
+        #[command(flatten)]
+        hooking: Hooking,
     },
     /// Show who is inside: the processes that handle something of these lists at this moment.
     Drain {
@@ -119,6 +125,9 @@ pub enum OnSite {
         /// With --all.
         #[command(flatten)]
         closing: Closing,
+        /// What goes with it.
+        #[command(flatten)]
+        hooking: Hooking,
     },
     /// Install the next release in the future tree, and test it there.
     Install(install::cli::Install),
@@ -137,6 +146,9 @@ pub enum OnSite {
     },
     /// Take the last change back; again: one change further.
     Undo {
+        /// Take back what the hooks of a move had prepared that was killed: run their undo hooks.
+        #[arg(long)]
+        prepared: bool,
         /// Trial and reason.
         #[command(flatten)]
         how: How,
@@ -146,6 +158,9 @@ pub enum OnSite {
         /// Where lists go back.
         #[command(flatten)]
         draining: Draining,
+        /// What goes with it.
+        #[command(flatten)]
+        hooking: Hooking,
     },
     /// Defer the mail of lists.
     Pause(Move),
@@ -210,6 +225,14 @@ pub struct Draining {
     /// End those that run under mm-guard then; their messages come again, to the other tree.
     #[arg(long)]
     pub kill: bool,
+}
+
+/// What of the site's own goes with a change.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Hooking {
+    /// Run none of the hooks that site.toml names.
+    #[arg(long)]
+    pub no_hooks: bool,
 }
 
 /// The forms of rows.

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 
 use crate::admin::aliases::{self, AddressError};
 use crate::admin::change::Change;
+use crate::admin::hooks;
 use crate::admin::moving::{not_ready_hints, refusal_text, tell_of_mail, upgrade_in};
 use crate::admin::outcome::guarded_until;
 use crate::admin::outcome::{Outcome, Refused, few, lists, names, typed, typed_aliases};
@@ -22,6 +23,7 @@ use crate::admin::step::Step;
 use crate::admin::trust::refuse_trouble;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal, Role};
+use crate::settings::On;
 use crate::site::Site;
 use crate::store;
 use crate::tree::Tree;
@@ -142,6 +144,7 @@ pub fn step<'a>(change: &Change<'a>, with_all: &str) -> Result<Step<'a>, Refused
             refused
         })?;
     refuse_blind(change)?;
+    hooks::look(site, change.request, On::Commit)?;
     let last = aliases::plan_commit(site, &after, &known.lists)
         .map_err(|error| change.refuse_aliases(&error))?;
     Ok(Step {

@@ -1,4 +1,4 @@
-//! What was changed, when, by whom and why.
+//! What was changed, when, by whom and why; and which hooks ran with it.
 //!
 //! **Invariants.** Only reads; needs no privilege.
 
@@ -8,7 +8,7 @@ use crate::admin::outcome::{Done, Outcome};
 use crate::admin::step::no_state;
 use crate::admin::terminal;
 use crate::site::Site;
-use crate::store::{self, Delta, Entry};
+use crate::store::{self, Delta, Entry, Ran};
 
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +26,29 @@ pub enum Format {
 pub fn history(site: &Site, format: Format) -> Outcome {
     let entries =
         store::history(site).map_err(|error| no_state("read the history", site, &error))?;
+    let hooks = store::ran(site);
+    let ran = |entry: &Entry| match &hooks {
+        Ok(hooks) => Some(hooks.get(&entry.generation).map_or(&[][..], Vec::as_slice)),
+        Err(_) => None,
+    };
     let text = match format {
-        Format::Text => entries.iter().map(line).collect(),
+        Format::Text => {
+            let lines = entries.iter().map(|entry| line(entry, ran(entry)));
+            // They are root's to read: what they printed may be anything.
+            let hidden = hooks.as_ref().err();
+            let hidden =
+                hidden.map(|error| format!("note: what hooks did cannot be told: {error}\n"));
+            lines.chain(hidden).collect()
+        }
         Format::Json => {
-            let rows: Vec<_> = entries.iter().map(row).collect();
+            let rows: Vec<_> = entries.iter().map(|entry| row(entry, ran(entry))).collect();
             terminal::json(&json!({"format": 1, "changes": rows}))
         }
     };
     Ok(Done::saying(text))
 }
 
-fn line(entry: &Entry) -> String {
+fn line(entry: &Entry, hooks: Option<&[Ran]>) -> String {
     let mut line = format!(
         "{:>5}  {}  {}  {}",
         entry.generation,
@@ -50,11 +62,18 @@ fn line(entry: &Entry) -> String {
     if let Some(reason) = &entry.reason {
         line += &format!("  ({})", reason.escape_debug());
     }
+    let hooks = hooks.unwrap_or_default();
+    let failed = hooks.iter().filter(|ran| !ran.well).count();
+    match (hooks.len(), failed) {
+        (0, _) => {}
+        (ran, 0) => line += &format!("  hooks: {ran} ran"),
+        (ran, failed) => line += &format!("  hooks: {ran} ran, {failed} failed"),
+    }
     line.push('\n');
     line
 }
 
-fn row(entry: &Entry) -> serde_json::Value {
+fn row(entry: &Entry, hooks: Option<&[Ran]>) -> serde_json::Value {
     let side = |delta: &Delta| serde_json::to_value(delta).unwrap_or_default();
     json!({
         "generation": entry.generation,
@@ -66,5 +85,19 @@ fn row(entry: &Entry) -> serde_json::Value {
         "undoes": entry.undoes,
         "before": side(&entry.before),
         "after": side(&entry.after),
+        "hooks": hooks.map(|hooks| hooks.iter().map(hook).collect::<Vec<_>>()),
+    })
+}
+
+fn hook(ran: &Ran) -> serde_json::Value {
+    json!({
+        "on": ran.on,
+        "step": ran.step,
+        "program": ran.program,
+        "list": ran.list,
+        "well": ran.well,
+        "end": ran.end,
+        "milliseconds": ran.milliseconds,
+        "output": ran.output,
     })
 }

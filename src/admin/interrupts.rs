@@ -25,15 +25,15 @@ const ENDING: [(c_int, &str); 3] = [
 
 /// A signal that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Came {
+pub(in crate::admin) struct Came {
     /// Its name.
-    pub(super) signal: &'static str,
+    pub(in crate::admin) signal: &'static str,
     /// The process that sent it; none where the kernel did, as for Ctrl-C.
-    pub(super) from: Option<u32>,
+    pub(in crate::admin) from: Option<u32>,
 }
 
 /// These signals, kept for who asks. Dropped, they do again what they did before.
-pub(super) struct Interrupts {
+pub(in crate::admin) struct Interrupts {
     /// Those of them that are not ignored: who started us may have meant that (nohup).
     kept: sigset_t,
     before: sigset_t,
@@ -42,7 +42,7 @@ pub(super) struct Interrupts {
 
 impl Interrupts {
     /// From now on they are kept.
-    pub(super) fn keep() -> Interrupts {
+    pub(in crate::admin) fn keep() -> Interrupts {
         let mut before = MaybeUninit::uninit();
         let kept = heeded();
         // SAFETY: both sets outlive the call, which fills `before` whatever it was.
@@ -58,7 +58,7 @@ impl Interrupts {
     }
 
     /// The one that came first, if any has.
-    pub(super) fn came(&self) -> Option<Came> {
+    pub(in crate::admin) fn came(&self) -> Option<Came> {
         if self.came.get().is_none() {
             self.came.set(self.next());
         }

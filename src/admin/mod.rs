@@ -14,6 +14,7 @@ pub mod drain;
 pub mod glob;
 pub mod grammar;
 pub mod history;
+pub mod hooks;
 pub mod inbound;
 pub mod init;
 pub mod inside;
@@ -42,7 +43,7 @@ use std::path::Path;
 
 use clap::Parser;
 
-use crate::admin::cli::{Act, Cli, Closing, Draining, How, Move, OnSite, Rows};
+use crate::admin::cli::{Act, Cli, Closing, Draining, Hooking, How, Move, OnSite, Rows};
 use crate::admin::commit::{Behind, Trouble};
 use crate::admin::grammar::Line;
 use crate::admin::history::Format;
@@ -131,18 +132,26 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             let done = status::status(site, which.as_ref(), format)?;
             published(done, "tell the status", output.as_deref())
         }
-        OnSite::Upgrade { r#move, closing } => {
-            on_lists(site, "upgrade", r#move, |which, request| {
-                let request = patient(request.clone(), Some(&closing), None);
-                moving::upgrade(site, which, &request)
+        OnSite::Upgrade {
+            r#move,
+            closing,
+            hooking,
+        } => on_lists(site, "upgrade", r#move, |which, request| {
+            let request = patient(request.clone(), Some(&closing), None);
+            with_hooks(site, request, hooking, |request| {
+                moving::upgrade(site, which, request)
             })
-        }
-        OnSite::Downgrade { r#move, draining } => {
-            on_lists(site, "downgrade", r#move, |which, request| {
-                let request = patient(request.clone(), None, Some(&draining));
-                moving::downgrade(site, which, &request)
+        }),
+        OnSite::Downgrade {
+            r#move,
+            draining,
+            hooking,
+        } => on_lists(site, "downgrade", r#move, |which, request| {
+            let request = patient(request.clone(), None, Some(&draining));
+            with_hooks(site, request, hooking, |request| {
+                moving::downgrade(site, which, request)
             })
-        }
+        }),
         OnSite::Drain { all: true, .. } => drain::drain_all(site),
         OnSite::Drain { lists, .. } => drain::drain(site, &lists),
         OnSite::Commit {
@@ -151,10 +160,15 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             force,
             how,
             closing,
+            hooking,
         } => match (all, revert) {
             (_, true) => {
                 let request = request("revert the commit", "commit --revert", how);
-                in_turn(site, &request, |request| commit::revert(site, request))
+                in_turn(site, &request, |request| {
+                    with_hooks(site, request.clone(), hooking, |request| {
+                        commit::revert(site, request)
+                    })
+                })
             }
             (all, _) => {
                 let line = commit_line(all, force);
@@ -167,7 +181,9 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
                     false => Trouble::Refuse,
                 };
                 let request = patient(request("commit", &line, how), Some(&closing), None);
-                commit::commit(site, behind, trouble, &request)
+                with_hooks(site, request, hooking, |request| {
+                    commit::commit(site, behind, trouble, request)
+                })
             }
         },
         OnSite::Install(asked) => install_in(site, asked),
@@ -178,16 +194,30 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             trust::trust(site, &tree, &request("trust", &line, how))
         }
         OnSite::Undo {
+            prepared: true,
+            how,
+            ..
+        } => {
+            let request = request("take back what was prepared", "undo --prepared", how);
+            hooks::undo_prepared(site, &request)
+        }
+        OnSite::Undo {
             how,
             closing,
             draining,
+            hooking,
+            ..
         } => {
             let request = patient(
                 request("undo", "undo", how),
                 Some(&closing),
                 Some(&draining),
             );
-            in_turn(site, &request, |request| undo::undo(site, request))
+            in_turn(site, &request, |request| {
+                with_hooks(site, request.clone(), hooking, |request| {
+                    undo::undo(site, request)
+                })
+            })
         }
         OnSite::Pause(r#move) => on_mark(site, "pause", Mark::Pause, r#move),
         OnSite::Resume(r#move) => on_mark(site, "resume", Mark::Resume, r#move),
@@ -252,6 +282,20 @@ fn on_lists(
     in_turn(site, &request, |request| run(&which, request))
 }
 
+/// Makes a change with its hooks or without; where it is refused after them, they are taken back.
+fn with_hooks(
+    site: &Site,
+    request: Request,
+    hooking: Hooking,
+    run: impl Fn(&Request) -> Outcome,
+) -> Outcome {
+    let request = Request {
+        hooks: !hooking.no_hooks,
+        ..request
+    };
+    hooks::taken_back(site, &request, run(&request))
+}
+
 /// Runs what goes first only if it would do anything at all: a name that was mistyped must not end
 /// what somebody else waits for.
 fn in_turn(site: &Site, request: &Request, run: impl Fn(&Request) -> Outcome) -> Outcome {
@@ -287,6 +331,7 @@ fn request(act: &'static str, line: &str, how: How) -> Request {
         mode: if how.dry_run { Mode::Trial } else { Mode::Real },
         reason: how.reason,
         patience: Patience::default(),
+        hooks: true,
         goes_first: GO_FIRST.contains(&act),
     }
 }

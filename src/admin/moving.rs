@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::admin::aliases::{self, Known};
 use crate::admin::change::Change;
 use crate::admin::closing::{self, Moves};
+use crate::admin::hooks;
 use crate::admin::inbound;
 use crate::admin::outcome::{Outcome, Refused, few, lists, names, typed};
 use crate::admin::releases;
@@ -21,6 +22,7 @@ use crate::config::Mta;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Refusal, Role};
 use crate::profiles::Profile;
+use crate::settings::On;
 use crate::site::Site;
 use crate::tree::Tree;
 
@@ -148,6 +150,9 @@ fn ready_to_move<'a>(
     refused.reasons.extend(rights.problems);
     releases::refuse(site, change.parity(), future, refused);
     signs::refuse(site, change.parity(), future, refused);
+    if let Err(unsound) = hooks::look(site, change.request, On::Upgrade) {
+        refused.add(unsound);
+    }
     if !rights.untried.is_empty() {
         change.say(format!(
             "note: only root can try the programs as {}",

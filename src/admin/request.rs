@@ -26,6 +26,8 @@ pub struct Request {
     pub reason: Option<String>,
     /// How long those inside are waited for.
     pub patience: Patience,
+    /// Whether its hooks are run; not with `--no-hooks`.
+    pub hooks: bool,
     /// Whether a change that only waits gives way: nobody holds up what takes lists back, or stops
     /// their mail.
     pub goes_first: bool,

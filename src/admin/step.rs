@@ -8,6 +8,7 @@
 //!
 //! **Invariants.** What is refused has left everything as it was, or says what it has not.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::admin::aliases::{self, AddressError, Applied, Plan};
@@ -17,6 +18,7 @@ use crate::admin::inside;
 use crate::admin::interrupts::{Came, Interrupts};
 use crate::admin::outcome::{AFTER, Refused, names, typed, typed_aliases};
 use crate::admin::request::Request;
+use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::Site;
 use crate::store::{self, StoreError, Writer};
@@ -35,6 +37,8 @@ pub struct Step<'a> {
     pub moves: Option<Moves>,
     /// Aliases that may go then.
     pub last: Option<Plan<'a>>,
+    /// Names among the lists that move without a list behind them: no hook runs for those.
+    pub gone: BTreeSet<ListName>,
     /// The generation that is taken back, for undo.
     pub undoes: Option<u64>,
 }
@@ -47,6 +51,7 @@ impl Step<'_> {
             first: None,
             moves: None,
             last: None,
+            gone: BTreeSet::new(),
             undoes: None,
         }
     }
@@ -54,13 +59,13 @@ impl Step<'_> {
 
 /// What became of the aliases, and what failed after the commit point.
 #[derive(Debug, Default)]
-pub(super) struct After {
+pub(in crate::admin) struct After {
     /// Sentences for the admin.
-    pub(super) notes: Vec<String>,
+    pub(in crate::admin) notes: Vec<String>,
     /// What failed; the change stands.
-    pub(super) failed: Vec<String>,
+    pub(in crate::admin) failed: Vec<String>,
     /// What to type next.
-    pub(super) hints: Vec<String>,
+    pub(in crate::admin) hints: Vec<String>,
 }
 
 impl After {

@@ -137,6 +137,7 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
             Role::Current,
         ));
         let (there, gone) = existing(change, &ahead)?;
+        step.gone.clone_from(&gone);
         if !gone.is_empty() {
             told.push(format!(
                 "no such list any more, and no aliases are made: {}",

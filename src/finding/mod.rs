@@ -119,6 +119,10 @@ kinds! {
     Needs "needs",
     /// Sendmail's restricted shell does not know mm-deliver.
     Smrsh "smrsh",
+    /// A hook of site.toml that could not be run.
+    Hook "hook",
+    /// What a hook prepared, or did not end, for a change that was killed.
+    HookLeft "hook-left",
     /// Which lists there are cannot be told.
     Enumeration "enumeration",
     /// The alias files cannot be read, hold nothing, or are not what the MTA reads.

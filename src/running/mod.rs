@@ -264,7 +264,11 @@ mod tests {
     #[test]
     fn somebody_may_want_an_end_of_it_and_what_it_printed_last_is_kept() {
         let mut program = Program::new(
-            ["/bin/sh", "-c", "cat; yes | head -c 100000; echo last; sleep 600"],
+            [
+                "/bin/sh",
+                "-c",
+                "cat; yes | head -c 100000; echo last; sleep 600",
+            ],
             Duration::from_secs(60),
         );
         program.input = b"from a file\n".to_vec();

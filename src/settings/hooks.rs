@@ -118,7 +118,10 @@ impl Raw {
             (true, each) => each.unwrap_or(Each::List),
             (false, None | Some(Each::Command)) => Each::Command,
             (false, Some(Each::List)) => {
-                let what = format!("no list moves by {}: `each` can be \"command\" only", on.word());
+                let what = format!(
+                    "no list moves by {}: `each` can be \"command\" only",
+                    on.word()
+                );
                 return Err((at, what));
             }
         };
@@ -132,7 +135,10 @@ impl Raw {
             line: line_of(at),
         };
         if hook.prepare.is_none() && hook.after.is_none() {
-            return Err((at, "neither `prepare` nor `after` says what to run".to_owned()));
+            return Err((
+                at,
+                "neither `prepare` nor `after` says what to run".to_owned(),
+            ));
         }
         if hook.prepare.is_none() && hook.undo.is_some() {
             let what = "`undo` takes back what `prepare` made, and there is none";
@@ -193,13 +199,28 @@ mod tests {
     #[test]
     fn what_could_not_be_run_is_refused_with_its_place() {
         for (row, what) in [
-            ("on = \"upgrade\"\nafter = [\"x\"]", "4:9: \"x\" is no path from /"),
+            (
+                "on = \"upgrade\"\nafter = [\"x\"]",
+                "4:9: \"x\" is no path from /",
+            ),
             ("on = \"upgrade\"\nafter = []", "4:9: no program is named"),
             ("on = \"upgrade\"", "3:6: neither `prepare` nor `after`"),
-            ("on = \"upgrade\"\nundo = [\"/x\"]\nafter = [\"/x\"]", "3:6: `undo` takes back"),
-            ("on = \"commit\"\neach = \"list\"\nafter = [\"/x\"]", "3:6: no list moves by commit"),
-            ("on = \"upgrade\"\nafter = [\"/x\"]\nlimit = \"0s\"", "5:9: no program ends"),
-            ("on = \"upgrade\"\nafter = [\"/x\"]\nlimit = \"9\"", "5:9: \"9\" is not a span"),
+            (
+                "on = \"upgrade\"\nundo = [\"/x\"]\nafter = [\"/x\"]",
+                "3:6: `undo` takes back",
+            ),
+            (
+                "on = \"commit\"\neach = \"list\"\nafter = [\"/x\"]",
+                "3:6: no list moves by commit",
+            ),
+            (
+                "on = \"upgrade\"\nafter = [\"/x\"]\nlimit = \"0s\"",
+                "5:9: no program ends",
+            ),
+            (
+                "on = \"upgrade\"\nafter = [\"/x\"]\nlimit = \"9\"",
+                "5:9: \"9\" is not a span",
+            ),
             ("on = \"upgrade\"\nafter = \"/x\"", "4:9: "),
             ("on = \"trust\"\nafter = [\"/x\"]", "3:6: "),
             ("on = \"upgrade\"\nafter = [\"/x\"]\nshell = true", "5:1: "),

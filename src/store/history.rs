@@ -288,7 +288,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, StoreError> {
 }
 
 /// Reads a plain file; a pipe in its place would be waited for.
-fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -302,7 +302,7 @@ fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Everything up to the last newline.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
+pub(super) fn whole_lines(bytes: &[u8]) -> &[u8] {
     let end = bytes
         .iter()
         .rposition(|&b| b == b'\n')

@@ -19,6 +19,7 @@
 mod giving_way;
 mod history;
 mod holder;
+mod hooks;
 mod lock;
 mod manifest;
 mod replace;
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 
 pub use history::{Delta, Entry, install_mark, undoable, undoable_before};
 pub use holder::Holder;
+pub use hooks::{Begun, Prepared, Ran, prepared, ran};
 pub use lock::make_lock_file;
 pub use manifest::{Head, Manifest, Row, What};
 pub use seal::render;

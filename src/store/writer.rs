@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::history::{self, Delta, Entry};
 use super::holder::Holder;
+use super::hooks::{self, Begun, Journal, Prepared, Ran};
 use super::replace::{New, Spare, Stamp, is_no_room, keep_room, room_for, second};
 use super::{StoreError, giving_way, render};
 use crate::accounts::{self, Account};
@@ -28,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 /// The same for what goes first: the one before it may turn aliases, and does not wait yet.
 const GOING_FIRST: Duration = Duration::from_secs(20);
+/// How long after it was told one that gives way again is told again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long who was told to give way may take to put aliases, and the MTA's database, back.
 const GIVING_WAY: Duration = Duration::from_secs(60);
 
@@ -43,6 +46,7 @@ pub struct Writer {
     holder: Holder,
     parity: Parity,
     notes: Vec<String>,
+    prepared: Journal,
 }
 
 /// Whether somebody is changing something now, as far as one may know.
@@ -147,6 +151,50 @@ impl Writer {
     /// Changes that stand and that the history does not have, since it cannot be written.
     pub fn waiting(&self) -> &[Entry] {
         &self.holder.waiting
+    }
+
+    /// Writes down that a hook is begun which the change that makes `generation` goes with; returns
+    /// the line.
+    ///
+    /// # Errors
+    /// It cannot be written; then nobody would know of it after a kill.
+    pub fn preparing(&mut self, hook: Begun, generation: u64) -> Result<Prepared, StoreError> {
+        let line = Prepared {
+            format: 1,
+            hook,
+            generation,
+            by: format!(
+                "{:?} of user {}, {}",
+                self.holder.command,
+                self.holder.user.escape_debug(),
+                self.holder.since
+            ),
+            pid: self.holder.pid,
+            settled: false,
+        };
+        self.prepared
+            .add(std::slice::from_ref(&line))
+            .map_err(|error| StoreError::File(self.prepared.path().to_owned(), error))?;
+        Ok(line)
+    }
+
+    /// Writes down that nothing is to be done about these any more.
+    ///
+    /// # Errors
+    /// It cannot be written: they will be named again.
+    pub fn settle(&mut self, site: &Site, settled: &[Prepared]) -> Result<(), StoreError> {
+        match settled {
+            [] => Ok(()),
+            _ => self.prepared.settle(site, settled),
+        }
+    }
+
+    /// Adds what hooks did to their log.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn hooks_ran(&self, site: &Site, ran: &[Ran]) -> Result<(), StoreError> {
+        hooks::record(site, ran).map_err(|error| StoreError::File(hooks::ran_path(site), error))
     }
 
     /// Makes `after` what stands, with one line in the history. The generation of `after`
@@ -272,6 +320,7 @@ impl Writer {
             holder,
             parity: history::nothing(),
             notes: gave_way,
+            prepared: Journal::of(site),
         };
         Ok((writer, before))
     }
@@ -471,6 +520,7 @@ fn wait_for(
 ) -> Result<(Option<Holder>, Vec<String>), StoreError> {
     let begin = Instant::now();
     let mut told: Vec<Holder> = Vec::new();
+    let mut last: Option<Instant> = None;
     loop {
         match file.try_lock() {
             Ok(()) => {
@@ -483,10 +533,15 @@ fn wait_for(
             }
             Err(TryLockError::WouldBlock) => {
                 if goes_first && let Some(holder) = Holder::read(file) {
-                    // Each one once: another that waited for the lock may have had it before us.
+                    // Another that waited for the lock may have had it before us; or the same again,
+                    // which then takes back what its hooks prepared.
                     let is_told = told.iter().any(|other| other.pid == holder.pid);
-                    if holder.gives_way && !is_told && giving_way::ask(holder.pid, file) {
-                        told.push(holder);
+                    let is_new = !is_told || last.is_none_or(|last| last.elapsed() >= AGAIN);
+                    if holder.gives_way && is_new && giving_way::ask(holder.pid, file) {
+                        last = Some(Instant::now());
+                        if !is_told {
+                            told.push(holder);
+                        }
                     }
                 }
                 let patience = match (told.is_empty(), goes_first) {

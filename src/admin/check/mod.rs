@@ -3,13 +3,14 @@
 //! Looks at parity.toml, its seal and its spare, the lock file (`doors`), the history, the accounts, the lists
 //! and their data (`lists`) and owners (`owners`), both trees, their releases and programs (`trees`), and files (`files`), whether they live
 //! and handle what they take (`signs`), what came of guarded deliveries (`probation`), Sendmail's
-//! restricted shell (`smrsh`), and through `addresses` at alias text and database.
+//! restricted shell (`smrsh`), the hooks of site.toml (`hooks`), and through `addresses` at alias text and database.
 //!
 //! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
 //! UNKNOWN, never OK.
 
 pub(in crate::admin) mod doors;
 mod files;
+mod hooks;
 mod lists;
 mod owners;
 mod probation;
@@ -101,6 +102,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
         |finding: &Finding| finding.kind() != Kind::Profile || !told.contains(&Kind::Profile);
     findings.extend(on_entries.into_iter().filter(is_new));
     smrsh::look(site, findings);
+    hooks::look(site, findings);
     history(site, &parity, findings);
     spare(site, findings);
     Some(Counts {
