@@ -355,7 +355,15 @@ fn cases() -> Vec<Case> {
 }
 
 /// Kinds that this stage cannot have: who proves them instead.
-const ELSEWHERE: [(Kind, &str); 5] = [
+const ELSEWHERE: [(Kind, &str); 7] = [
+    (
+        Kind::Hook,
+        "a_hook_that_others_could_have_changed_refuses_and_is_told_with_its_line",
+    ),
+    (
+        Kind::HookLeft,
+        "a_kill_while_hooks_run_is_found_out_and_taken_back_when_it_is_typed",
+    ),
     (
         Kind::Virtual,
         "check_compares_the_map_that_site_toml_names_and_sync_mends_it",

@@ -1,5 +1,7 @@
 //! Real list managers in the trees: their own programs take the mail, and their members get it.
 
+/// From Mailman 2.1 to Mailman 3 by the hooks of contrib.
+mod from21;
 /// Mailman 3's lists through mm-deliver and mm-lmtp.
 mod lmtp;
 /// Mailman 3 in two releases, each with data of its own.
