@@ -6,9 +6,12 @@
 //! **Invariants.** Reads, never writes; no environment; a name that is not found is an
 //! error of the caller's, never a default.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
@@ -31,6 +34,8 @@ pub struct User {
     pub uid: u32,
     /// The primary group's id.
     pub gid: u32,
+    /// The home directory; `/` where /etc/passwd has none.
+    pub home: PathBuf,
 }
 
 impl Account {
@@ -58,8 +63,13 @@ impl Account {
                 continue;
             };
             if self.is(name, uid) {
-                let name = String::from_utf8_lossy(name).into_owned();
-                return Ok(User { name, uid, gid });
+                let home = fields.nth(1).filter(|home| home.starts_with(b"/"));
+                return Ok(User {
+                    name: String::from_utf8_lossy(name).into_owned(),
+                    uid,
+                    gid,
+                    home: OsString::from_vec(home.unwrap_or(b"/").to_vec()).into(),
+                });
             }
         }
         match *self {
@@ -67,6 +77,7 @@ impl Account {
                 name: uid.to_string(),
                 uid,
                 gid: uid,
+                home: PathBuf::from("/"),
             }),
             Account::Name(_) => Err(not_found(PASSWD)),
         }
@@ -111,6 +122,23 @@ impl Account {
 }
 
 impl User {
+    /// The ids of the groups that /etc/group has this user in, besides the primary one.
+    ///
+    /// # Errors
+    /// /etc/group cannot be read.
+    pub fn groups(&self) -> io::Result<Vec<u32>> {
+        let file = fs::read(GROUP)?;
+        let groups = file.split(|&b| b == b'\n').filter_map(|line| {
+            let mut fields = line.split(|&b| b == b':');
+            let gid = number(fields.nth(2)?)?;
+            let mut members = fields.next()?.split(|&b| b == b',');
+            members
+                .any(|member| member == self.name.as_bytes())
+                .then_some(gid)
+        });
+        Ok(groups.collect())
+    }
+
     /// Makes this process that user, for good, with the primary group and no other, as an
     /// MTA does before it runs us.
     ///
@@ -171,7 +199,9 @@ mod tests {
     fn root_is_user_and_group_nought() {
         assert_eq!(Account::new("root").user().unwrap().uid, 0);
         assert_eq!(Account::new("root").gid().unwrap(), 0);
-        assert_eq!(Account::new("0").user().unwrap().name, "root");
+        let root = Account::new("0").user().unwrap();
+        assert_eq!(root.name, "root");
+        assert_eq!(root.home, PathBuf::from("/root"));
     }
 
     #[test]

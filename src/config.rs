@@ -102,6 +102,8 @@ struct Raw {
     _snapshots: Option<IgnoredAny>,
     #[serde(rename = "hooks")]
     _hooks: Option<IgnoredAny>,
+    #[serde(rename = "jobs")]
+    _jobs: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

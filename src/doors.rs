@@ -122,7 +122,18 @@ impl AsFd for Pass {
 /// # Errors
 /// [`DoorError`]; nothing is held then.
 pub fn enter(path: &Path, list: &ListName, floor: Floor, wait: Span) -> Result<Pass, DoorError> {
-    let (door, floor) = (Range::door(list), Range::floor(floor, list));
+    enter_by(path, Range::door(list), Range::floor(floor, list), wait)
+}
+
+/// Comes in for every list there is: no move of any ends before the pass is given up.
+///
+/// # Errors
+/// [`DoorError`]; nothing is held then.
+pub fn enter_all(path: &Path, floor: Floor, wait: Span) -> Result<Pass, DoorError> {
+    enter_by(path, Range::all_doors(), Range::whole(floor), wait)
+}
+
+fn enter_by(path: &Path, door: Range, floor: Range, wait: Span) -> Result<Pass, DoorError> {
     let waiting = Waiting::for_at_most(wait);
     for _ in 0..ATTEMPTS {
         let lock = LockFile::open(path)?;

@@ -45,6 +45,14 @@ pub struct Checked {
     pub holder: Metadata,
 }
 
+/// What a path leads to: not judged yet.
+struct End {
+    above: PathBuf,
+    holder: Metadata,
+    path: PathBuf,
+    meta: Metadata,
+}
+
 /// Why a path is not to be relied on.
 #[derive(Debug)]
 pub struct Unsafe {
@@ -84,6 +92,28 @@ impl Trusted<'_> {
     /// # Errors
     /// The first path at fault.
     pub fn check(&self, path: &Path, strict: Option<&Path>) -> Result<Checked, Unsafe> {
+        let end = self.walk(path, strict)?;
+        self.judge(&end.above, &end.holder, false)?;
+        let file = self.file(&end.path, end.meta)?;
+        Ok(Checked {
+            file,
+            holder: end.holder,
+        })
+    }
+
+    /// The same for a directory.
+    ///
+    /// # Errors
+    /// The first path at fault.
+    pub fn check_directory(&self, path: &Path) -> Result<Metadata, Unsafe> {
+        let end = self.walk(path, None)?;
+        self.judge(&end.above, &end.holder, false)?;
+        self.judge_directory(&end.path, &end.meta, false)?;
+        Ok(end.meta)
+    }
+
+    /// Judges every directory that leads to `path`.
+    fn walk(&self, path: &Path, strict: Option<&Path>) -> Result<End, Unsafe> {
         if !path.is_absolute() {
             return Err(fault(path, Fault::Relative));
         }
@@ -116,9 +146,12 @@ impl Trusted<'_> {
                 continue;
             }
             if rest.is_empty() {
-                self.judge(&at, &holder, false)?;
-                let file = self.file(&next, meta)?;
-                return Ok(Checked { file, holder });
+                return Ok(End {
+                    above: at,
+                    holder,
+                    path: next,
+                    meta,
+                });
             }
             let within = strict.is_some_and(|strict| next.starts_with(strict));
             self.judge_directory(&next, &meta, !within)?;
@@ -270,6 +303,26 @@ mod tests {
     fn a_plain_file_in_a_plain_directory_is_trusted() {
         let place = Place::new("plain");
         assert!(check(&place.0.join("d/f")).is_ok());
+    }
+
+    #[test]
+    fn a_directory_is_judged_as_a_file_is() {
+        let place = Place::new("directory");
+        let runner = fs::metadata("/proc/self").unwrap().uid();
+        let trusted = Trusted {
+            runner,
+            owner: None,
+            group: None,
+        };
+        let check = |name: &str| trusted.check_directory(&place.0.join(name));
+        let fault = |name: &str| check(name).map(drop).map_err(|e| e.fault);
+        assert!(check("d").is_ok_and(|meta| meta.is_dir()));
+        assert!(matches!(fault("d/f"), Err(Fault::NotDirectory)));
+        mode(&place.0.join("d"), 0o775);
+        assert!(matches!(fault("d"), Err(Fault::Group(_))));
+        mode(&place.0.join("d"), 0o755);
+        mode(&place.0, 0o1777);
+        assert!(matches!(fault("d"), Err(Fault::Everybody)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 
+use mm_deliver::accounts::Account;
 use mm_deliver::config::Config;
 use mm_deliver::profile::Routing;
 use mm_deliver::profiles::Profile;
@@ -54,6 +55,12 @@ fn every_key_of_the_example_site_is_one_that_is_read() {
         .replace("\n#limit", "\nlimit");
     let hooks = Settings::parse(&text).unwrap().hooks;
     assert_eq!(hooks[0].programs().count(), 3);
+    let text = text
+        .replace("\n#user", "\nuser")
+        .replace("\n#environment", "\nenvironment");
+    let jobs = Settings::parse(&text).unwrap().jobs;
+    assert_eq!(jobs.user, Some(Account::new("list")));
+    assert_eq!(jobs.environment["b"].len(), 1);
     let config = Config::parse(&text).unwrap();
     assert_eq!(
         config.tree("b").unwrap().domain.as_deref(),

@@ -55,6 +55,9 @@ mod commit;
 /// Two trees with different list managers.
 mod unlike;
 
+/// mm-parity run and cron: which tree's program runs for a list, as whom, and who waits for whom.
+mod jobs;
+
 /// mm-parity verify: a release that was installed by hand is looked at, and recorded.
 mod verify;
 
@@ -85,7 +88,7 @@ mod readings;
 /// mm-aliases sync, diff and check: what lists lack is added, nothing of others is touched.
 mod sync;
 
-/// The cron file and systemd units in contrib: every line is one that cron and systemd read,
+/// The cron files and systemd units in contrib: every line is one that cron and systemd read,
 /// every command one that ours do.
 mod units;
 

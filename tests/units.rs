@@ -1,4 +1,4 @@
-//! The cron file and the systemd units in contrib are valid, and every command in them is one
+//! The cron files and the systemd units in contrib are valid, and every command in them is one
 //! that our programs take.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,11 +6,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mm_deliver::profile::Routing;
+use mm_deliver::profiles::Profile;
+
 use crate::stage::{Stage, spawn};
 
 const PROGRAMS: [(&str, &str); 2] = [
     ("/usr/sbin/mm-parity", env!("CARGO_BIN_EXE_mm-parity")),
     ("/usr/sbin/mm-aliases", env!("CARGO_BIN_EXE_mm-aliases")),
+];
+
+/// What a list manager's own programs are told in the units of runners: words that they take.
+const RUNNERS: [&[&str]; 6] = [
+    &["/srv/mailman/%i/bin/mailmanctl", "-s", "-q", "start"],
+    &["/srv/mailman/%i/bin/mailmanctl", "-q", "restart"],
+    &["/srv/mailman/%i/bin/mailmanctl", "-q", "stop"],
+    &["/srv/mailman3/%i/bin/mailman", "start", "--force"],
+    &["/srv/mailman3/%i/bin/mailman", "restart"],
+    &["/srv/mailman3/%i/bin/mailman", "stop"],
 ];
 
 fn contrib(name: &str) -> PathBuf {
@@ -36,7 +49,7 @@ fn units() -> Vec<(String, String)> {
 #[track_caller]
 fn check_command(line: &str) {
     let words: Vec<&str> = line.split_whitespace().collect();
-    if words == ["/bin/sleep", "5"] {
+    if words == ["/bin/sleep", "5"] || RUNNERS.contains(&words.as_slice()) {
         return;
     }
     let program = PROGRAMS
@@ -51,7 +64,8 @@ fn check_command(line: &str) {
 
 /// The keys that our units use, by section, and what their values look like.
 fn check_key(section: &str, key: &str, value: &str) -> Result<(), String> {
-    let is_path = |text: &str| text.starts_with('/') && !text.contains([' ', '%']);
+    let is_path =
+        |text: &str| text.starts_with('/') && !text.replace("%i", "").contains([' ', '%']);
     let is_unit = |text: &str| {
         let kinds = [".service", ".target"];
         kinds.iter().any(|kind| text.ends_with(kind)) && !text.contains(' ')
@@ -60,8 +74,16 @@ fn check_key(section: &str, key: &str, value: &str) -> Result<(), String> {
         ("Unit", "Description") => !value.is_empty(),
         ("Unit", "ConditionPathExists") | ("Path", "PathChanged") => is_path(value),
         ("Unit", "StartLimitIntervalSec") => value == "0",
-        ("Service", "Type") => value == "oneshot",
-        ("Service", "ExecStart" | "ExecStartPre") => is_path(value.split(' ').next().unwrap()),
+        ("Unit", "After" | "Wants") => is_unit(value),
+        ("Service", "Type") => ["oneshot", "forking"].contains(&value),
+        ("Service", "ExecStart" | "ExecStartPre" | "ExecReload" | "ExecStop") => {
+            is_path(value.split(' ').next().unwrap())
+        }
+        ("Service", "PIDFile") => is_path(value),
+        ("Service", "User" | "Group") => value.bytes().all(|b| b.is_ascii_lowercase()),
+        ("Service", "Environment") => value.split_once('=').is_some_and(|(_, path)| is_path(path)),
+        ("Service", "Restart") => value == "on-failure",
+        ("Service", "RestartSec") => value.parse::<u32>().is_ok(),
         ("Service", "SuccessExitStatus") => value.parse::<u8>().is_ok(),
         ("Service", "TimeoutStartSec") => value == "10min",
         ("Service", "ProtectSystem") => value == "strict",
@@ -117,7 +139,7 @@ fn check_unit(name: &str, text: &str) -> Result<(), String> {
 #[test]
 fn each_unit_holds_known_sections_keys_and_values() {
     let units = units();
-    assert_eq!(units.len(), 5);
+    assert_eq!(units.len(), 7);
     for (name, text) in &units {
         check_unit(name, text).unwrap();
     }
@@ -160,7 +182,7 @@ fn each_command_of_a_unit_is_one_that_the_program_takes() {
             count += 1;
         }
     }
-    assert_eq!(count, 3);
+    assert_eq!(count, 9);
 }
 
 #[test]
@@ -178,8 +200,13 @@ fn systemd_finds_no_fault_with_the_units() {
         let built = PROGRAMS.iter().fold(text, |text, (installed, built)| {
             text.replace(installed, built)
         });
+        // It looks whether the programs are there: any will do for those of a tree.
+        let built = built
+            .replace("/srv/mailman/%i/bin/mailmanctl", "/bin/true")
+            .replace("/srv/mailman3/%i/bin/mailman ", "/bin/true ");
         stage.write(&format!("units/{name}"), built, 0o644);
-        command.arg(stage.path("units").join(name));
+        let instance = name.replace("@.", "@a.");
+        command.arg(stage.path("units").join(instance));
     }
     let done = stage.run(command, b"");
     assert_eq!(
@@ -210,31 +237,35 @@ fn cron_line(line: &str) -> Option<String> {
     sound.then(|| command.join(" "))
 }
 
-#[test]
-fn each_line_of_the_cron_file_is_one_that_cron_reads_and_each_command_ours() {
-    let text = fs::read_to_string(contrib("mm-deliver.cron")).unwrap();
+/// The commands of a file for /etc/cron.d, those that are offered behind a # too.
+fn cron_commands(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(contrib(name)).unwrap();
     assert!(
         text.ends_with('\n'),
         "cron ignores a last line without newline"
     );
-    let mut commands = 0;
+    let mut commands = Vec::new();
     for line in text.lines() {
         // The one that is offered must be as sound once its # is away.
-        let line = match line.strip_prefix("#*") {
-            Some(rest) => format!("*{rest}"),
-            None => line.to_owned(),
-        };
+        let offered = line.strip_prefix('#');
+        let is_offered = |rest: &&str| rest.starts_with(|c: char| c == '*' || c.is_ascii_digit());
+        let line = offered.filter(is_offered).unwrap_or(line);
         let is_setting = ["SHELL=", "PATH=", "MAILTO="]
             .iter()
             .any(|key| line.starts_with(key));
         if line.is_empty() || line.starts_with('#') || is_setting {
             continue;
         }
-        let command = cron_line(&line).unwrap_or_else(|| panic!("not a line of cron: {line}"));
+        let command = cron_line(line).unwrap_or_else(|| panic!("not a line of cron: {line}"));
         check_command(&command);
-        commands += 1;
+        commands.push(command);
     }
-    assert_eq!(commands, 4);
+    commands
+}
+
+#[test]
+fn each_line_of_the_cron_file_is_one_that_cron_reads_and_each_command_ours() {
+    assert_eq!(cron_commands("mm-deliver.cron").len(), 4);
     for broken in [
         "* * * * root x",
         "60 * * * * root x",
@@ -243,6 +274,28 @@ fn each_line_of_the_cron_file_is_one_that_cron_reads_and_each_command_ours() {
     ] {
         assert_eq!(cron_line(broken), None, "{broken}");
     }
+}
+
+#[test]
+fn each_job_of_the_lists_cron_file_is_one_that_a_shipped_profile_names_and_none_is_missing() {
+    let commands = cron_commands("mm-deliver-lists.cron");
+    let mut jobs: Vec<&str> = commands
+        .iter()
+        .map(|line| line.strip_prefix("/usr/sbin/mm-parity cron ").unwrap())
+        .collect();
+    jobs.sort_unstable();
+    let mut named: Vec<String> = ["mailman2", "mailman3", "mlmmj"]
+        .iter()
+        .flat_map(|name| {
+            let text = Routing::shipped(name).unwrap().text;
+            let profile = Profile::parse(text).unwrap();
+            profile.cron().keys().cloned().collect::<Vec<_>>()
+        })
+        // By hand, once a year or so.
+        .filter(|job| job != "bumpdigests")
+        .collect();
+    named.sort_unstable();
+    assert_eq!(jobs, named);
 }
 
 #[test]

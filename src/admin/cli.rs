@@ -172,6 +172,58 @@ pub enum OnSite {
     Unpin(Move),
     /// Drop the names of lists that no longer exist.
     Forget(Move),
+    /// Run a program of a list's tree for that list: as who owns its data, never as root.
+    #[command(after_help = "\
+The program is one that the tree's profile names ([bin]): the list stands where it looks for it, and \
+what stands behind PROGRAM is passed on as it is. A move of the list waits until it ends.
+
+    mm-parity run toylist list_members --regular
+    mm-parity run toylist remove_members --nouserack alice@example.org
+    mm-parity run --dry-run toylist withlist
+
+What loads every list runs in the current tree, until all lists are on the future one.
+
+Exit status: the program's, 128 and its number for a signal that ended it; 75 if the list is being
+moved; 1 if it was refused, or could not be run.")]
+    Run {
+        /// Say what would be run, where and as whom, and run nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// The list.
+        #[arg(value_name = "LIST")]
+        list: OsString,
+        /// A program of the list's tree, and what is passed on to it.
+        #[arg(
+            value_names = ["PROGRAM", "ARGS"],
+            num_args = 1..,
+            required = true,
+            trailing_var_arg = true
+        )]
+        program: Vec<OsString>,
+    },
+    /// Run a job of the list manager's for each list, in the list's own tree.
+    #[command(after_help = "\
+The job is one that a profile names ([cron]). It runs for each list, one after the other, in its own \
+tree and as who owns its data; a job for all lists runs once, in the current tree, until all lists \
+are on the future one; a job for none runs in both. It prints what the programs print.
+
+    mm-parity cron senddigests
+    mm-parity cron senddigests toylist 'real*'
+    mm-parity cron checkdbs
+
+Exit status: the first of the programs' that is not 0; 75 for a list that is being moved, and was
+passed over.")]
+    Cron {
+        /// Say what would be run, where and as whom, and run nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// The job.
+        #[arg(value_name = "JOB")]
+        job: OsString,
+        /// Names or globs; without them, all lists.
+        #[arg(value_name = "LIST")]
+        lists: Vec<OsString>,
+    },
     /// Show every change: when, who, why.
     History {
         /// How to print it.

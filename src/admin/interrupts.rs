@@ -12,9 +12,11 @@
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
 use libc::{c_int, siginfo_t, sigset_t, timespec};
+
+use crate::running::is_ignored;
 
 /// What ends a wait, and its name.
 const ENDING: [(c_int, &str); 3] = [
@@ -109,15 +111,6 @@ fn heeded() -> sigset_t {
             libc::sigaddset(set.as_mut_ptr(), signal);
         }
         set.assume_init()
-    }
-}
-
-fn is_ignored(signal: c_int) -> bool {
-    let mut now = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: nothing is changed; what is read was filled by the call that succeeded.
-    unsafe {
-        libc::sigaction(signal, null(), now.as_mut_ptr()) == 0
-            && now.assume_init().sa_sigaction == libc::SIG_IGN
     }
 }
 

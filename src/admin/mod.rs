@@ -20,6 +20,7 @@ pub mod init;
 pub mod inside;
 pub mod install;
 mod interrupts;
+pub mod jobs;
 pub mod marks;
 pub mod moving;
 pub mod outcome;
@@ -47,6 +48,7 @@ use crate::admin::cli::{Act, Cli, Closing, Draining, Hooking, How, Move, OnSite,
 use crate::admin::commit::{Behind, Trouble};
 use crate::admin::grammar::Line;
 use crate::admin::history::Format;
+use crate::admin::jobs::Trial;
 use crate::admin::marks::Mark;
 use crate::admin::outcome::{AFTER, Done, Outcome, Refused};
 use crate::admin::request::Patience;
@@ -226,6 +228,22 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
         OnSite::Forget(r#move) => on_lists(site, "forget", r#move, |which, request| {
             marks::forget(site, which, request)
         }),
+        OnSite::Run {
+            dry_run,
+            list,
+            program,
+        } => match program.split_first() {
+            Some((name, words)) => jobs::run(site, &list, name, words, trial(dry_run)),
+            None => Err(Refused::new("run", "no program is named")),
+        },
+        OnSite::Cron {
+            dry_run,
+            job,
+            lists,
+        } => {
+            let all = lists.is_empty();
+            jobs::cron(site, &job, &which(lists, all), trial(dry_run))
+        }
         OnSite::History { format } => history::history(site, rows(format)),
     }
 }
@@ -306,6 +324,10 @@ fn in_turn(site: &Site, request: &Request, run: impl Fn(&Request) -> Outcome) ->
         })?;
     }
     run(request)
+}
+
+fn trial(dry_run: bool) -> Trial {
+    if dry_run { Trial::Yes } else { Trial::No }
 }
 
 /// A commit as it was typed.

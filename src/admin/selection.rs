@@ -193,22 +193,22 @@ fn are_files_here(words: &[OsString]) -> bool {
 
 /// At most three of `lists` whose names are nearly `list`'s, the nearest first.
 pub fn near<'a>(list: &ListName, lists: impl IntoIterator<Item = &'a ListName>) -> Vec<String> {
-    let most = (list.as_str().len() / 3).clamp(1, 3);
-    let mut near: Vec<(usize, &ListName)> = lists
+    near_words(list.as_str(), lists.into_iter().map(ListName::as_str))
+}
+
+/// The same for any words.
+pub fn near_words<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let most = (word.len() / 3).clamp(1, 3);
+    let mut near: Vec<(usize, &str)> = words
         .into_iter()
-        .map(|other| {
-            (
-                distance(list.as_str().as_bytes(), other.as_str().as_bytes()),
-                other,
-            )
-        })
+        .map(|other| (distance(word.as_bytes(), other.as_bytes()), other))
         .filter(|&(distance, _)| distance <= most)
         .collect();
-    near.sort();
+    near.sort_unstable();
     near.dedup();
     near.into_iter()
         .take(3)
-        .map(|(_, list)| list.to_string())
+        .map(|(_, word)| word.to_owned())
         .collect()
 }
 

@@ -2,13 +2,14 @@
 //!
 //! `profile` has the part that a delivery needs; here are the addresses of a list, how lists
 //! are enumerated, how a release and a data version are read, the direct aliases of every era,
-//! and its queues and signs of life. `contrib/profile.toml` documents each key.
+//! its queues and signs of life, and its programs for people and for cron. `contrib/profile.toml` documents each key.
 //!
 //! **Invariants.** Looks at files, never runs anything and never writes: a newer release's
 //! own list command would convert every list. An enumeration that failed is an error.
 
 mod form;
 mod fresh;
+mod jobs;
 mod queues;
 mod read;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use crate::tree::Tree;
 
 pub use form::{Form, Named, Same, Words};
 pub use fresh::{Files, Fresh, Run};
+pub use jobs::{BadWords, Loads, Program, Programs};
 pub use queues::{Queues, Sign, is_per_list};
 
 /// No probe looks further into a file than this, in bytes.
@@ -62,6 +64,8 @@ pub struct Profile {
     life: Vec<Sign>,
     files: Files,
     fresh: Vec<Fresh>,
+    bin: Programs,
+    cron: Programs,
 }
 
 /// Something of the envelope that a list manager goes by, and that not every MTA tells.
@@ -426,6 +430,36 @@ impl Profile {
     /// The tests of a tree in which a release was just installed, in their order.
     pub fn fresh(&self) -> &[Fresh] {
         &self.fresh
+    }
+
+    /// Its programs for people, by name.
+    pub fn bin(&self) -> &Programs {
+        &self.bin
+    }
+
+    /// Its programs for cron, by name.
+    pub fn cron(&self) -> &Programs {
+        &self.cron
+    }
+
+    /// The directory that holds a list's data; without a list, the one that holds all lists'.
+    /// `None` where no directory says which lists there are.
+    pub fn directory(&self, tree: &Tree, list: Option<&ListName>) -> Option<PathBuf> {
+        let Lists::Directory {
+            directory, after, ..
+        } = &self.lists
+        else {
+            return None;
+        };
+        let directory = PathBuf::from(tree.expand(directory, None));
+        let case = self.routing.case;
+        Some(match list {
+            None => directory,
+            Some(list) => {
+                let after = tree.expand(after, Some((list, case)));
+                directory.join(format!("{}{after}", case.spell(list)))
+            }
+        })
     }
 
     /// Whether nothing but the alias files says which lists there are.

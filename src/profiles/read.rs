@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::fresh::{self, RawFiles, RawFresh};
+use super::jobs::{self, By, RawProgram};
 use super::queues::{self, RawQueues, RawSign};
 use super::{
     Address, DataVersion, Lists, Need, Probe, Profile, ReadAs, SiteWide, Words, is_per_list,
@@ -45,6 +46,10 @@ struct Raw {
     tree: RawFiles,
     #[serde(default)]
     fresh: Vec<Spanned<RawFresh>>,
+    #[serde(default)]
+    bin: BTreeMap<Spanned<String>, RawProgram>,
+    #[serde(default)]
+    cron: BTreeMap<Spanned<String>, RawProgram>,
 }
 
 #[derive(Deserialize)]
@@ -167,6 +172,8 @@ impl Profile {
                 .into_iter()
                 .map(fresh::fresh)
                 .collect::<Result<_, _>>()?,
+            bin: jobs::programs(raw.bin, By::People)?,
+            cron: jobs::programs(raw.cron, By::Cron)?,
         })
     }
 }

@@ -4,10 +4,14 @@
 //! behind in the background holds nobody up. At its limit, or where somebody wants an end of it,
 //! the whole group is ended. If mm-parity dies, so does the program.
 //!
+//! `attached` runs one on our own terminal instead.
+//!
 //! **Invariants.** No shell. The environment is what is given here and nothing else. What is
 //! kept of its output is bounded, and is not yet fit for a terminal.
 
 #![expect(unsafe_code, reason = "std cannot tie a child's life to ours")]
+
+mod attached;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -22,6 +26,8 @@ use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_
 
 use crate::accounts::User;
 use crate::output::{KEPT_HEAD, Output};
+
+pub use attached::{Attached, Identity, Over, is_ignored};
 
 /// Where programs that it starts are looked for.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

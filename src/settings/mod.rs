@@ -5,10 +5,13 @@
 
 mod hooks;
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 pub use hooks::{Each, Hook, On};
 
+use crate::accounts::Account;
 use crate::config::BadConfig;
 use crate::position::Position;
 use crate::site::{Site, SiteError};
@@ -20,6 +23,25 @@ pub struct Settings {
     pub snapshots: Snapshots,
     /// `[[hooks]]`, in the order of the file.
     pub hooks: Vec<Hook>,
+    /// `[jobs]`.
+    pub jobs: Jobs,
+}
+
+/// `[jobs]`: how programs of `run` and `cron` are run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Jobs {
+    /// As whom; without it, as who owns the list's data.
+    pub user: Option<Account>,
+    /// What is in their environment besides, by tree.
+    pub environment: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// `[jobs]` as it is typed.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawJobs {
+    user: Option<String>,
+    environment: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// `[snapshots]`: what is kept of the lists' data.
@@ -43,6 +65,8 @@ struct Raw {
     snapshots: Snapshots,
     #[serde(default)]
     hooks: Vec<hooks::Raw>,
+    #[serde(default)]
+    jobs: RawJobs,
 }
 
 impl Settings {
@@ -73,6 +97,10 @@ impl Settings {
                     at: Position::of(text, at),
                     what,
                 })?,
+            jobs: Jobs {
+                user: raw.jobs.user.as_deref().map(Account::new),
+                environment: raw.jobs.environment,
+            },
         })
     }
 }
@@ -89,5 +117,10 @@ mod tests {
         assert_eq!(said.snapshots.keep, 0);
         let bad = Settings::parse("[snapshots]\nkept = 1\n").unwrap_err();
         assert!(bad.to_string().starts_with("2:1"), "{bad}");
+        assert_eq!(Settings::parse("").unwrap().jobs, Jobs::default());
+        let said = "[jobs]\nuser = \"list\"\n[jobs.environment.a]\nX = \"1\"\n";
+        let jobs = Settings::parse(said).unwrap().jobs;
+        assert_eq!(jobs.user, Some(Account::new("list")));
+        assert_eq!(jobs.environment["a"]["X"], "1");
     }
 }
