@@ -55,6 +55,8 @@ pub mod admin;
 #[cfg(feature = "admin")]
 pub mod finding;
 #[cfg(feature = "admin")]
+pub mod layout;
+#[cfg(feature = "admin")]
 pub mod metrics;
 #[cfg(feature = "admin")]
 pub mod page;

@@ -192,6 +192,16 @@ impl Site {
         })
     }
 
+    /// A site whose site.toml is not written yet.
+    #[cfg(feature = "admin")]
+    pub fn draft(path: &Path, config: Config) -> Site {
+        Site {
+            path: path.to_owned(),
+            config,
+            runner: accounts::runner(),
+        }
+    }
+
     /// The text of site.toml as it is now, for what deliveries pass over in it.
     ///
     /// # Errors

@@ -4,6 +4,12 @@
 /// A throwaway site with two stub trees. Not a place for tests.
 mod stage;
 
+/// A stand-in for an installation of a list manager. Not a place for tests.
+mod installation;
+
+/// init --from: a single installation becomes two trees, and comes back.
+mod layout;
+
 /// Who can read the state, and what is made of a state that others wrote.
 mod store;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
+use crate::installation;
 use crate::stage::{LISTS, Stage, TAILS};
 
 /// A part of README that the programs have written, between these two lines.
@@ -16,7 +17,7 @@ struct Played {
     play: fn() -> String,
 }
 
-const PLAYED: [Played; 2] = [
+const PLAYED: [Played; 3] = [
     Played {
         begin: "<!-- tour: made by tests/readme.rs -->\n",
         end: "<!-- end of the tour -->\n",
@@ -26,6 +27,11 @@ const PLAYED: [Played; 2] = [
         begin: "<!-- aliases: made by tests/readme.rs -->\n",
         end: "<!-- end of the aliases -->\n",
         play: aliases,
+    },
+    Played {
+        begin: "<!-- layout: made by tests/readme.rs -->\n",
+        end: "<!-- end of the layout -->\n",
+        play: layout,
     },
 ];
 
@@ -74,6 +80,15 @@ const ADOPTED: &[(&str, &[&str])] = &[
     ),
     ("Then do it:", &["mm-aliases adopt"]),
 ];
+
+/// What an admin types who has one installation, in /usr/local/mailman.
+const LAID_OUT: &[(&str, &[&str])] = &[(
+    "One command makes the layout, and one takes it back:",
+    &[
+        "mm-parity init --from /usr/local/mailman",
+        "mm-parity init --undo",
+    ],
+)];
 
 const CHECKED: &[(&str, &[&str])] = &[
     (
@@ -149,6 +164,15 @@ fn aliases() -> String {
     adopted + &checked + &play(&stage, LINTED) + "\n"
 }
 
+/// Plays the way from one installation to two trees and back, and writes it down.
+fn layout() -> String {
+    let stage = Stage::empty();
+    installation::make(&stage.path("mailman"));
+    let lists = LISTS.map(|list| stage.direct_block("mailman", list));
+    stage.write("aliases", lists.concat(), 0o644);
+    play(&stage, LAID_OUT) + "\n"
+}
+
 /// The names that Debian's /etc/aliases has.
 const DEBIAN: &str = "\
 # /etc/aliases
@@ -173,7 +197,19 @@ fn play(stage: &Stage, story: &[(&str, &[&str])]) -> String {
         text += &format!("\n{says}\n\n");
         for line in *lines {
             let file = stage.path("aliases").display().to_string();
+            let prefix = stage.path("mailman").display().to_string();
             let here = line.replace("/etc/aliases", &file);
+            let here = here.replace("/usr/local/mailman", &prefix);
+            // What this host cannot tell: those of README's reader are found where they always are.
+            let here = match here.contains("init --from") {
+                true => format!(
+                    "{here} --mta none --aliases {file} --state {dir}/state --program \
+                     {dir}/bin/mm-deliver --user {user}",
+                    dir = stage.dir.display(),
+                    user = stage.user()
+                ),
+                false => here,
+            };
             let words: Vec<&str> = here
                 .split(' ')
                 .map(|word| word.trim_matches('\''))
@@ -200,6 +236,8 @@ fn as_installed(stage: &Stage, text: &str) -> String {
         ("/aliases", "/etc/aliases"),
         ("/bin/mm-deliver", "/usr/lib/mm-deliver/mm-deliver"),
         ("/state", "/var/lib/mm-deliver"),
+        ("/site.toml", "/etc/mm-deliver/site.toml"),
+        ("/mailman", "/usr/local/mailman"),
         ("/a", "/srv/mailman/a"),
         ("/b", "/srv/mailman/b"),
     ] {

@@ -51,17 +51,42 @@ pub(crate) struct Done {
 }
 
 impl Stage {
-    /// Two ready trees, three lists, and aliases that pipe straight into tree a; no parity
-    /// yet.
-    pub(crate) fn bare() -> Stage {
+    /// A directory with our programs in it, and nothing else.
+    pub(crate) fn empty() -> Stage {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("mm-stage-{}-{number}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         let stage = Stage { dir: dir.clone() };
+        stage.make_dir("bin");
+        let quiet = no_fork();
+        for (name, path) in [
+            ("mm-deliver", hot("mm-deliver")),
+            ("mm-guard", hot("mm-guard")),
+            ("mm-lmtp", hot("mm-lmtp")),
+            ("mm-parity", PathBuf::from(env!("CARGO_BIN_EXE_mm-parity"))),
+            (
+                "mm-aliases",
+                PathBuf::from(env!("CARGO_BIN_EXE_mm-aliases")),
+            ),
+        ] {
+            fs::copy(path, dir.join("bin").join(name)).unwrap();
+            fs::set_permissions(
+                dir.join("bin").join(name),
+                fs::Permissions::from_mode(0o755),
+            )
+            .unwrap();
+        }
+        drop(quiet);
+        stage
+    }
+
+    /// Two ready trees, three lists, and aliases that pipe straight into tree a; no parity
+    /// yet.
+    pub(crate) fn bare() -> Stage {
+        let stage = Stage::empty();
+        let dir = stage.dir.clone();
         for directory in [
-            "",
-            "bin",
             "state",
             "var/lists",
             "ran",
@@ -87,25 +112,6 @@ impl Stage {
             stage.add_list(list);
         }
         stage.write("var/.mm-deliver-data", "", 0o644);
-        let quiet = no_fork();
-        for (name, path) in [
-            ("mm-deliver", hot("mm-deliver")),
-            ("mm-guard", hot("mm-guard")),
-            ("mm-lmtp", hot("mm-lmtp")),
-            ("mm-parity", PathBuf::from(env!("CARGO_BIN_EXE_mm-parity"))),
-            (
-                "mm-aliases",
-                PathBuf::from(env!("CARGO_BIN_EXE_mm-aliases")),
-            ),
-        ] {
-            fs::copy(path, dir.join("bin").join(name)).unwrap();
-            fs::set_permissions(
-                dir.join("bin").join(name),
-                fs::Permissions::from_mode(0o755),
-            )
-            .unwrap();
-        }
-        drop(quiet);
         let mut aliases = String::from("# local aliases\npostmaster: root\nroot: alice\n");
         for list in LISTS {
             aliases += &format!(
@@ -167,16 +173,18 @@ impl Stage {
         text
     }
 
+    /// Who delivers: whoever runs the tests may be the only one who can reach the stage.
+    pub(crate) fn user(&self) -> String {
+        match fs::metadata(&self.dir).unwrap().uid() {
+            0 => "nobody".to_owned(),
+            user => user.to_string(),
+        }
+    }
+
     /// Writes site.toml; `more` is added at its top.
     pub(crate) fn write_site(&self, more: &str) {
         let dir = self.dir.display();
-        // Whoever runs the tests may be the only one who can reach the stage.
-        let user = fs::metadata(&self.dir).unwrap().uid();
-        let user = if user == 0 {
-            "nobody".to_owned()
-        } else {
-            user.to_string()
-        };
+        let user = self.user();
         let text = format!(
             "state = \"{dir}/state\"\n{more}\n[trees.a]\nroot = \"{dir}/a\"\nprofile = \"mailman2\"\n\
              queues = \"{dir}/a/qfiles\"\nrunners = \"none\"\n\

@@ -38,6 +38,9 @@ pub enum Act {
     /// What needs a sound site.
     #[command(flatten)]
     OnSite(OnSite),
+    /// Begin: take a single installation to two trees (--from), or make parity.toml and the lock
+    /// file for a site.toml that was written by hand; where only the lock file is missing, that.
+    Init(Box<Init>),
     /// Look for what makes mail wait, or soon will; silent when all is well.
     Check(Check),
     /// Answer a package's script whether something may be installed in a directory now.
@@ -53,13 +56,6 @@ pub enum Act {
 /// What to do with a site.
 #[derive(Debug, Subcommand)]
 pub enum OnSite {
-    /// Make parity.toml and the lock file for a site.toml that was written by hand; where only
-    /// the lock file is missing, that.
-    Init {
-        /// The tree that serves all lists today.
-        #[arg(long, value_name = "TREE")]
-        current: Option<String>,
-    },
     /// Show who is on what, what to type next and how to go back.
     Status {
         /// Show these lists: names or globs.
@@ -230,6 +226,72 @@ passed over.")]
         #[arg(long, value_enum, default_value_t = Rows::Text)]
         format: Rows,
     },
+}
+
+/// How a site begins.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The tree that serves all lists today.
+    #[arg(long, value_name = "TREE", conflicts_with_all = ["from", "undo"])]
+    pub current: Option<String>,
+    /// The list manager's directory: it stays, as tree a; the lists' data go outside, with links in
+    /// their place; site.toml is written.
+    #[arg(long, value_name = "PREFIX", group = "layout")]
+    pub from: Option<PathBuf>,
+    /// Take an init --from back: the installation is what it was, byte for byte.
+    #[arg(long, conflicts_with = "from", group = "layout")]
+    pub undo: bool,
+    /// Say what would be done, step by step, each with its way back, and do nothing.
+    #[arg(long, requires = "layout")]
+    pub dry_run: bool,
+    /// What is known of the host.
+    #[command(flatten)]
+    pub host: Host,
+}
+
+/// What init --from finds out, where it is not said.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --from; found out without")]
+pub struct Host {
+    /// The list manager's profile.
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub profile: Option<String>,
+    /// Where the lists' data go, on the same file system; else PREFIX-data, or where they are.
+    #[arg(long, value_name = "DIR", requires = "from")]
+    pub data: Option<PathBuf>,
+    /// Where the next release goes; else PREFIX-b.
+    #[arg(long, value_name = "DIR", requires = "from")]
+    pub future: Option<PathBuf>,
+    /// Where parity.toml and its history go; else /var/lib/mm-deliver.
+    #[arg(long, value_name = "DIR", requires = "from")]
+    pub state: Option<PathBuf>,
+    /// Which MTA reads the aliases.
+    #[arg(long, value_name = "MTA", requires = "from")]
+    pub mta: Option<Mta>,
+    /// The alias files that it reads; as often as needed.
+    #[arg(long = "aliases", value_name = "FILE", requires = "from")]
+    pub aliases: Vec<PathBuf>,
+    /// Whom it runs programs as; as often as needed.
+    #[arg(long = "user", value_name = "USER", requires = "from")]
+    pub users: Vec<String>,
+    /// mm-deliver as aliases are to have it.
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub program: Option<PathBuf>,
+}
+
+/// The MTAs, by the words of site.toml.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Mta {
+    /// Postfix.
+    Postfix,
+    /// Sendmail.
+    Sendmail,
+    /// Exim.
+    Exim,
+    /// OpenSMTPD.
+    Opensmtpd,
+    /// Nothing but mm-aliases reads them.
+    None,
 }
 
 /// Which lists, and how.

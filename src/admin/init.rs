@@ -265,11 +265,13 @@ fn told(
     match site.config.other_tree(&roles.current) {
         None => text += "there is no future tree yet\n",
         Some(tree) => {
+            let release = match roles.future_release.is_empty() {
+                true => String::new(),
+                false => format!(" {}", roles.future_release.escape_debug()),
+            };
             text += &format!(
-                "the future tree {} {} is {}\n",
-                tree.name,
-                roles.future_release.escape_debug(),
-                roles.future_state
+                "the future tree {}{release} is {}\n",
+                tree.name, roles.future_state
             );
             if roles.guarded.contains(&tree.name) {
                 text += &format!("{}\n", guarded_until(site, tree));

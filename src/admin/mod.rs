@@ -11,6 +11,7 @@ pub mod cli;
 pub mod closing;
 pub mod commit;
 pub mod drain;
+pub mod from;
 pub mod glob;
 pub mod grammar;
 pub mod history;
@@ -44,7 +45,9 @@ use std::path::Path;
 
 use clap::Parser;
 
-use crate::admin::cli::{Act, Cli, Closing, Draining, Hooking, How, Move, OnSite, Rows};
+use crate::admin::cli::{
+    Act, Cli, Closing, Draining, Hooking, Host, How, Init, Move, OnSite, Rows,
+};
 use crate::admin::commit::{Behind, Trouble};
 use crate::admin::grammar::Line;
 use crate::admin::history::Format;
@@ -54,12 +57,16 @@ use crate::admin::outcome::{AFTER, Done, Outcome, Refused};
 use crate::admin::request::Patience;
 use crate::admin::request::{Mode, Request};
 use crate::admin::selection::Which;
+use crate::config::Mta;
+use crate::layout::Ask;
 use crate::site::Site;
 use crate::span::Span;
 use crate::store;
 
 /// A command line that means nothing.
 const USAGE: u8 = 2;
+/// The state directory, where nothing else is said.
+const STATE: &str = "/var/lib/mm-deliver";
 /// What monitoring takes for "cannot tell".
 const UNKNOWN: u8 = 3;
 
@@ -97,6 +104,7 @@ fn run(cli: Cli) -> Outcome {
         Act::Try { dir } => {
             try_out::run(&dir).map_err(|fault| Refused::new("play the story", fault))
         }
+        Act::Init(begin) => begin_site(&cli.site, *begin),
         // A site that cannot be opened is a finding.
         Act::Check(asked) => {
             let path = std::path::absolute(&cli.site).unwrap_or(cli.site);
@@ -121,9 +129,51 @@ fn run(cli: Cli) -> Outcome {
     }
 }
 
+fn begin_site(path: &Path, begin: Init) -> Outcome {
+    if begin.undo {
+        return from::undo(path, begin.dry_run);
+    }
+    let Some(prefix) = begin.from else {
+        let site = Site::open(path).map_err(|error| Refused::new("open the site", error))?;
+        return init::init(&site, begin.current.as_deref());
+    };
+    let Host {
+        profile,
+        data,
+        future,
+        state,
+        mta,
+        aliases,
+        users,
+        program,
+    } = begin.host;
+    let ask = Ask {
+        from: prefix,
+        site: path.to_owned(),
+        profile,
+        data,
+        future,
+        state: state.unwrap_or_else(|| STATE.into()),
+        mta: mta.map(mta_of),
+        aliases,
+        users,
+        program,
+    };
+    from::from(&ask, begin.dry_run)
+}
+
+fn mta_of(typed: cli::Mta) -> Mta {
+    match typed {
+        cli::Mta::Postfix => Mta::Postfix,
+        cli::Mta::Sendmail => Mta::Sendmail,
+        cli::Mta::Exim => Mta::Exim,
+        cli::Mta::Opensmtpd => Mta::OpenSmtpd,
+        cli::Mta::None => Mta::None,
+    }
+}
+
 fn on_site(site: &Site, act: OnSite) -> Outcome {
     match act {
-        OnSite::Init { current } => init::init(site, current.as_deref()),
         OnSite::Status {
             lists,
             all,

@@ -103,6 +103,12 @@ kinds! {
     Files "tree-files",
     /// A program that a tree needs all the time does not run.
     Life "runners",
+    /// The lists' data or templates are in a tree itself.
+    Inside "tree-inside",
+    /// Two trees share what each must have for itself.
+    Shared "tree-shared",
+    /// A list manager writes an alias file by itself.
+    Regenerated "aliases-regenerated",
     /// A tree takes messages and does not handle them.
     Queue "queue",
     /// A tree put messages aside that it could not handle.

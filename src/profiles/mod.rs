@@ -10,6 +10,7 @@
 mod form;
 mod fresh;
 mod jobs;
+mod layout;
 mod queues;
 mod read;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use crate::tree::Tree;
 pub use form::{Form, Named, Same, Words};
 pub use fresh::{Files, Fresh, Run};
 pub use jobs::{BadWords, Loads, Program, Programs};
+pub use layout::{Apart, Layout, Regenerates, Templates};
 pub use queues::{Queues, Sign, is_per_list};
 
 /// No probe looks further into a file than this, in bytes.
@@ -66,6 +68,7 @@ pub struct Profile {
     fresh: Vec<Fresh>,
     bin: Programs,
     cron: Programs,
+    layout: Option<Layout>,
 }
 
 /// Something of the envelope that a list manager goes by, and that not every MTA tells.
@@ -460,6 +463,11 @@ impl Profile {
                 directory.join(format!("{}{after}", case.spell(list)))
             }
         })
+    }
+
+    /// How an installation of it is laid out, if the profile says so.
+    pub fn layout(&self) -> Option<&Layout> {
+        self.layout.as_ref()
     }
 
     /// Whether nothing but the alias files says which lists there are.

@@ -13,6 +13,7 @@ use toml::Spanned;
 
 use super::fresh::{self, RawFiles, RawFresh};
 use super::jobs::{self, By, RawProgram};
+use super::layout::RawLayout;
 use super::queues::{self, RawQueues, RawSign};
 use super::{
     Address, DataVersion, Lists, Need, Probe, Profile, ReadAs, SiteWide, Words, is_per_list,
@@ -50,6 +51,7 @@ struct Raw {
     bin: BTreeMap<Spanned<String>, RawProgram>,
     #[serde(default)]
     cron: BTreeMap<Spanned<String>, RawProgram>,
+    layout: Option<RawLayout>,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +176,7 @@ impl Profile {
                 .collect::<Result<_, _>>()?,
             bin: jobs::programs(raw.bin, By::People)?,
             cron: jobs::programs(raw.cron, By::Cron)?,
+            layout: raw.layout.map(RawLayout::cook).transpose()?,
         })
     }
 }
@@ -298,7 +301,7 @@ fn verb(word: &Spanned<String>) -> Result<Verb, BadProfile> {
         .ok_or_else(|| bad(word, &format!("not a verb: {:?}", word.get_ref())))
 }
 
-fn bad(at: &Spanned<String>, what: &str) -> BadProfile {
+pub(super) fn bad(at: &Spanned<String>, what: &str) -> BadProfile {
     BadProfile {
         at: Some(at.span().start),
         what: what.to_owned(),

@@ -9,6 +9,13 @@
 #[path = "../stage.rs"]
 mod stage;
 
+/// A stand-in for an installation of a list manager, and listings of it.
+#[path = "../installation.rs"]
+mod installation;
+
+/// init --from and its undo, killed at each call.
+mod layout;
+
 /// Many deliveries while many lists move.
 mod crowd;
 

@@ -1,9 +1,10 @@
 //! What makes mail wait, or soon will.
 //!
 //! Looks at parity.toml, its seal and its spare, the lock file (`doors`), the history, the accounts, the lists
-//! and their data (`lists`) and owners (`owners`), both trees, their releases and programs (`trees`), and files (`files`), whether they live
-//! and handle what they take (`signs`), what came of guarded deliveries (`probation`), Sendmail's
-//! restricted shell (`smrsh`), the hooks of site.toml (`hooks`), and through `addresses` at alias text and database.
+//! and their data (`lists`) and owners (`owners`), both trees, their releases and programs (`trees`), and files
+//! (`files`), whether they live and handle what they take (`signs`), what they must not share (`layout`), what
+//! came of guarded deliveries (`probation`), Sendmail's restricted shell (`smrsh`), the hooks of site.toml
+//! (`hooks`), and through `addresses` at alias text and database.
 //!
 //! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
 //! UNKNOWN, never OK.
@@ -11,6 +12,7 @@
 pub(in crate::admin) mod doors;
 mod files;
 mod hooks;
+mod layout;
 mod lists;
 mod owners;
 mod probation;
@@ -96,6 +98,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     files::look(site, &parity, findings);
     probation::look(site, &parity, findings);
     signs::look(site, &parity, findings);
+    layout::look(site, findings);
     // A broken profile is told with the tree that it is of.
     let told: Vec<Kind> = findings.iter().map(Finding::kind).collect();
     let is_new =
