@@ -237,6 +237,14 @@ fn cases() -> Vec<Case> {
         case(Release, "WARNING", "", |s| {
             fs::remove_file(s.path("a/Mailman/Version.py")).unwrap();
         }),
+        case(Files, "WARNING", "", |s| {
+            s.parity(&["verify"]).expect(0);
+            s.write("a/bin/new", "#!/bin/sh\n", 0o755);
+        }),
+        case(Files, "UNKNOWN", "", |s| {
+            s.parity(&["verify"]).expect(0);
+            s.write("state/manifests/a.jsonl", "{", 0o644);
+        }),
         case(Program, "CRITICAL", "", |s| s.remove_program("a")),
         case(Program, "WARNING", "", |s| s.remove_program("b")),
         case(Enumeration, "WARNING", "", |s| {

@@ -301,12 +301,19 @@ fn may_install_answers_by_status_and_one_line() {
 #[test]
 fn without_root_no_command_is_run_and_the_two_halves_are_named() {
     let stage = Stage::new();
-    let mut command = stage.command("mm-parity", &["install", "touch", "b/made"]);
-    if fs::metadata(&stage.dir).unwrap().uid() == 0 {
-        command.uid(65_534).gid(65_534);
-    }
-    command.stdin(Stdio::null());
-    stage.run(command, b"").expect(1).complains(&[
+    let install = |more: &[&str]| {
+        let words = [&["install"], more, &["touch", "b/made"]].concat();
+        let mut command = stage.command("mm-parity", &words);
+        if fs::metadata(&stage.dir).unwrap().uid() == 0 {
+            command.uid(65_534).gid(65_534);
+        }
+        command.stdin(Stdio::null());
+        stage.run(command, b"")
+    };
+    install(&["--dry-run"])
+        .expect(0)
+        .says(&["would be marked installing", "read-only"]);
+    install(&[]).expect(1).complains(&[
         "only root can keep the lists' data and the current tree read-only",
         "install --begin",
         "install --end",

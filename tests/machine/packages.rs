@@ -77,7 +77,9 @@ fn build_other(machine: &Machine) -> String {
     "/srv/packages/other.deb".to_owned()
 }
 
-const APT: &str = "apt-get -y -q -o Dpkg::Use-Pty=0 -o APT::Sandbox::User=root --allow-downgrades";
+/// Our programs are not where an admin has them: apt must be told.
+const APT: &str = "apt-get -y -q -o Dpkg::Use-Pty=0 -o APT::Sandbox::User=root \
+                   -o DPkg::Path=/usr/lib/mm-deliver:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The command must fail, say this, and leave the release in tree b as it was.
 #[track_caller]
@@ -142,6 +144,13 @@ fn install_by_dpkg_and_apt_is_refused_at_the_wrong_moment() {
 
     // None is: the tree is marked, tested and ready.
     machine.expect("mm-parity downgrade --all");
+    // Nor is anything unpacked where nobody can be asked.
+    let blind = APT.replace("=/usr/lib/mm-deliver:", "=");
+    refused(
+        &machine,
+        &format!("{blind} install {first}"),
+        &["not found", "nothing was unpacked"],
+    );
     let said = machine.expect(&format!("dpkg -i {first}"));
     assert!(
         said.contains("installed 2.1.41 in tree b: lists may move there"),

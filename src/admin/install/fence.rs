@@ -29,7 +29,7 @@ use std::thread;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountPropagationFlags, mount_bind_recursive, mount_change};
 
-use crate::admin::install::extent::resolved;
+use crate::admin::install::extent::{extent, resolved};
 use crate::profiles::Profile;
 use crate::queues::Queues;
 use crate::site::Site;
@@ -89,7 +89,8 @@ impl Fence {
             }
         }
         for tree in trees.iter().filter(|tree| !is_open(tree)) {
-            places.insert(resolved(&tree.root), Seen::ReadOnly);
+            let files = files(site, tree).into_iter();
+            places.extend(files.map(|path| (path, Seen::ReadOnly)));
             let queues = queues(site, tree);
             places.extend(queues.map(|path| (resolved(&path), Seen::ReadOnly)));
         }
@@ -159,6 +160,13 @@ fn own(site: &Site, tree: &Tree) -> Vec<PathBuf> {
     own.extend(queues(site, tree).filter(|path| !is_anothers(site, tree, path)));
     own.extend(has_own_data(site, tree).then(|| tree.data.clone()));
     own
+}
+
+/// Its files; all of its root where it cannot be told what in there is its own.
+fn files(site: &Site, tree: &Tree) -> Vec<PathBuf> {
+    let profile = Profile::of(site, tree).ok();
+    let known = profile.and_then(|profile| extent(&profile, tree).ok());
+    known.unwrap_or_else(|| vec![resolved(&tree.root)])
 }
 
 fn queues(site: &Site, tree: &Tree) -> impl Iterator<Item = PathBuf> {

@@ -50,7 +50,7 @@ use crate::tree::Tree;
 /// # Errors
 /// Every reason why not; or what is wrong with what was installed, and the tree is `broken`.
 pub fn install(site: &Site, command: &[OsString], request: &Request) -> Outcome {
-    if accounts::runner() != 0 {
+    if accounts::runner() != 0 && request.mode == Mode::Real {
         return Err(only_root(site, request.act));
     }
     let (_, future) = trees(site, request.act)?;
