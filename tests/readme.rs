@@ -257,7 +257,8 @@ fn as_installed(stage: &Stage, text: &str) -> String {
 fn every_command_that_readme_names_is_one() {
     let readme =
         fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let command = Regex::new(r"(?m)(?:`|^ {4,}(?:\$ )?)(mm-parity|mm-aliases) ([a-z][a-z-]*)").unwrap();
+    let command =
+        Regex::new(r"(?m)(?:`|^ {4,}(?:\$ )?)(mm-parity|mm-aliases) ([a-z][a-z-]*)").unwrap();
     let stage = Stage::bare();
     let mut seen = 0;
     for found in command.captures_iter(&readme) {
