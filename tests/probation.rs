@@ -156,7 +156,7 @@ fn no_release_is_taken_without_a_guard_that_runs() {
     ] {
         stage.write("bin/mm-guard", bytes, mode);
         let done = stage.parity(&["init", "--current", "a"]).expect(0);
-        done.says(&["the future tree b  is empty", why]);
+        done.says(&["the future tree b is empty", why]);
         stage.parity(&["verify"]).expect(1).complains(&[why]);
         fs::remove_dir_all(stage.path("state")).unwrap();
         stage.make_dir("state");
