@@ -53,6 +53,8 @@ pub mod addresses;
 #[cfg(feature = "admin")]
 pub mod admin;
 #[cfg(feature = "admin")]
+pub mod copying;
+#[cfg(feature = "admin")]
 pub mod finding;
 #[cfg(feature = "admin")]
 pub mod layout;
