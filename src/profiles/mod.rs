@@ -1,12 +1,13 @@
 //! A whole profile: what a list manager looks like, for the admin's side.
 //!
 //! `profile` has the part that a delivery needs; here are the addresses of a list, how lists
-//! are enumerated, how a release and a data version are read, the direct aliases of every era,
-//! its queues and signs of life, and its programs for people and for cron. `contrib/profile.toml` documents each key.
+//! are enumerated, how a release and a data version are read, what on disk is one list's,
+//! the direct aliases of every era, its queues and signs of life, and its programs for people and for cron. `contrib/profile.toml` documents each key.
 //!
 //! **Invariants.** Looks at files, never runs anything and never writes: a newer release's
 //! own list command would convert every list. An enumeration that failed is an error.
 
+mod data;
 mod form;
 mod fresh;
 mod jobs;
@@ -36,6 +37,7 @@ use crate::profile::{Case, Routing, Way};
 use crate::site::{Site, SiteError};
 use crate::tree::Tree;
 
+pub use data::{ListData, Place};
 pub use form::{Form, Named, Same, Words};
 pub use fresh::{Files, Fresh, Run};
 pub use jobs::{BadWords, Loads, Program, Programs};
@@ -58,6 +60,7 @@ pub struct Profile {
     lists: Lists,
     release: Probe,
     data_version: Option<DataVersion>,
+    data: Option<data::Data>,
     /// What of a list belongs to the one user, besides root, whom its programs serve.
     owned: Option<String>,
     direct: Vec<(Verb, Words)>,
@@ -179,6 +182,7 @@ struct Probe {
 struct DataVersion {
     probe: Probe,
     read: ReadAs,
+    reads: Vec<data::Reads>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

@@ -11,6 +11,7 @@ use regex::bytes::Regex;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::data::{RawData, RawReads};
 use super::fresh::{self, RawFiles, RawFresh};
 use super::jobs::{self, By, RawProgram};
 use super::layout::RawLayout;
@@ -35,6 +36,7 @@ struct Raw {
     lists: Spanned<RawLists>,
     release: RawProbe,
     data_version: Option<RawDataVersion>,
+    data: Option<RawData>,
     owner: Option<RawOwner>,
     #[serde(default)]
     direct: Vec<RawDirect>,
@@ -99,6 +101,8 @@ struct RawDataVersion {
     file: Spanned<Files>,
     regex: Spanned<String>,
     read: ReadAs,
+    #[serde(default)]
+    reads: Vec<RawReads>,
 }
 
 #[derive(Deserialize)]
@@ -156,9 +160,15 @@ impl Profile {
                     Ok(DataVersion {
                         probe: probe(raw.file, &raw.regex)?,
                         read: raw.read,
+                        reads: raw
+                            .reads
+                            .into_iter()
+                            .map(RawReads::cook)
+                            .collect::<Result<_, _>>()?,
                     })
                 })
                 .transpose()?,
+            data: raw.data.map(RawData::cook).transpose()?,
             owned: raw.owner.map(owned).transpose()?,
             direct,
             site: raw.site,

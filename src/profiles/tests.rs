@@ -544,3 +544,63 @@ fn a_profile_whose_queues_cannot_be_told_is_refused_with_its_place() {
         assert!(error.at.is_some(), "{from}");
     }
 }
+
+#[test]
+fn a_release_reads_what_the_first_row_that_knows_it_says() {
+    let profile = Profile::parse(Routing::shipped("mailman2").unwrap().text).unwrap();
+    for (release, reads) in [
+        ("2.1.14", Some(0..=112)),
+        ("2.1.39", Some(0..=112)),
+        ("2.1b2", Some(0..=112)),
+        ("2.2.0", Some(112..=112)),
+        ("2.10", None),
+        ("3.3.8", None),
+    ] {
+        assert_eq!(profile.reads(release), reads, "{release}");
+    }
+}
+
+#[test]
+fn a_data_version_of_marshal_is_a_byte_behind_its_key() {
+    let profile = Profile::parse(Routing::shipped("mailman1").unwrap().text).unwrap();
+    let regex = &profile.data_version.as_ref().unwrap().probe.regex;
+    let found = regex
+        .captures(b"{s\x0c\x00\x00\x00data_versioni\x15\x00\x00\x00s\x04")
+        .unwrap();
+    assert_eq!(&found[1], b"\x15");
+}
+
+#[test]
+fn places_of_data_are_one_lists_and_below_the_data() {
+    let shipped = Routing::shipped("mailman2").unwrap().text;
+    for (old, new, what) in [
+        ("\"{data}/lists/{list}\"", "\"{data}/lists\"", "one list's"),
+        (
+            "\"{data}/lists/{list}\"",
+            "\"/etc/{list}\"",
+            "begins with {data}/",
+        ),
+        (
+            "\"{data}/lists/{list}\"",
+            "\"{data}/../{list}\"",
+            "no part is",
+        ),
+        (
+            "heldmsg-{list}-#.pck",
+            "heldmsg-{list}-##.pck",
+            "a # stands once",
+        ),
+        (
+            "to = 112 },\n    {",
+            "from = 113, to = 112 },\n    {",
+            "below `from`",
+        ),
+        ("'^2\\.2(?:[^0-9]|$)'", "'^2\\.2('", "unclosed group"),
+    ] {
+        let text = shipped.replacen(old, new, 1);
+        assert_ne!(text, shipped, "{old}");
+        let bad = Profile::parse(&text).unwrap_err();
+        assert!(bad.what.contains(what), "{what}: {}", bad.what);
+        assert!(bad.at.is_some());
+    }
+}
