@@ -73,4 +73,6 @@ pub mod running;
 #[cfg(feature = "admin")]
 pub mod settings;
 #[cfg(feature = "admin")]
+pub mod snapshots;
+#[cfg(feature = "admin")]
 pub mod store;

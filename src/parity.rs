@@ -298,6 +298,11 @@ impl Parity {
         })
     }
 
+    /// The same once more: what was changed stands elsewhere.
+    pub fn again(&self) -> Parity {
+        self.next(|_| {})
+    }
+
     /// Every name that stands in it.
     pub fn names(&self) -> BTreeSet<&ListName> {
         self.on_future

@@ -185,6 +185,25 @@ fn cases() -> Vec<Case> {
         case(Data, "WARNING", "", |s| {
             s.write("var/lists/toylist/config.pck", "damaged", 0o644);
         }),
+        case(Snapshot, "WARNING", "", |s| {
+            s.make_dir("state/snapshots/.partial-1");
+        }),
+        case(Snapshot, "WARNING", "", |s| {
+            s.make_dir("state/snapshots/1/toylist");
+            s.write("state/snapshots/1/toylist/snapshot.json", "{}", 0o600);
+        }),
+        case(Snapshot, "WARNING", "", |s| {
+            s.parity(&["upgrade", "toylist"]).expect(0);
+            let json = "state/snapshots/2/toylist/snapshot.json";
+            swap(s, json, "\"bytes\": ", "\"bytes\": 1000000000000000");
+        }),
+        case(Snapshot, "CRITICAL", "", |s| {
+            s.make_dir("state/snapshots");
+            s.write("state/snapshots/restoring.json", "", 0o600);
+        }),
+        case(Snapshot, "UNKNOWN", "", |s| {
+            s.write("state/snapshots", "", 0o600);
+        }),
         case(Owner, "CRITICAL", "", |s| {
             owned_by(s, "nobody", 1);
         }),

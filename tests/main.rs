@@ -58,6 +58,9 @@ mod queues;
 /// The system's own move, and every way back from it.
 mod commit;
 
+/// The lists' data: kept before a move, put back, set aside.
+mod snapshots;
+
 /// Two trees with different list managers.
 mod unlike;
 

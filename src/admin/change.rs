@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::admin::aliases::{self, AddressError, Known, Plan};
+use crate::admin::fence;
 use crate::admin::hooks::{self, Hooks};
 use crate::admin::outcome::{Done, Refused, names, typed_aliases};
 use crate::admin::probation;
@@ -61,6 +62,9 @@ impl<'a> Change<'a> {
                 };
                 let writer = writer.map_err(refused)?;
                 for note in writer.notes() {
+                    done.text += &format!("note: {note}\n");
+                }
+                for note in fence::mend(site, request.mode, writer.parity().roles.generation) {
                     done.text += &format!("note: {note}\n");
                 }
                 done.text += &edited(site, writer.parity());
@@ -160,6 +164,9 @@ impl<'a> Change<'a> {
                 *parity = step.after;
                 self.say_all(told);
                 self.say_all(&hooks.shown());
+                if let Some(shot) = &step.fence {
+                    self.say(fence::would_keep(shot));
+                }
                 self.done.text += &shown;
             }
             Hold::Real(writer) => {

@@ -94,6 +94,9 @@ pub enum OnSite {
         /// What goes with it.
         #[command(flatten)]
         hooking: Hooking,
+        /// What becomes of their data.
+        #[command(flatten)]
+        data: Data,
     },
     /// Show who is inside: the processes that handle something of these lists at this moment.
     Drain {
@@ -157,6 +160,9 @@ pub enum OnSite {
         /// What goes with it.
         #[command(flatten)]
         hooking: Hooking,
+        /// Where lists go back.
+        #[command(flatten)]
+        data: Data,
     },
     /// Defer the mail of lists.
     Pause(Move),
@@ -168,6 +174,8 @@ pub enum OnSite {
     Unpin(Move),
     /// Drop the names of lists that no longer exist.
     Forget(Move),
+    /// Show what is kept of lists' data: what an upgrade copied, and what was set aside.
+    Snapshots(Snapshots),
     /// Run a program of a list's tree for that list: as who owns its data, never as root.
     #[command(after_help = "\
 The program is one that the tree's profile names ([bin]): the list stands where it looks for it, and \
@@ -347,6 +355,63 @@ pub struct Hooking {
     /// Run none of the hooks that site.toml names.
     #[arg(long)]
     pub no_hooks: bool,
+}
+
+/// What becomes of the data of lists that go back.
+#[derive(Debug, Args)]
+pub struct Data {
+    /// Put the data back as they were before the move; today's are set aside. With --dry-run: say
+    /// what would be lost.
+    #[arg(long)]
+    pub restore: bool,
+    /// Leave the data as they are, whatever version they have.
+    #[arg(long, conflicts_with = "restore")]
+    pub keep_data: bool,
+}
+
+/// Which snapshots, and what is done with them.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Snapshots {
+    /// What to do, if not to show them.
+    #[command(subcommand)]
+    pub act: Option<SnapshotsAct>,
+    /// Show those of these lists: names or globs.
+    #[arg(value_name = "LIST")]
+    pub lists: Vec<OsString>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Rows::Text)]
+    pub format: Rows,
+}
+
+/// What is done with snapshots.
+#[derive(Debug, Subcommand)]
+pub enum SnapshotsAct {
+    /// Remove old ones: of each list the newest stay (`keep` in [snapshots] of site.toml), and
+    /// never the only copy of anything goes.
+    Prune {
+        /// Keep so many of each list.
+        #[arg(long, value_name = "N")]
+        keep: Option<usize>,
+        /// Trial and reason.
+        #[command(flatten)]
+        how: How,
+    },
+    /// Put the data of a list back, and set today's aside; the list stays on its tree.
+    Restore {
+        /// The list.
+        #[arg(value_name = "LIST")]
+        list: OsString,
+        /// Which: as `snapshots` names it; the newest without this.
+        #[arg(long, value_name = "ID")]
+        at: Option<String>,
+        /// Trial and reason.
+        #[command(flatten)]
+        how: How,
+        /// How long those inside are waited for.
+        #[command(flatten)]
+        closing: Closing,
+    },
 }
 
 /// The forms of rows.

@@ -39,6 +39,8 @@ pub enum Moves {
     Back(BTreeSet<ListName>),
     /// Nowhere: their tree is guarded from here on, and its programs are about to be replaced.
     Guarded(BTreeSet<ListName>),
+    /// They stay, and their data are changed: nobody may be left inside.
+    Still(BTreeSet<ListName>),
 }
 
 impl Moves {
@@ -74,7 +76,7 @@ pub fn close(
 ) -> Result<Closed, Refused> {
     let patience = request.patience;
     match moves {
-        Moves::Ahead(lists) => {
+        Moves::Ahead(lists) | Moves::Still(lists) => {
             let drain = Drain::begin(site, lists, Patiently::until(patience.closed, is_over))
                 .map_err(|error| refuse(site, request, &error))?;
             match drain.is_done() {

@@ -10,7 +10,9 @@ pub mod check;
 pub mod cli;
 pub mod closing;
 pub mod commit;
+mod data;
 pub mod drain;
+pub mod fence;
 pub mod from;
 pub mod glob;
 pub mod grammar;
@@ -32,6 +34,7 @@ mod request;
 pub mod rights;
 pub mod selection;
 pub mod signs;
+pub mod snapshots;
 pub mod status;
 mod step;
 pub mod terminal;
@@ -46,7 +49,7 @@ use std::path::Path;
 use clap::Parser;
 
 use crate::admin::cli::{
-    Act, Cli, Closing, Draining, Hooking, Host, How, Init, Move, OnSite, Rows,
+    Act, Cli, Closing, Data, Draining, Hooking, Host, How, Init, Move, OnSite, Rows,
 };
 use crate::admin::commit::{Behind, Trouble};
 use crate::admin::grammar::Line;
@@ -54,8 +57,7 @@ use crate::admin::history::Format;
 use crate::admin::jobs::Trial;
 use crate::admin::marks::Mark;
 use crate::admin::outcome::{AFTER, Done, Outcome, Refused};
-use crate::admin::request::Patience;
-use crate::admin::request::{Mode, Request};
+use crate::admin::request::{DataChoice, Mode, Patience, Request};
 use crate::admin::selection::Which;
 use crate::config::Mta;
 use crate::layout::Ask;
@@ -198,8 +200,10 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             r#move,
             draining,
             hooking,
+            data,
         } => on_lists(site, "downgrade", r#move, |which, request| {
             let request = patient(request.clone(), None, Some(&draining));
+            let request = with_data(request, &data);
             with_hooks(site, request, hooking, |request| {
                 moving::downgrade(site, which, request)
             })
@@ -258,6 +262,7 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             closing,
             draining,
             hooking,
+            data,
             ..
         } => {
             let request = patient(
@@ -265,6 +270,7 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
                 Some(&closing),
                 Some(&draining),
             );
+            let request = with_data(request, &data);
             in_turn(site, &request, |request| {
                 with_hooks(site, request.clone(), hooking, |request| {
                     undo::undo(site, request)
@@ -278,6 +284,7 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
         OnSite::Forget(r#move) => on_lists(site, "forget", r#move, |which, request| {
             marks::forget(site, which, request)
         }),
+        OnSite::Snapshots(asked) => snapshots_act(site, asked),
         OnSite::Run {
             dry_run,
             list,
@@ -404,6 +411,7 @@ fn request(act: &'static str, line: &str, how: How) -> Request {
         reason: how.reason,
         patience: Patience::default(),
         hooks: true,
+        data: DataChoice::Ask,
         goes_first: GO_FIRST.contains(&act),
     }
 }
@@ -426,6 +434,40 @@ fn patient(
         patience.kill = draining.kill;
     }
     request
+}
+
+/// The same request with what was said of the lists' data.
+fn with_data(mut request: Request, data: &Data) -> Request {
+    let (word, choice) = match (data.restore, data.keep_data) {
+        (true, _) => (" --restore", DataChoice::Restore),
+        (_, true) => (" --keep-data", DataChoice::Keep),
+        _ => ("", DataChoice::Ask),
+    };
+    request.line += word;
+    request.data = choice;
+    request
+}
+
+/// `snapshots` and what follows.
+fn snapshots_act(site: &Site, asked: cli::Snapshots) -> Outcome {
+    match asked.act {
+        None => snapshots::list(site, &asked.lists, rows(asked.format)),
+        Some(cli::SnapshotsAct::Prune { keep, how }) => {
+            let request = request("prune snapshots", "snapshots prune", how);
+            snapshots::prune(site, keep, &request)
+        }
+        Some(cli::SnapshotsAct::Restore {
+            list,
+            at,
+            how,
+            closing,
+        }) => {
+            let line = format!("snapshots restore {}", list.to_string_lossy());
+            let request = request("restore", &line, how);
+            let request = patient(request, Some(&closing), None);
+            snapshots::restore(site, &list, at.as_deref(), &request)
+        }
+    }
 }
 
 fn rows(rows: Rows) -> Format {

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::admin::aliases::{self, Known};
 use crate::admin::change::Change;
 use crate::admin::closing::{self, Moves};
+use crate::admin::fence;
 use crate::admin::hooks;
 use crate::admin::inbound;
 use crate::admin::outcome::{Outcome, Refused, few, lists, names, typed};
@@ -171,9 +172,11 @@ fn ready_to_move<'a>(
         Some(Err(waiting)) => refused.add(waiting),
         Some(Ok(None)) | None => {}
     }
+    let fence = fence::keep(change, moving, future, refused);
     match aliases::plan_move(site, &after, moving) {
         Ok(first) => Some(Step {
             first: Some(first),
+            fence,
             moves: Some(Moves::Ahead(moving.clone())),
             ..Step::to(after)
         }),
@@ -234,9 +237,12 @@ pub fn downgrade(site: &Site, which: &Which, request: &Request) -> Outcome {
         &moving,
         Role::Future,
     );
+    let after = parity.downgrade(&moving);
+    let restore = fence::back(&mut change, &moving, after.roles.generation)?;
     let step = Step {
         moves: Some(Moves::Back(moving.clone())),
-        ..Step::to(parity.downgrade(&moving))
+        restore,
+        ..Step::to(after)
     };
     change.carry_out(step, &told)?;
     tell_the_way(&mut change, "upgrade", &moving);

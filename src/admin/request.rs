@@ -13,6 +13,18 @@ pub enum Mode {
     Trial,
 }
 
+/// What becomes of the data of lists that go back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DataChoice {
+    /// Nobody said: asked for where the current release is not known to read them.
+    #[default]
+    Ask,
+    /// `--restore`: as they were before the move.
+    Restore,
+    /// `--keep-data`: as they are.
+    Keep,
+}
+
 /// A command that changes something, as it was typed.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -28,6 +40,8 @@ pub struct Request {
     pub patience: Patience,
     /// Whether its hooks are run; not with `--no-hooks`.
     pub hooks: bool,
+    /// What becomes of the data of lists that go back.
+    pub data: DataChoice,
     /// Whether a change that only waits gives way: nobody holds up what takes lists back, or stops
     /// their mail.
     pub goes_first: bool,

@@ -1,8 +1,9 @@
 //! One commit point, with the alias entries before or after it.
 //!
-//! Order: aliases that the change needs, the old tree's queues read (`inbound`), doors closed and
-//! floors drained where lists change trees (`closing`), the old tree's queues run out, commit point,
-//! doors open, aliases that it makes superfluous. If the doors cannot be closed, the commit point
+//! Order: lists' data copied for the first time, aliases that the change needs, the old tree's queues read (`inbound`), doors closed and
+//! floors drained where lists change trees (`closing`), the old tree's queues run out, what changed of
+//! the data copied again, or other data put in their place, commit point, doors open, aliases that it
+//! makes superfluous. If the doors cannot be closed, the commit point
 //! fails or somebody wants an end, the first go back; if the last fail, the change stands and the
 //! status is 3.
 //!
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use crate::admin::aliases::{self, AddressError, Applied, Plan};
 use crate::admin::closing::{self, Closed, Moves};
+use crate::admin::data::Data;
 use crate::admin::inbound::Taken;
 use crate::admin::inside;
 use crate::admin::interrupts::{Came, Interrupts};
@@ -21,6 +23,7 @@ use crate::admin::request::Request;
 use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::Site;
+use crate::snapshots::{Restoring, Shot};
 use crate::store::{self, StoreError, Writer};
 
 /// How a refusal begins to say that everything is where it was.
@@ -35,6 +38,10 @@ pub struct Step<'a> {
     pub first: Option<Plan<'a>>,
     /// The lists that change trees.
     pub moves: Option<Moves>,
+    /// What is kept of the data of lists that go ahead.
+    pub fence: Option<Shot>,
+    /// Data that are put back.
+    pub restore: Option<Restoring>,
     /// Aliases that may go then.
     pub last: Option<Plan<'a>>,
     /// Names among the lists that move without a list behind them: no hook runs for those.
@@ -50,6 +57,8 @@ impl Step<'_> {
             after,
             first: None,
             moves: None,
+            fence: None,
+            restore: None,
             last: None,
             gone: BTreeSet::new(),
             undoes: None,
@@ -94,40 +103,55 @@ pub(super) fn make(
 ) -> Result<After, Refused> {
     let mut after = After::default();
     // Lists that go back have turned nothing: whoever stops that stops it at once.
-    let ahead = matches!(step.moves, Some(Moves::Ahead(_)));
+    let ahead = matches!(step.moves, Some(Moves::Ahead(_) | Moves::Still(_)));
     let interrupts = ahead.then(Interrupts::keep);
+    let mut data = Data {
+        fence: step.fence,
+        restore: step.restore,
+    };
+    data.begin(site, request, writer, interrupts.as_ref())?;
     // Even where no file differs: the MTA's database may be out of line with it.
     let applied = match step.first {
         None => None,
         Some(plan) => {
             let lines = aliases::lines(&plan);
             let applied = plan.apply(writer);
-            let applied = applied.map_err(|error| aliases::refusal(request.act, &error))?;
+            let applied =
+                applied.map_err(|error| data.undone(aliases::refusal(request.act, &error)))?;
             after.told(lines, &applied);
             Some(applied)
         }
     };
     let closed = match &step.moves {
         None => None,
-        Some(moves) => match wait(site, request, writer, moves, interrupts.as_ref()) {
+        Some(moves) => match wait(site, request, writer, moves, interrupts.as_ref(), &mut data) {
             Ok(closed) => Some(closed),
-            Err(refused) => return Err(taken_back(site, refused, applied, writer)),
+            Err(refused) => {
+                let refused = data.undone(refused);
+                return Err(taken_back(site, refused, applied, writer));
+            }
         },
     };
+    if let Err(refused) = data.change(site, request, &step.after) {
+        // Mail need not wait while the aliases go back.
+        let refused = data.undone(refused);
+        drop(closed);
+        return Err(taken_back(site, refused, applied, writer));
+    }
     match writer.commit(step.after, request.reason.as_deref(), step.undoes) {
         Ok(()) => {}
         // THE CHANGE STANDS: every delivery sees it; only its line in the history waits.
         Err(error @ StoreError::Unrecorded(..)) => after.failed.push(error.to_string()),
         Err(error) => {
-            // Mail need not wait while the aliases go back.
+            let refused = data.undone(no_state(request.act, site, &error));
             drop(closed);
-            let refused = no_state(request.act, site, &error);
             return Err(taken_back(site, refused, applied, writer));
         }
     }
     after
         .notes
         .extend(closed.into_iter().flat_map(|closed| closed.notes));
+    data.end(site, writer.parity(), &mut after);
     if let Some(plan) = step.last {
         let lines = aliases::lines(&plan);
         match plan.apply(writer) {
@@ -145,13 +169,14 @@ fn wait(
     writer: &mut Writer,
     moves: &Moves,
     interrupts: Option<&Interrupts>,
+    data: &mut Data,
 ) -> Result<Closed, Refused> {
     let came = || interrupts.and_then(Interrupts::came);
     let current = writer.parity().roles.current.clone();
     if interrupts.is_some() {
         writer.gives_way(true);
     }
-    let closed = close(site, request, &current, moves, &|| came().is_some());
+    let closed = close(site, request, &current, moves, data, &|| came().is_some());
     if interrupts.is_some() {
         writer.gives_way(false);
     }
@@ -169,6 +194,7 @@ fn close(
     request: &Request,
     current: &str,
     moves: &Moves,
+    data: &mut Data,
     is_over: &dyn Fn() -> bool,
 ) -> Result<Closed, Refused> {
     let taken = match (moves, site.config.tree(current)) {
@@ -182,14 +208,15 @@ fn close(
     if let Some(taken) = taken {
         taken.run_out(&|| is_over() || Instant::now() >= end)?;
     }
-    if matches!(moves, Moves::Ahead(_)) {
+    data.copy_again(request, &|| is_over() || Instant::now() >= end)?;
+    if matches!(moves, Moves::Ahead(_) | Moves::Still(_)) {
         closing::still_closed(site, request, &closed)?;
     }
     Ok(closed)
 }
 
 /// Somebody wants an end of it, or goes first.
-fn told_to_end(request: &Request, came: Came) -> Refused {
+pub(super) fn told_to_end(request: &Request, came: Came) -> Refused {
     // A terminal is nobody.
     let sender = came.from.and_then(inside::of);
     let by = sender.map_or(String::new(), |sender| format!(" by {sender}"));

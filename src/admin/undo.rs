@@ -11,6 +11,7 @@ use crate::admin::aliases;
 use crate::admin::change::Change;
 use crate::admin::closing::Moves;
 use crate::admin::commit;
+use crate::admin::fence;
 use crate::admin::moving::{step_ahead, tell_of_mail, told_of};
 use crate::admin::outcome::{Outcome, Refused, few, names, typed};
 use crate::admin::releases::{self, refuse_commit};
@@ -20,6 +21,7 @@ use crate::admin::trust::refuse_trouble;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};
 use crate::site::Site;
+use crate::snapshots::{self, Restoring, Shot, Store};
 use crate::store::{self, Entry};
 
 /// `undo`.
@@ -148,6 +150,7 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
             && let Some(checked) = step_ahead(change, &there)?
         {
             step.first = checked.first;
+            step.fence = checked.fence;
         }
     }
     if !back.is_empty() {
@@ -158,10 +161,17 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
             Role::Future,
         ));
     }
+    step.restore = restore(
+        change,
+        (&ahead, &back),
+        entry,
+        &mut step.fence,
+        step.after.roles.generation,
+    )?;
     step.moves = match (ahead.is_empty(), back.is_empty()) {
         (false, _) => Some(Moves::Ahead(ahead.union(&back).cloned().collect())),
         (true, false) => Some(Moves::Back(back.clone())),
-        (true, true) => None,
+        (true, true) => stays(&step),
     };
     step.undoes = undoes;
     let paused = |parity: &Parity| parity.paused.keys().cloned().collect::<BTreeSet<_>>();
@@ -198,6 +208,58 @@ fn take_back(change: &mut Change<'_>, entry: &Entry, after: Parity) -> Result<()
         tell_of_mail(change);
     }
     Ok(())
+}
+
+/// What is put back of the lists' data: what the change that is taken back had set aside; else what
+/// was asked for the lists that go `back`.
+fn restore(
+    change: &mut Change<'_>,
+    (ahead, back): (&BTreeSet<ListName>, &BTreeSet<ListName>),
+    entry: &Entry,
+    fence: &mut Option<Shot>,
+    generation: u64,
+) -> Result<Option<Restoring>, Refused> {
+    if !back.is_empty() {
+        return fence::back(change, back, generation);
+    }
+    let aside = snapshots::set_aside_by(&Store::of(change.site), entry.generation)
+        .map_err(|error| change.refuse(error))?;
+    let mut found = Vec::new();
+    for (name, snapshot) in aside {
+        let list = change
+            .site
+            .list(&name)
+            .map_err(|_| change.refuse(format!("{name:?} is no list")))?;
+        if ahead.is_empty() || ahead.contains(&list) {
+            found.push((list, snapshot));
+        }
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
+    // What stands there is set aside as it is: no second copy of it is needed.
+    if found.len() == ahead.len() {
+        *fence = None;
+    }
+    let (current, future) = change.trees()?;
+    let roles = change.parity().roles.clone();
+    let on_future = found
+        .iter()
+        .all(|(list, _)| change.parity().of(list) == Role::Future);
+    let tree = match on_future {
+        true => (future, roles.future_release.as_str()),
+        false => (current, roles.current_release.as_str()),
+    };
+    fence::restoring(change, found, tree, generation).map(Some)
+}
+
+/// The lists that change no tree, and whose data are put back.
+fn stays(step: &Step<'_>) -> Option<Moves> {
+    let restore = step.restore.as_ref()?;
+    let names = restore
+        .lists()
+        .filter_map(|name| ListName::parse(name).ok());
+    Some(Moves::Still(names.collect()))
 }
 
 /// Of `lists` those that something besides the history knows, and the others: names that

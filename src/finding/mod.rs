@@ -89,6 +89,8 @@ kinds! {
     Name "list-name",
     /// The data of a list do not say their version.
     Data "list-data",
+    /// What is kept of lists' data cannot be read, was cut short, or has no room.
+    Snapshot "snapshot",
     /// A user who delivers is not the one as whom a list's programs run.
     Owner "list-owner",
     /// The mail of a list is deferred.

@@ -4,7 +4,7 @@
 //! and their data (`lists`) and owners (`owners`), both trees, their releases and programs (`trees`), and files
 //! (`files`), whether they live and handle what they take (`signs`), what they must not share (`layout`), what
 //! came of guarded deliveries (`probation`), Sendmail's restricted shell (`smrsh`), the hooks of site.toml
-//! (`hooks`), and through `addresses` at alias text and database.
+//! (`hooks`), what is kept of lists' data (`snapshots`), and through `addresses` at alias text and database.
 //!
 //! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
 //! UNKNOWN, never OK.
@@ -18,6 +18,7 @@ mod owners;
 mod probation;
 mod signs;
 mod smrsh;
+mod snapshots;
 mod trees;
 
 use std::path::Path;
@@ -108,6 +109,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     hooks::look(site, findings);
     history(site, &parity, findings);
     spare(site, findings);
+    snapshots::look(site, findings);
     Some(Counts {
         generation: parity.roles.generation,
         known: known.map(|known| known.lists.len()),
