@@ -303,7 +303,7 @@ fn compare(router: &Router, files: &[Vec<u8>]) -> Vec<Option<String>> {
 fn differential_exim_reads_generated_files_as_we_do() {
     let machine = Machine::with(&Exim, &[]);
     let router = Router::new(&machine);
-    let bounds = Bounds::from_environment(40_000, Duration::from_secs(300));
+    let bounds = Bounds::from_environment(40_000, Duration::from_secs(120));
     let outcome = search(bounds, BATCH, |files| compare(&router, files));
     println!("| Exim, -bt: {}", outcome.summary());
     outcome.expect_none();

@@ -24,7 +24,7 @@ use crate::differential::{Bounds, search};
 /// that is one quote, `<>:[]`, and a name of 255 bytes that ends in a quote and a CR.
 const MOST: usize = 7_000;
 /// How long `tests/run` spends on this.
-const USUAL: Duration = Duration::from_secs(300);
+const USUAL: Duration = Duration::from_secs(120);
 /// Files of one batch: enough that starting programs does not count.
 const BATCH: usize = 240;
 

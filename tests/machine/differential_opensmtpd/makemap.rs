@@ -142,7 +142,7 @@ fn of_entry(document: &Document, file: &[u8], entry: &Entry<'_>) -> Told {
 fn differential_opensmtpd_makemap_reads_generated_files_as_we_do() {
     let machine = Machine::with(&OpenSmtpd { table: "file" }, &[]);
     let makemap = Makemap::new(&machine);
-    let bounds = Bounds::from_environment(40_000, Duration::from_secs(300));
+    let bounds = Bounds::from_environment(40_000, Duration::from_secs(120));
     let outcome = search(bounds, BATCH, |files| makemap.compare(files));
     println!("| OpenSMTPD, makemap: {}", outcome.summary());
     outcome.expect_none();

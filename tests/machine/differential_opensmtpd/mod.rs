@@ -213,7 +213,7 @@ fn same(ours: &Told, theirs: &Told) -> bool {
 fn differential_opensmtpd_reads_generated_files_as_we_do() {
     let machine = Machine::with(&OpenSmtpd { table: "file" }, &[]);
     let mut daemon = Daemon::new(&machine, Dialect::OpenSmtpd);
-    let bounds = Bounds::from_environment(40_000, Duration::from_secs(300));
+    let bounds = Bounds::from_environment(40_000, Duration::from_secs(120));
     let outcome = search(bounds, BATCH, |files| {
         files.iter().map(|file| daemon.compare(file)).collect()
     });
