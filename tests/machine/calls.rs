@@ -1,6 +1,6 @@
 //! The system calls of a recorded run of ours, as strace wrote them down.
 //!
-//! Counted are those of our program alone, from its writer lock on: the MTA's tools that it
+//! Counted are those of our program alone, from a call on, such as that for its writer lock: the MTA's tools that it
 //! starts run on undisturbed, as they would after a `kill -9`.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ impl Call {
 
     /// Whether a disk, or another program, can tell whether it was made.
     pub(crate) fn changes(&self) -> bool {
-        const NAMES: [&str; 13] = [
+        const NAMES: [&str; 22] = [
             "write",
             "pwrite64",
             "link",
@@ -28,6 +28,15 @@ impl Call {
             "unlinkat",
             "ftruncate",
             "fallocate",
+            "copy_file_range",
+            "mkdir",
+            "mkdirat",
+            "rmdir",
+            "symlink",
+            "symlinkat",
+            "utimensat",
+            "mount",
+            "unshare",
             "vfork",
             "clone3",
             "execve",
@@ -51,11 +60,14 @@ impl Call {
             "fsync" | "fdatasync" => &["EIO", "ENOSPC"],
             "fallocate" => &["EOPNOTSUPP", "ENOSPC", "EINTR"],
             "rename" | "renameat" | "renameat2" | "mkdir" | "mkdirat" | "link" | "linkat"
-            | "symlink" => &["EIO", "ENOSPC"],
+            | "symlink" | "symlinkat" => &["EIO", "ENOSPC"],
             "unlink" | "unlinkat" | "rmdir" | "ftruncate" | "chmod" | "fchmod" | "fchmodat"
             | "fchown" | "fchownat" | "utimensat" | "statx" | "newfstatat" | "fstat" | "lstat"
             | "stat" | "getdents64" | "readlink" | "readlinkat" | "flistxattr" | "fgetxattr"
             | "fsetxattr" | "lseek" => &["EIO"],
+            "openat2" => &["EIO", "ENOSPC"],
+            "copy_file_range" => &["EIO", "ENOSPC", "EXDEV"],
+            "mount" | "unshare" => &["EPERM"],
             "vfork" | "clone" | "clone3" | "pipe2" => &["EAGAIN"],
             _ => &[],
         }
@@ -64,6 +76,11 @@ impl Call {
 
 /// The calls after the one that took the writer's lock.
 pub(crate) fn calls_after_the_lock(trace: &str) -> Vec<Call> {
+    calls_after(trace, "LOCK_EX")
+}
+
+/// The calls after the first one whose line has `begins` in it.
+pub(crate) fn calls_after(trace: &str, begins: &str) -> Vec<Call> {
     let mut counts = BTreeMap::<String, usize>::new();
     let mut calls = None;
     for line in trace.lines() {
@@ -84,11 +101,11 @@ pub(crate) fn calls_after_the_lock(trace: &str) -> Vec<Call> {
                 name: name.to_owned(),
                 number: *number,
             });
-        } else if name == "flock" && line.contains("LOCK_EX") {
+        } else if line.contains(begins) {
             calls = Some(Vec::new());
         }
     }
-    let calls = calls.expect("the writer's lock was never taken");
+    let calls = calls.unwrap_or_else(|| panic!("there was no {begins:?}"));
     assert!(calls.len() > 20, "too few calls: {calls:?}");
     calls
 }

@@ -31,8 +31,13 @@ mod numbered;
 /// What looks random, and can be had again.
 mod random;
 
+/// Every file of a place, before and after.
+mod listing;
+
 /// A stand-in for Mailman 2.1, in as many releases as a test wants.
 mod mailman21;
+/// From one installation to two trees, release after release, with mail flowing.
+mod play;
 
 /// The map of lists of domains, as Postfix looks it up.
 mod domains;

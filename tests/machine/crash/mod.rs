@@ -6,7 +6,9 @@
 //! writer lock on; the MTA's tools that it starts run on undisturbed, as they would after a
 //! `kill -9`.
 
+mod acts;
 mod scene;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -22,6 +22,8 @@ pub(crate) const PREFIX: &str = "/usr/local/mailman";
 pub(crate) const USER: &str = "list";
 /// As whose group the MTA runs pipes: `--with-mail-gid`.
 const MAIL_GROUP: &str = "nogroup";
+/// Where its releases are unpacked.
+const SOURCES: &str = "/usr/local/src";
 /// Where the members of a tree's lists get their mail.
 const MEMBERS: &str = "/var/members";
 
@@ -47,11 +49,18 @@ impl Release {
         }
     }
 
-    /// Unpacks and builds it for this place, in the machine that `run` is the directory of;
-    /// returns its `make`.
-    pub(crate) fn build(&self, run: &Path, prefix: &str, var_prefix: &str) -> String {
-        let inside = format!("/usr/local/src/mailman-{}", self.number);
-        let here = run.join("local").join(&inside["/usr/local/".len()..]);
+    /// Its `make`, once it is built.
+    pub(crate) fn make(&self) -> String {
+        format!("{SOURCES}/mailman-{}/make", self.number)
+    }
+
+    /// Unpacks and builds it for this place, in the machine that `run` is the directory of.
+    pub(crate) fn build(&self, run: &Path, prefix: &str) {
+        let here = self.make();
+        let here = here
+            .trim_start_matches("/usr/local/")
+            .trim_end_matches("/make");
+        let here = run.join("local").join(here);
         fs::create_dir_all(&here).unwrap();
         let status = Command::new("cp")
             .args(["-r", "Mailman", "bin", "cron", "scripts", "make"])
@@ -70,7 +79,7 @@ impl Release {
             .status();
         assert!(status.unwrap().success(), "gcc failed");
         let configured = format!(
-            "PREFIX={prefix}\nVAR_PREFIX={var_prefix}\nRELEASE={}\nDATA_VERSION={}\n\
+            "PREFIX={prefix}\nVAR_PREFIX={prefix}\nRELEASE={}\nDATA_VERSION={}\n\
              EXITS_1='{}'\nRUNNERS_HANG={}\n",
             self.number,
             self.data_version,
@@ -78,29 +87,34 @@ impl Release {
             if self.runners_hang { "True" } else { "False" },
         );
         put(&here.join("configured"), configured.as_bytes(), 0o644);
-        format!("{inside}/make")
     }
 }
 
 /// A machine with this release in [`PREFIX`] as `make install` leaves it, with these lists and
 /// their direct aliases; its runners run, and mail flows.
-pub(crate) fn installed(release: &Release, lists: &[String]) -> Machine {
+pub(crate) fn running(release: &Release, lists: &[String]) -> Machine {
+    let machine = installed(release, lists, &[]);
+    machine.expect(&format!("{PREFIX}/bin/mailmanctl start"));
+    machine
+}
+
+/// The same without its runners, and with `more` releases, built for the places that go with them.
+pub(crate) fn installed(release: &Release, lists: &[String], more: &[(Release, &str)]) -> Machine {
     let base = manager("mailman21");
     let machine = Machine::furnished(&Postfix { kind: "hash" }, &base, None, |run| {
         programs(run);
-        release.build(run, PREFIX, PREFIX);
+        release.build(run, PREFIX);
+        for (next, prefix) in more {
+            next.build(run, prefix);
+        }
         put(&run.join("etc/aliases"), aliases(lists).as_bytes(), 0o644);
     });
-    machine.expect(&format!(
-        "/usr/local/src/mailman-{}/make install",
-        release.number
-    ));
+    machine.expect(&format!("{} install", release.make()));
     machine.expect(&format!(
         "setpriv --reuid {USER} --regid {USER} --clear-groups {PREFIX}/bin/newlist owner@{HOST} {}",
         lists.join(" ")
     ));
     age(&machine, lists);
-    machine.expect(&format!("{PREFIX}/bin/mailmanctl start"));
     machine
 }
 

@@ -15,6 +15,10 @@ from Mailman import Pickles
 class Switchboard:
     def __init__(self, directory, recover=False):
         self.directory = directory
+        if not os.path.isdir(directory):
+            mask = os.umask(0o007)
+            os.makedirs(directory, 0o770, exist_ok=True)
+            os.umask(mask)
         if recover:
             for name in self._names(".bak"):
                 self._rename(name, ".bak", ".pck")
