@@ -12,7 +12,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -103,13 +103,18 @@ pub fn path_of(site_file: &Path) -> PathBuf {
 }
 
 impl Journal {
-    /// Begins one.
+    /// Begins one, in the place of one whose plan was never whole.
     ///
     /// # Errors
     /// It is there already, or cannot be written.
     pub fn create(plan: Plan) -> Result<Journal, JournalError> {
         let path = path_of(&plan.site_file);
         let failed = |error| JournalError::File(path.clone(), error);
+        match Journal::open(&plan.site_file) {
+            Ok(_) => return Err(failed(io::ErrorKind::AlreadyExists.into())),
+            Err(JournalError::None(_)) => {}
+            Err(error) => return Err(error),
+        }
         let mut options = OpenOptions::new();
         options.read(true).append(true).create_new(true).mode(0o600);
         let file = options.open(&path).map_err(failed)?;
@@ -122,6 +127,12 @@ impl Journal {
         journal.lock()?;
         let text = serde_json::to_string(&journal.plan).map_err(|error| failed(error.into()))?;
         journal.put(&text)?;
+        // Somebody else may have taken it for one that was never whole, before it was locked.
+        let there = fs::metadata(&path).map_err(failed)?;
+        let ours = journal.file.metadata().map_err(failed)?;
+        if (there.dev(), there.ino()) != (ours.dev(), ours.ino()) {
+            return Err(JournalError::Busy(path));
+        }
         let holder = path.parent().unwrap_or(Path::new("/"));
         File::open(holder)
             .and_then(|holder| holder.sync_all())
@@ -330,7 +341,10 @@ mod tests {
         assert!(matches!(Journal::look(&site), Err(JournalError::None(_))));
         assert!(matches!(Journal::open(&site), Err(JournalError::None(_))));
         assert!(!path_of(&site).exists());
+        fs::write(path_of(&site), "{\"format\":1").unwrap();
         drop(Journal::create(plan(&directory)).unwrap());
+        let there = Journal::create(plan(&directory));
+        assert!(matches!(there, Err(JournalError::File(..))));
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
         fs::set_permissions(path_of(&site), mode).unwrap();
         assert!(matches!(Journal::open(&site), Err(JournalError::Unsafe(_))));
