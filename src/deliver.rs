@@ -13,12 +13,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::accounts::{self, Account};
+use crate::decision::{self, Undecided};
 use crate::doors::{self, DoorError, Floor, LockFile, Pass};
-use crate::handover::{Command, Guard, HandoverError};
+use crate::handover::{Command, HandoverError};
 use crate::list::{BadName, ListName, Verb};
-use crate::parity::{FutureState, Role};
+use crate::parity::Role;
 use crate::site::{DEFAULT_SITE, Placement, Site, SiteError};
-use crate::state::Reading;
 use crate::{sysexits, syslog};
 
 const USAGE: &str = "\
@@ -77,11 +77,8 @@ enum Failure {
     Site(SiteError),
     /// The list's door is closed, or there is none.
     Door(DoorError),
-    Paused(String),
-    /// Neither tree knows the verb.
-    UnknownVerb(Verb),
-    /// The other tree has the address, this one has not: the one permanent answer.
-    NoAddress(Verb, ListName),
+    /// No program takes it.
+    Undecided(Undecided),
     Handover(HandoverError),
     As(OsString, std::io::Error),
     NoTree(OsString),
@@ -90,7 +87,7 @@ enum Failure {
 impl Failure {
     fn status(&self) -> c_int {
         match self {
-            Failure::NoAddress(..) => sysexits::NOUSER,
+            Failure::Undecided(undecided) => undecided.status(),
             _ => sysexits::TEMPFAIL,
         }
     }
@@ -99,16 +96,21 @@ impl Failure {
     fn public(&self) -> &'static str {
         match self {
             Failure::Closed(_) => "a standard descriptor is closed",
-            Failure::Usage(_) | Failure::NotVerb(_) | Failure::UnknownVerb(_) => {
+            Failure::Usage(_)
+            | Failure::NotVerb(_)
+            | Failure::Undecided(Undecided::UnknownVerb(_)) => {
                 "the alias of this address is broken"
             }
             Failure::Name(..) => "the alias of this address names no list",
             Failure::Door(DoorError::Closed(_)) => "the list is being moved",
-            Failure::Site(_) | Failure::Door(_) | Failure::NoTree(_) => {
+            Failure::Site(_)
+            | Failure::Door(_)
+            | Failure::NoTree(_)
+            | Failure::Undecided(Undecided::Site(_)) => {
                 "the site's files cannot be used at the moment"
             }
-            Failure::Paused(_) => "the list is paused",
-            Failure::NoAddress(..) => "no such address",
+            Failure::Undecided(Undecided::Paused(_)) => "the list is paused",
+            Failure::Undecided(Undecided::NoAddress(..)) => "no such address",
             Failure::Handover(_) => "the list manager cannot be run at the moment",
             Failure::As(..) => "cannot become that user",
         }
@@ -124,14 +126,7 @@ impl fmt::Display for Failure {
             Failure::NotVerb(word) => write!(f, "not a verb: {word:?}"),
             Failure::Site(error) => error.fmt(f),
             Failure::Door(error) => error.fmt(f),
-            Failure::Paused(since) => write!(f, "the list is paused since {since}"),
-            Failure::UnknownVerb(verb) => write!(f, "no tree of this site knows the verb {verb}"),
-            Failure::NoAddress(verb, list) => {
-                write!(
-                    f,
-                    "the tree of {list} has no address for {verb}, the other tree has"
-                )
-            }
+            Failure::Undecided(undecided) => undecided.fmt(f),
             Failure::Handover(error) => error.fmt(f),
             Failure::As(user, error) => write!(f, "cannot become user {user:?}: {error}"),
             Failure::NoTree(name) => write!(f, "site.toml has no tree {name:?}"),
@@ -258,8 +253,8 @@ fn decide(words: &Words) -> Result<(Command, Pass), Failure> {
     // THE ORDER. What parity.toml says stays true only while the floor is held.
     let pass = doors::enter(&config.lock_file(), &list, Floor::Mail, config.wait)
         .map_err(Failure::Door)?;
-    let place = place(&site, &list)?;
-    let command = command(&site, &place, verb, &list)?;
+    let place = decision::place(&site, &list).map_err(Failure::Undecided)?;
+    let command = decision::command(&site, &place, verb, &list).map_err(Failure::Undecided)?;
     command
         .check(&site.trusted(), &place.tree.root)
         .map_err(Failure::Handover)?;
@@ -273,58 +268,6 @@ fn parse_verb(word: &OsStr) -> Result<Verb, Failure> {
 fn parse_list(site: &Site, name: &OsStr) -> Result<ListName, Failure> {
     site.list(name.as_bytes())
         .map_err(|bad| Failure::Name(name.to_owned(), bad))
-}
-
-fn place<'a>(site: &'a Site, list: &ListName) -> Result<Placement<'a>, Failure> {
-    let place = site.place(list).map_err(Failure::Site)?;
-    match place.standing.paused {
-        Some(since) => Err(Failure::Paused(since.to_string())),
-        None => Ok(place),
-    }
-}
-
-/// What `verb` means in the tree that was chosen.
-fn command(
-    site: &Site,
-    place: &Placement<'_>,
-    verb: Verb,
-    list: &ListName,
-) -> Result<Command, Failure> {
-    let routing = site.routing(place.tree).map_err(Failure::Site)?;
-    let argv = site.argv(place.tree, &routing, verb, list);
-    let Some(argv) = argv.map_err(Failure::Site)? else {
-        let known_there = match site.config.other_tree(&place.tree.name) {
-            Some(other) => site.routing(other).map_err(Failure::Site)?.knows(verb),
-            None => false,
-        };
-        return Err(match known_there {
-            true => Failure::NoAddress(verb, list.clone()),
-            false => Failure::UnknownVerb(verb),
-        });
-    };
-    let command = Command::new(argv, std::env::vars_os());
-    Ok(match place.guarded {
-        true => command.under(guard(site, place, verb, list)),
-        false => command,
-    })
-}
-
-/// What stands before the programs of a guarded tree.
-fn guard(site: &Site, place: &Placement<'_>, verb: Verb, list: &ListName) -> Guard {
-    let words = [
-        ("--site", site.path.as_os_str()),
-        ("--tree", place.tree.name.as_ref()),
-        ("--release", place.release.as_ref()),
-        ("--list", list.as_str().as_ref()),
-        ("--verb", verb.as_str().as_ref()),
-    ];
-    let words = words.into_iter();
-    Guard {
-        program: site.config.guard(),
-        arguments: words
-            .flat_map(|(name, value)| [name.into(), value.to_owned()])
-            .collect(),
-    }
 }
 
 fn assume(name: &OsStr) -> Result<(), Failure> {
@@ -346,12 +289,12 @@ fn explain(words: &Words, tree: Option<&OsStr>) -> Result<String, Failure> {
             suppose(&site, &mut place, name)?;
             format!("--tree {}", place.tree.name)
         }
-        None => rule(&site, &place),
+        None => {
+            decision::is_taken(&place).map_err(Failure::Undecided)?;
+            decision::rule(&site, &place)
+        }
     };
-    if let (Some(since), None) = (place.standing.paused, tree) {
-        return Err(Failure::Paused(since.to_string()));
-    }
-    let command = command(&site, &place, verb, &list)?;
+    let command = decision::command(&site, &place, verb, &list).map_err(Failure::Undecided)?;
     command
         .check(&site.trusted(), &place.tree.root)
         .and_then(|()| command.check_format())
@@ -375,26 +318,6 @@ fn suppose<'a>(site: &'a Site, place: &mut Placement<'a>, name: &OsStr) -> Resul
     };
     place.tree = tree;
     Ok(())
-}
-
-fn rule(site: &Site, place: &Placement<'_>) -> String {
-    let reason = match place.role {
-        Role::Future => "it is in on_future",
-        Role::Current if place.standing.roles.future_state == FutureState::Retired => {
-            "it is not in on_future; the system was committed"
-        }
-        Role::Current => "it is not in on_future",
-    };
-    let reading = match place.standing.reading {
-        Reading::Sealed => "sealed",
-        Reading::Stream => "edited by hand, read line by line",
-        Reading::Toml => "edited by hand, read as TOML",
-    };
-    let generation = place.standing.roles.generation;
-    format!(
-        "{reason}: {:?}, generation {generation}, {reading}",
-        site.config.parity_file()
-    )
 }
 
 fn tell(place: &Placement<'_>, rule: &str, command: &Command) -> String {
@@ -473,8 +396,10 @@ mod tests {
     #[test]
     fn nothing_but_an_address_of_the_other_tree_is_permanent() {
         let list = ListName::parse("l").unwrap();
-        assert_eq!(Failure::NoAddress(Verb::Post, list).status(), 67);
-        assert_eq!(Failure::UnknownVerb(Verb::Post).status(), 75);
+        let status = |undecided| Failure::Undecided(undecided).status();
+        assert_eq!(status(Undecided::NoAddress(Verb::Post, list)), 67);
+        assert_eq!(status(Undecided::UnknownVerb(Verb::Post)), 75);
+        assert_eq!(status(Undecided::Paused(String::new())), 75);
         assert_eq!(Failure::Usage(String::new()).status(), 75);
     }
 }

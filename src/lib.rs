@@ -36,6 +36,7 @@ pub mod tree;
 
 // Floor 3: the site as a whole, the way in and the ways out.
 pub mod child;
+pub mod decision;
 pub mod dialogue;
 pub mod doors;
 pub mod handover;

@@ -82,6 +82,9 @@ mod hooks;
 /// What is recorded, and what undo makes of it; edits by hand.
 mod history;
 
+/// mm-parity why and history LIST: where a list is, how it came there, what its mail meets.
+mod why;
+
 /// init, status and check: what an admin sees of a site, sound or broken.
 mod status;
 

@@ -228,8 +228,35 @@ passed over.")]
         #[arg(value_name = "LIST")]
         lists: Vec<OsString>,
     },
+    /// Say why a list is where it is: which tree, since when, by whom, by which rule, and what its
+    /// mail meets there.
+    #[command(after_help = "\
+    mm-parity why toylist
+    mm-parity why toylist --verb request
+
+What is told of its mail is what `mm-deliver --explain VERB LIST` tells, as the user who asks.")]
+    Why {
+        /// The list.
+        #[arg(value_name = "LIST")]
+        list: OsString,
+        /// Tell of this verb alone.
+        #[arg(long, value_name = "VERB")]
+        verb: Option<OsString>,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Rows::Text)]
+        format: Rows,
+    },
     /// Show every change: when, who, why.
+    #[command(after_help = "\
+With lists: the changes that moved, paused or pinned one of them, and those that gave its tree another \
+part or release, such as a commit.
+
+    mm-parity history
+    mm-parity history toylist 'real*'")]
     History {
+        /// Show what concerns these lists: names or globs.
+        #[arg(value_name = "LIST")]
+        lists: Vec<OsString>,
         /// How to print it.
         #[arg(long, value_enum, default_value_t = Rows::Text)]
         format: Rows,

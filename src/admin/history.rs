@@ -2,11 +2,18 @@
 //!
 //! **Invariants.** Only reads; needs no privilege.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
-use crate::admin::outcome::{Done, Outcome};
+use crate::admin::aliases;
+use crate::admin::moving::unclear_refusal;
+use crate::admin::outcome::{Done, Outcome, Refused};
+use crate::admin::past;
+use crate::admin::selection::{self, Which};
 use crate::admin::step::no_state;
 use crate::admin::terminal;
+use crate::list::ListName;
 use crate::site::Site;
 use crate::store::{self, Delta, Entry, Ran};
 
@@ -19,13 +26,18 @@ pub enum Format {
     Json,
 }
 
-/// `history`: every change, the oldest first.
+const ACT: &str = "read the history";
+
+/// `history`: every change, the oldest first; with lists, those that concern them.
 ///
 /// # Errors
-/// The history cannot be read.
-pub fn history(site: &Site, format: Format) -> Outcome {
-    let entries =
-        store::history(site).map_err(|error| no_state("read the history", site, &error))?;
+/// The history cannot be read; a word means no list.
+pub fn history(site: &Site, which: &Which, format: Format) -> Outcome {
+    let entries = store::history(site).map_err(|error| no_state(ACT, site, &error))?;
+    let shown: Vec<&Entry> = match which {
+        Which::All => entries.iter().collect(),
+        Which::Named(_) => past::concerning(site, &entries, &chosen(site, &entries, which)?),
+    };
     let hooks = store::ran(site);
     let ran = |entry: &Entry| match &hooks {
         Ok(hooks) => Some(hooks.get(&entry.generation).map_or(&[][..], Vec::as_slice)),
@@ -33,7 +45,7 @@ pub fn history(site: &Site, format: Format) -> Outcome {
     };
     let text = match format {
         Format::Text => {
-            let lines = entries.iter().map(|entry| line(entry, ran(entry)));
+            let lines = shown.iter().map(|entry| line(entry, ran(entry)));
             // They are root's to read: what they printed may be anything.
             let hidden = hooks.as_ref().err();
             let hidden =
@@ -41,11 +53,29 @@ pub fn history(site: &Site, format: Format) -> Outcome {
             lines.chain(hidden).collect()
         }
         Format::Json => {
-            let rows: Vec<_> = entries.iter().map(|entry| row(entry, ran(entry))).collect();
+            let rows: Vec<_> = shown.iter().map(|entry| row(entry, ran(entry))).collect();
             terminal::json(&json!({"format": 1, "changes": rows}))
         }
     };
     Ok(Done::saying(text))
+}
+
+/// The lists that were meant: there are, or that the history names.
+fn chosen(site: &Site, entries: &[Entry], which: &Which) -> Result<BTreeSet<ListName>, Refused> {
+    let names = entries.iter().flat_map(past::names);
+    let mut lists: BTreeSet<ListName> = names.filter_map(|name| site.list(name).ok()).collect();
+    let enumerated = match store::load(site) {
+        Ok(loaded) => {
+            let known = aliases::known_at_least(site, &loaded.parity);
+            lists.extend(known.lists);
+            known.enumerated
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    let beyond = || enumerated.clone().map(|()| BTreeSet::new());
+    selection::choose(site, which, &lists, &beyond)
+        .map(|choice| choice.lists)
+        .map_err(|unclear| unclear_refusal(ACT, unclear))
 }
 
 fn line(entry: &Entry, hooks: Option<&[Ran]>) -> String {

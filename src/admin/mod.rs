@@ -27,6 +27,7 @@ pub mod jobs;
 pub mod marks;
 pub mod moving;
 pub mod outcome;
+pub mod past;
 pub mod probation;
 pub mod publish;
 pub mod releases;
@@ -43,6 +44,7 @@ pub mod try_out;
 pub mod undo;
 pub mod verify;
 
+pub mod why;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -301,7 +303,11 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             let all = lists.is_empty();
             jobs::cron(site, &job, &which(lists, all), trial(dry_run))
         }
-        OnSite::History { format } => history::history(site, rows(format)),
+        OnSite::Why { list, verb, format } => why::why(site, &list, verb.as_deref(), rows(format)),
+        OnSite::History { lists, format } => {
+            let all = lists.is_empty();
+            history::history(site, &which(lists, all), rows(format))
+        }
     }
 }
 
