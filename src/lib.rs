@@ -66,6 +66,8 @@ pub mod page;
 #[cfg(feature = "admin")]
 mod parts;
 #[cfg(feature = "admin")]
+pub mod pointing;
+#[cfg(feature = "admin")]
 pub mod profiles;
 #[cfg(feature = "admin")]
 pub mod queues;

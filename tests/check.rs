@@ -382,13 +382,14 @@ fn cases() -> Vec<Case> {
 }
 
 /// Kinds that this stage cannot have: who proves them instead.
-const ELSEWHERE: [(Kind, &str); 10] = [
+const ELSEWHERE: [(Kind, &str); 11] = [
     (Kind::Inside, "check_finds_what_of_the_lists_is_in_a_tree"),
     (Kind::Shared, "check_finds_what_two_trees_must_not_share"),
     (
         Kind::Regenerated,
         "check_finds_an_alias_file_that_the_list_manager_writes_itself",
     ),
+    (Kind::Pointing, "tests/machine/pointing.rs"),
     (
         Kind::Hook,
         "a_hook_that_others_could_have_changed_refuses_and_is_told_with_its_line",

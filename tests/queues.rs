@@ -21,6 +21,7 @@ use crate::stage::{Stage, spawn};
 use signs::with_runners;
 
 mod bulk;
+mod retired;
 mod signs;
 
 /// Longer than any of these tests waits, unless it waits for the end of the time.

@@ -161,6 +161,7 @@ fn status_as_json_has_the_documented_keys_and_no_others() {
                 "tree": "b", "release": "2.1.40", "state": "ready", "alive": null,
                 "guarded": true, "trouble": [],
             },
+            "retired": null,
             "lists": [{
                 "name": "toylist", "parity": "future", "tree": "b", "release": "2.1.40",
                 "data_version": 112, "since": null, "delivered": 0, "deferred": 0,

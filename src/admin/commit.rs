@@ -17,6 +17,7 @@ use crate::admin::outcome::guarded_until;
 use crate::admin::outcome::{Outcome, Refused, few, lists, names, typed, typed_aliases};
 use crate::admin::releases::{refuse_commit, refuse_revert};
 use crate::admin::request::{Mode, Request};
+use crate::admin::retired;
 use crate::admin::selection::Which;
 use crate::admin::signs::{self, Signs};
 use crate::admin::step::Step;
@@ -176,7 +177,9 @@ pub fn carry_out(change: &mut Change<'_>, step: Step<'_>) -> Result<(), Refused>
     let guarded = tree.filter(|tree| roles.guarded.contains(&tree.name));
     let (_, future) = change.trees()?;
     let signs = signs::look(site, change.parity(), Role::Future, future);
+    let left = site.config.other_tree(&roles.current);
     change.carry_out(step, &told)?;
+    let retired = left.and_then(|left| retired::of_tree(site, left));
     // NO REASON TO REFUSE. All lists are there already, and stay.
     for sign in signs.iter().flat_map(Signs::all) {
         change.say(format!("note: tree {} {}", future.name, sign.what));
@@ -188,6 +191,9 @@ pub fn carry_out(change: &mut Change<'_>, step: Step<'_>) -> Result<(), Refused>
         change.say(format!(
             "the way back, until something is installed: {ways}"
         ));
+        for line in retired.map_or_else(Vec::new, |retired| retired.lines()) {
+            change.say(line);
+        }
     }
     Ok(())
 }

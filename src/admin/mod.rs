@@ -32,6 +32,7 @@ pub mod probation;
 pub mod publish;
 pub mod releases;
 mod request;
+pub mod retired;
 pub mod rights;
 pub mod selection;
 pub mod signs;
@@ -43,8 +44,8 @@ pub mod trust;
 pub mod try_out;
 pub mod undo;
 pub mod verify;
-
 pub mod why;
+
 use std::ffi::OsString;
 use std::path::Path;
 

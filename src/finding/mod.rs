@@ -115,6 +115,8 @@ kinds! {
     Queue "queue",
     /// A tree put messages aside that it could not handle.
     Shunted "shunted",
+    /// Cron runs programs of a tree for lists that are not there.
+    Pointing "pointing",
     /// A program that a delivery runs cannot be run.
     Program "program",
     /// Whether it can be run was not tried.

@@ -74,6 +74,11 @@ impl fmt::Display for BadWords {
 }
 
 impl Program {
+    /// The program itself, with `{tree}`.
+    pub fn program(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
+    }
+
     /// What is run in `tree` for `list`, if it is one list's, with `typed` where the profile has it.
     ///
     /// # Errors

@@ -410,6 +410,25 @@ impl Profile {
         programs
     }
 
+    /// Every program of `tree` that the profile names, whoever runs it.
+    pub fn all_programs(&self, tree: &Tree) -> BTreeSet<PathBuf> {
+        let routes = self.routing.routes.iter();
+        let routed = routes.filter_map(|route| match &route.way {
+            Way::Run(argv) => argv.first().map(|word| word.as_ref()),
+            Way::Lmtp(_) => None,
+        });
+        let jobs = self.bin.values().chain(self.cron.values());
+        let alive = self.life.iter().filter_map(|sign| match sign {
+            Sign::Process(words) | Sign::Pid { command: words, .. } => words
+                .split_whitespace()
+                .find(|word| word.starts_with("{tree}")),
+            Sign::Listens(_) => None,
+        });
+        let all = routed.chain(jobs.map(Program::program)).chain(alive);
+        all.map(|word| PathBuf::from(tree.expand(word, None)))
+            .collect()
+    }
+
     /// The forms of the commands that pipe straight into `tree`. An old list manager has one
     /// program word for several of our verbs; the alias's own name tells which.
     pub fn forms(&self, tree: &Tree) -> Vec<Form> {

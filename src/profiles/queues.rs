@@ -19,6 +19,8 @@ pub struct Queues {
     pub inbound: Vec<String>,
     /// Those of what it could not handle.
     pub shunted: Vec<String>,
+    /// Those of all that must be handled before its programs may stop.
+    pub drain: Vec<String>,
     /// The name of an entry; its group is what stays the same while the entry is handled.
     pub entry: Regex,
     /// What names the list within an entry: see [`Queues::names`].
@@ -85,6 +87,8 @@ pub(super) struct RawQueues {
     inbound: Vec<Spanned<String>>,
     #[serde(default)]
     shunted: Vec<Spanned<String>>,
+    #[serde(default)]
+    drain: Vec<Spanned<String>>,
     entry: Spanned<String>,
     list: Option<Spanned<String>>,
     spelled: Option<String>,
@@ -102,7 +106,10 @@ pub(super) struct RawSign {
 
 impl RawQueues {
     pub(super) fn cook(self) -> Result<Queues, BadProfile> {
-        let directories = || self.inbound.iter().chain(&self.shunted).chain(&self.root);
+        let directories = || {
+            let all = self.inbound.iter().chain(&self.shunted);
+            all.chain(&self.drain).chain(&self.root)
+        };
         for text in directories() {
             let places = ["{queues}", "{data}", "{tree}"];
             if !places.iter().any(|place| text.get_ref().starts_with(place)) {
@@ -148,9 +155,14 @@ impl RawQueues {
         let texts = |texts: Vec<Spanned<String>>| -> Vec<String> {
             texts.into_iter().map(Spanned::into_inner).collect()
         };
+        let (inbound, drain) = (texts(self.inbound), texts(self.drain));
         Ok(Queues {
             root: self.root.map(Spanned::into_inner),
-            inbound: texts(self.inbound),
+            drain: match drain.is_empty() {
+                true => inbound.clone(),
+                false => drain,
+            },
+            inbound,
             shunted: texts(self.shunted),
             entry,
             list,

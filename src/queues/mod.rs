@@ -1,14 +1,16 @@
 //! What one sees of a list manager from outside: its queues, and whether it lives.
 //!
 //! `directory` reads a queue's directory, `inbound` waits until what stood in the inbound ones has
-//! run out and `standing` keeps what it saw there, `trouble` looks for what is stuck or was
-//! shunted, `waiting` whether anything waits at all, `life` for running programs.
+//! run out and `standing` keeps what it saw there, `drain` counts what is left in all of them,
+//! `trouble` looks for what is stuck or was shunted, `waiting` whether anything waits at all, `life`
+//! for running programs.
 //!
 //! **Invariants.** Changes nothing and runs nothing. The directories belong to the list manager's
 //! user, who may not be ours: no link is followed in the place of a queue or an entry, nothing but
 //! a plain file is read, and what cannot be looked at is an error, never "empty".
 
 mod directory;
+mod drain;
 mod inbound;
 mod life;
 mod standing;
@@ -25,6 +27,7 @@ use crate::profiles::{self, Profile, is_per_list};
 use crate::span::Span;
 use crate::tree::Tree;
 
+pub use drain::{Remaining, remaining};
 pub use inbound::{Inbound, Left};
 pub use life::{Life, life};
 pub use trouble::{Trouble, trouble};
@@ -97,7 +100,7 @@ impl<'p> Queues<'p> {
     /// Whether a list has some of its own.
     pub fn are_per_list(&self) -> bool {
         let all = self.words.inbound.iter().chain(&self.words.shunted);
-        all.into_iter().any(|text| is_per_list(text))
+        all.chain(&self.words.drain).any(|text| is_per_list(text))
     }
 
     /// Where they are as a whole; `None` where each list has its own.

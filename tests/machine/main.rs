@@ -43,6 +43,8 @@ mod play;
 mod domains;
 /// Mail through each of the four MTAs.
 mod mta;
+/// What still starts programs of a tree that a commit left.
+mod pointing;
 /// Mail through Postfix while lists move.
 mod postfix;
 /// A name that stands with a domain, under Sendmail.

@@ -11,10 +11,10 @@ use super::{base, in_order, is_old, put};
 use crate::stage::{Stage, spawn};
 
 /// Programs of a tree that do nothing: they run, by their command lines, until this is dropped.
-struct Running(Vec<Child>);
+pub(super) struct Running(Vec<Child>);
 
 impl Running {
-    fn start(stage: &Stage, tree: &str, runners: &[&str]) -> Running {
+    pub(super) fn start(stage: &Stage, tree: &str, runners: &[&str]) -> Running {
         let program = stage.path(tree).join("bin/qrunner");
         let start = |runner: &&str| {
             let mut command = Command::new("/bin/sh");
@@ -39,7 +39,7 @@ impl Drop for Running {
 }
 
 /// All that a tree of Mailman 2.1 needs to run.
-const RUNNERS: [&str; 3] = ["IncomingRunner", "BounceRunner", "CommandRunner"];
+pub(super) const RUNNERS: [&str; 3] = ["IncomingRunner", "BounceRunner", "CommandRunner"];
 
 /// A stage whose tree `tree` needs its programs to run.
 pub(super) fn with_runners(tree: &str) -> Stage {

@@ -3,8 +3,9 @@
 //! Looks at parity.toml, its seal and its spare, the lock file (`doors`), the history, the accounts, the lists
 //! and their data (`lists`) and owners (`owners`), both trees, their releases and programs (`trees`), and files
 //! (`files`), whether they live and handle what they take (`signs`), what they must not share (`layout`), what
-//! came of guarded deliveries (`probation`), Sendmail's restricted shell (`smrsh`), the hooks of site.toml
-//! (`hooks`), what is kept of lists' data (`snapshots`), and through `addresses` at alias text and database.
+//! cron runs of them (`pointing`), what came of guarded deliveries (`probation`), Sendmail's restricted shell
+//! (`smrsh`), the hooks of site.toml (`hooks`), what is kept of lists' data (`snapshots`), and through
+//! `addresses` at alias text and database.
 //!
 //! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
 //! UNKNOWN, never OK.
@@ -15,6 +16,7 @@ mod hooks;
 mod layout;
 mod lists;
 mod owners;
+mod pointing;
 mod probation;
 mod signs;
 mod smrsh;
@@ -100,6 +102,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     probation::look(site, &parity, findings);
     signs::look(site, &parity, findings);
     layout::look(site, findings);
+    pointing::look(site, &parity, findings);
     // A broken profile is told with the tree that it is of.
     let told: Vec<Kind> = findings.iter().map(Finding::kind).collect();
     let is_new =

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::View;
+use crate::admin::retired::Retired;
 use crate::admin::signs::Signs;
 use crate::list::ListName;
 use crate::tree::Tree;
@@ -34,6 +35,7 @@ impl View<'_> {
                 "guarded": guarded(tree),
                 "trouble": self.trouble(1),
             })),
+            "retired": self.retired.as_ref().map(Retired::json),
             "lists": rows,
         })
     }

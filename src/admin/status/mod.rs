@@ -15,6 +15,7 @@ use crate::admin::aliases::{self, AddressError, Known};
 use crate::admin::moving::unclear_refusal;
 use crate::admin::outcome::{Done, Outcome, Refused};
 use crate::admin::probation::{self, Seen, Tally};
+use crate::admin::retired::{self, Retired};
 use crate::admin::selection::{self, Which};
 use crate::admin::signs::{self, Signs};
 use crate::admin::step::no_state;
@@ -57,6 +58,8 @@ struct View<'a> {
     seen: Seen,
     /// Of the current tree, and of the other one where it takes lists.
     signs: [Option<Signs>; 2],
+    /// What the tree that a commit left has yet to do.
+    retired: Option<Retired>,
 }
 
 /// `status`. Without lists: those that are not plainly on the current tree; on a page all of them,
@@ -101,6 +104,7 @@ fn look(site: &Site, parity: Parity) -> Result<View<'_>, Refused> {
         known,
         since: since(site, &parity),
         signs: signs(site, &parity, current),
+        retired: retired::look(site, &parity),
         profiles,
         aliases: BTreeMap::new(),
         seen: probation::read(site),

@@ -9,6 +9,7 @@ use crate::admin::aliases::Known;
 use crate::admin::check::doors;
 use crate::admin::init;
 use crate::admin::outcome::lists;
+use crate::admin::retired::Retired;
 use crate::list::ListName;
 
 impl View<'_> {
@@ -47,6 +48,9 @@ impl View<'_> {
         }
         let mut text = columns(&rows);
         text += &self.troubles();
+        for line in self.retired.iter().flat_map(Retired::lines) {
+            text += &format!("note: {line}\n");
+        }
         text += &self.count();
         if let Some(refused) = init::refused(self.site, self.current) {
             text += &format!("note: {refused}\n");
