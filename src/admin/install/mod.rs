@@ -68,12 +68,30 @@ pub fn install(site: &Site, command: &[OsString], request: &Request) -> Outcome 
         Ok(end) => Some(format!("{:?} {end}", shown(command))),
         Err(error) => Some(error.to_string()),
     };
-    let mut outcome = end(site, request, trouble);
+    let mut outcome = end(site, request, trouble).map_err(|refused| left(site, refused));
     if let Ok(done) = &mut outcome {
         done.failed.extend(text.failed);
         done.hints.extend(text.hints);
     }
     outcome
+}
+
+/// What came of the command could not be recorded. The mark stands and the tree was changed: not the
+/// status of a refusal, after which all is as it was.
+fn left(site: &Site, mut refused: Refused) -> Refused {
+    if refused.status != AFTER {
+        refused.status = AFTER;
+        let is_marked = store::load(site)
+            .is_ok_and(|loaded| loaded.parity.roles.future_state == FutureState::Installing);
+        if is_marked {
+            refused = refused.hint(format!(
+                "the future tree is left installing; once that is mended: {}, or {}",
+                typed(site, "install --end"),
+                typed(site, "undo")
+            ));
+        }
+    }
+    refused
 }
 
 /// `install --begin`.
