@@ -170,17 +170,24 @@ impl<'a> Scene<'a> {
             odd.join("\n")
         );
         let now = parity(machine);
+        let is_like = |listing: &Listing| {
+            let [stands, listing] = [&stands, listing].map(|all| all.part(act.data, true));
+            stands.neither(&listing, &listing).is_empty()
+        };
+        let is_old = now == self.parity[0] && is_like(&self.old);
+        let is_new = now == self.parity[1] && is_like(&self.new);
+        // Whoever was told that it failed must find that nothing changed.
+        if disturbed.status.code() == Some(1) {
+            assert!(is_old, "{what}: refused, and yet something is new");
+        }
         self.mail_is_safe(&what);
         match act.undo.filter(|_| number % 2 == 0) {
             Some(undo) => self.is_taken_back(undo, &what),
             None => self.is_finished(&what),
         }
-        match (
-            stands == self.old && now == self.parity[0],
-            now == self.parity[1],
-        ) {
+        match (is_old, is_new) {
             (true, _) => "old",
-            (_, true) if stands.part(act.data, true) == self.new.part(act.data, true) => "new",
+            (_, true) => "new",
             _ => "between",
         }
     }
