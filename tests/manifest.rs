@@ -102,3 +102,31 @@ fn an_install_records_the_files_and_a_manifest_that_is_damaged_says_nothing() {
     stage.parity(&["verify"]).expect(0);
     stage.parity(&["check"]).expect(0);
 }
+
+#[test]
+fn a_new_site_knows_its_trees_files_at_once() {
+    let stage = Stage::new();
+    stage.aliases(&["adopt"]).expect(0);
+    stage.parity(&["check"]).expect(0);
+    stage.write("a/bin/version", "#!/bin/sh\n", 0o755);
+    stage.write("b/bin/new", "#!/bin/sh\n", 0o755);
+    stage.parity(&["check"]).expect(1).says(&[
+        "tree a changed since 20",
+        ": 1 file, newest at 20",
+        "tree b changed since 20",
+        "bin/new",
+    ]);
+}
+
+#[test]
+fn an_init_whose_tree_cannot_be_read_says_so_and_is_made() {
+    let stage = Stage::bare();
+    // Nothing but a directory may be where manifests go.
+    stage.make_dir("state");
+    stage.write("state/manifests", "", 0o644);
+    stage
+        .parity(&["init", "--current", "a"])
+        .expect(0)
+        .says(&["note: files are not recorded", "verify"]);
+    stage.parity(&["status"]).expect(0);
+}

@@ -3,7 +3,8 @@
 //! On a site of an older mm-deliver, which knew no lock file, that is all that is made.
 //!
 //! Order: what can be judged without it, then parity.toml, then the very check of a delivery
-//! as the delivering users. If that fails, what was made is removed again.
+//! as the delivering users. If that fails, what was made is removed again. Last, the trees' files are
+//! recorded (`manifest`); that fails nothing.
 //!
 //! **Invariants.** An existing parity.toml is never touched. Which tree is current is asked,
 //! unless only one could be.
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use crate::accounts;
 use crate::admin::aliases;
+use crate::admin::install::manifest;
 use crate::admin::outcome::guarded_until;
 use crate::admin::outcome::{Done, Outcome, Refused, lists, names, typed, typed_aliases};
 use crate::admin::probation;
@@ -93,7 +95,8 @@ pub fn init(site: &Site, current: Option<&str>) -> Outcome {
     }
     made.hand_over();
     let mut text = told(site, &parity, &there, &rights, future_problem);
-    for note in probation::prepare(site, &parity) {
+    let notes = probation::prepare(site, &parity).into_iter();
+    for note in notes.chain(manifest::first(site, &parity)) {
         text += &format!("note: {note}\n");
     }
     text += &format!("next: {}\n", typed_aliases(site, "adopt"));

@@ -19,12 +19,16 @@ const FRESH: [&str; 5] = [
 ];
 /// The directory of the logs of guarded deliveries, which are made empty.
 const LOGS: &str = "probation";
+/// The directory of the records of the trees' files: the trees themselves tell the same.
+const MANIFESTS: &str = "manifests";
 
 /// Whether nothing happened on the site since it was made.
 pub fn is_fresh(plan: &Plan) -> bool {
     let history = fs::read_to_string(plan.state.join("history.jsonl")).unwrap_or_default();
     let is_fresh = |name: &String| {
-        FRESH.contains(&name.as_str()) || name == LOGS && is_empty_of_words(&plan.state.join(LOGS))
+        FRESH.contains(&name.as_str())
+            || name == LOGS && are_files(&plan.state.join(LOGS), |bytes| bytes == 0)
+            || name == MANIFESTS && are_files(&plan.state.join(MANIFESTS), |_| true)
     };
     history.lines().count() <= 1 && since(plan).iter().all(is_fresh)
 }
@@ -40,12 +44,13 @@ fn since(plan: &Plan) -> Vec<String> {
     names
 }
 
-fn is_empty_of_words(logs: &Path) -> bool {
-    let mut entries = fs::read_dir(logs).into_iter().flatten().flatten();
+/// Whether a directory has plain files alone, all of such a length.
+fn are_files(directory: &Path, is_length: impl Fn(u64) -> bool) -> bool {
+    let mut entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.all(|entry| {
         entry
             .metadata()
-            .is_ok_and(|meta| meta.is_file() && meta.len() == 0)
+            .is_ok_and(|meta| meta.is_file() && is_length(meta.len()))
     })
 }
 
@@ -67,12 +72,15 @@ pub fn remove(plan: &Plan) -> io::Result<Option<PathBuf>> {
             _ => {}
         }
     }
-    let logs = plan.state.join(LOGS);
-    if logs.exists() && !plan.state_names.contains(LOGS) {
-        for entry in fs::read_dir(&logs)? {
+    for name in [LOGS, MANIFESTS] {
+        let directory = plan.state.join(name);
+        if !directory.exists() || plan.state_names.contains(name) {
+            continue;
+        }
+        for entry in fs::read_dir(&directory)? {
             fs::remove_file(entry?.path())?;
         }
-        fs::remove_dir(logs)?;
+        fs::remove_dir(directory)?;
     }
     if !plan.had_state {
         fs::remove_dir(&plan.state)?;

@@ -21,12 +21,13 @@ use sha2::{Digest, Sha256};
 
 use crate::admin::change::Change;
 use crate::admin::install::extent::{extent, resolved};
-use crate::admin::outcome::names;
+use crate::admin::outcome::{names, typed};
 use crate::clock::Timestamp;
+use crate::parity::{FutureState, Parity};
 use crate::profiles::{Files, Profile};
 use crate::queues::Queues;
 use crate::site::Site;
-use crate::store::{Head, Manifest, Row, What};
+use crate::store::{Head, Manifest, Row, What, Writer};
 use crate::tree::Tree;
 
 /// What differs from a manifest.
@@ -142,6 +143,39 @@ pub fn keep(change: &mut Change<'_>, manifest: Result<Manifest, String>, tree: &
             None,
         );
     }
+}
+
+/// Keeps the first manifests of a new site: of the current tree, and of a future one that is
+/// ready. What is not kept is told, and refuses nothing: `verify` keeps it later.
+pub fn first(site: &Site, parity: &Parity) -> Vec<String> {
+    let roles = &parity.roles;
+    let config = &site.config;
+    let current = config.tree(&roles.current);
+    let current = current.map(|tree| (tree, &roles.current_release));
+    let is_ready = roles.future_state == FutureState::Ready;
+    let future = config.other_tree(&roles.current).filter(|_| is_ready);
+    let future = future.map(|tree| (tree, &roles.future_release));
+    // Without the lock, as all that takes its time.
+    let trees = current.into_iter().chain(future);
+    let manifests: Vec<_> = trees
+        .map(|(tree, release)| (tree, of(site, tree, release)))
+        .collect();
+    let writer = Writer::take(site, "init").map_err(|error| error.to_string());
+    let kept = manifests.into_iter().map(|(tree, manifest)| {
+        let text = manifest?.text().map_err(|error| error.to_string())?;
+        let writer = writer.as_ref().map_err(Clone::clone)?;
+        let kept = writer.replace_beside(&Manifest::path(site, &tree.name), &text, 0o644);
+        kept.map_err(|error| error.to_string())
+    });
+    let failed: Vec<String> = kept.filter_map(Result::err).collect();
+    let told = |error: &String| {
+        format!(
+            "files are not recorded, and check cannot tell what changes in them: {error}; once that is \
+             mended: {}",
+            typed(site, "verify")
+        )
+    };
+    failed.iter().map(told).collect()
 }
 
 /// A tree under a look.
