@@ -553,3 +553,130 @@ fn what_hooks_print_is_kept_to_an_end() {
     let kept = outputs.iter().filter(|output| output.contains("line\n"));
     assert_eq!(kept.count(), 8);
 }
+
+const INSTALL: &str = r#"
+[[hooks]]
+on = "install"
+prepare = ["HOOK"]
+undo = ["HOOK", "u"]
+after = ["HOOK"]
+"#;
+
+fn is_future(stage: &Stage, state: &str) -> bool {
+    let word = format!("state = \"{state}\"");
+    stage.read("state/parity.toml").contains(&word)
+}
+
+#[test]
+fn an_install_is_prepared_before_its_mark_and_what_comes_after_waits_until_it_is_ready() {
+    let stage = stage(INSTALL);
+    let trial = ["install", "--begin", "--dry-run"];
+    stage
+        .parity(&trial)
+        .expect(0)
+        .says(&["would run the prepare hook ", "would run the after hook "]);
+    assert!(told(&stage).is_empty());
+    stage.write("fail-prepare", "", 0o644);
+    let before = stage.read("state/parity.toml");
+    stage.parity(&["install", "--begin"]).expect(1).complains(&[
+        "cannot install: prepare hook \"",
+        "ended with status 3",
+        "nothing was changed",
+        "taken back by its undo hook",
+    ]);
+    assert_eq!(told(&stage), ["prepare install", "undo install  u"]);
+    assert_eq!(stage.read("state/parity.toml"), before);
+    assert!(!stage.path("state/installing.json").exists());
+    std::fs::remove_file(stage.path("fail-prepare")).unwrap();
+    stage.parity(&["install", "--begin"]).expect(0);
+    assert_eq!(told(&stage), ["prepare install"]);
+    assert!(stage.read("env-prepare").contains("MM_TO=b\n"));
+    // An install that goes on is prepared, and nobody complains of it.
+    stage.parity(&["install", "--begin"]).expect(0);
+    stage.parity(&["check"]).expect(0);
+    let paused = stage.parity(&["pause", "toylist"]).expect(0);
+    assert!(!paused.stdout.contains("left behind"), "{paused:?}");
+    stage
+        .parity(&["undo", "--prepared"])
+        .expect(0)
+        .says(&["nothing to do", "install that is under way stays"]);
+    assert!(told(&stage).is_empty() && stage.path("made-all").exists());
+    let text = "VERSION = \"2.1.41\"\n";
+    stage.write("b/Mailman/Version.py", text, 0o644);
+    stage.write("fail-after", "", 0o644);
+    stage
+        .parity(&["install", "--end"])
+        .expect(3)
+        .says(&["installed 2.1.41 in tree b"])
+        .complains(&["the change is made, but: after hook", "hint: again: env "]);
+    assert_eq!(told(&stage), ["after install"]);
+    assert!(stage.read("env-after").contains("MM_RELEASE=2.1.41\n"));
+    assert!(is_future(&stage, "ready") && stage.path("made-all").exists());
+    assert!(!stage.path("state/prepared.jsonl").exists());
+    // What was installed was served by it.
+    stage.parity(&["undo"]).expect(0);
+    assert!(told(&stage).is_empty());
+}
+
+#[test]
+fn an_install_that_breaks_or_is_taken_back_takes_back_what_was_prepared() {
+    let stage = stage(INSTALL);
+    stage.parity(&["install", "--begin"]).expect(0);
+    told(&stage);
+    stage
+        .parity(&["undo", "--dry-run"])
+        .expect(0)
+        .says(&["would take back: prepare hook "]);
+    assert!(told(&stage).is_empty());
+    stage
+        .parity(&["undo"])
+        .expect(0)
+        .says(&["taken back by its undo hook"]);
+    assert_eq!(told(&stage), ["undo install  u"]);
+    assert!(!stage.path("made-all").exists());
+    stage.parity(&["install", "--begin"]).expect(0);
+    stage.remove_program("b");
+    stage
+        .parity(&["install", "--end"])
+        .expect(3)
+        .complains(&["tree b is broken", "taken back by its undo hook"]);
+    assert_eq!(told(&stage), ["prepare install", "undo install  u"]);
+    assert!(!stage.path("state/prepared.jsonl").exists());
+    // None is run where none is wanted; what stays is named.
+    stage.put_program("b");
+    stage.parity(&["install", "--begin"]).expect(0);
+    stage
+        .parity(&["undo", "--no-hooks"])
+        .expect(0)
+        .says(&["undo --prepared"]);
+    assert_eq!(told(&stage), ["prepare install"]);
+    stage.parity(&["check"]).expect(1).says(&["hook-left"]);
+    stage.parity(&["undo", "--prepared"]).expect(0);
+    assert_eq!(told(&stage), ["undo install  u"]);
+    stage
+        .parity(&["install", "--begin", "--no-hooks"])
+        .expect(0)
+        .says(&["its install hooks were not run (--no-hooks)"]);
+    assert!(told(&stage).is_empty());
+}
+
+#[test]
+fn an_install_that_was_killed_before_its_mark_is_not_taken_for_one_that_stands() {
+    let stage = stage(INSTALL);
+    stage.write("hang-prepare", "", 0o644);
+    let mut install = hanging(&stage, &["install", "--begin"]);
+    install.kill().unwrap();
+    install.wait().unwrap();
+    // The tree is as ready as it was, and the number of the change is another one's.
+    assert!(is_future(&stage, "ready"));
+    stage
+        .parity(&["pause", "toylist"])
+        .expect(0)
+        .says(&["note: hooks were left behind by \"install --begin\""]);
+    told(&stage);
+    stage
+        .parity(&["undo", "--prepared"])
+        .expect(0)
+        .says(&["taken back by its undo hook"]);
+    assert_eq!(told(&stage), ["undo install  u"]);
+}

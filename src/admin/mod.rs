@@ -333,7 +333,8 @@ fn install_in(site: &Site, asked: install::cli::Install) -> Outcome {
             &|request| install::install(site, &asked.command, request),
         ),
     };
-    run(&request("install", &line, asked.how))
+    let request = request("install", &line, asked.how);
+    with_hooks(site, request, asked.hooking, run)
 }
 
 fn patch_in(site: &Site, asked: install::cli::Patch) -> Outcome {
@@ -364,7 +365,7 @@ fn on_lists(
     in_turn(site, &request, |request| run(&which, request))
 }
 
-/// Makes a change with its hooks or without; where it is refused after them, they are taken back.
+/// Makes a change with its hooks or without; where it is not made after them, they are taken back.
 fn with_hooks(
     site: &Site,
     request: Request,
@@ -375,7 +376,7 @@ fn with_hooks(
         hooks: !hooking.no_hooks,
         ..request
     };
-    hooks::taken_back(site, &request, run(&request))
+    hooks::taken_back(site, &request, run)
 }
 
 /// Runs what goes first only if it would do anything at all: a name that was mistyped must not end

@@ -4,6 +4,9 @@
 //! the next commands, and `check`, name it, and `undo --prepared` does it; the same move typed
 //! again prepares it again instead.
 //!
+//! What was prepared for an install stays on record while its tree is `installing`, whoever began it,
+//! and is nothing left behind; whoever ends that install otherwise than well takes it back.
+//!
 //! **Invariants.** Never for a list that is where it was to go: there the change stands. What goes
 //! first ends this too, and what is left then stays written down.
 
@@ -20,7 +23,7 @@ use crate::list::ListName;
 use crate::parity::{FutureState, Parity};
 use crate::settings::{Hook, On, Settings};
 use crate::site::Site;
-use crate::store::{self, Begun, Prepared, StoreError, Writer};
+use crate::store::{self, Begun, Entry, Prepared, StoreError, Writer};
 use crate::syslog::printable;
 
 /// How long who goes first is waited for, before what is left is left to the admin.
@@ -54,6 +57,12 @@ enum Settled {
 }
 
 impl Back {
+    fn add(&mut self, how: Settled, line: &Prepared) {
+        let program = line.hook.program.first().cloned().unwrap_or_default();
+        let lists = self.settled.entry((how, program)).or_default();
+        lists.extend(line.hook.lists.iter().cloned());
+    }
+
     /// Sentences for the admin.
     fn notes(&self) -> impl Iterator<Item = String> {
         self.settled.iter().map(|((how, program), lists)| {
@@ -76,19 +85,73 @@ impl Back {
     }
 }
 
-/// Takes back what a change that was refused had prepared, and adds to what it ends with.
-pub(crate) fn taken_back(site: &Site, request: &Request, outcome: Outcome) -> Outcome {
-    let own = |line: &Prepared| line.pid == std::process::id() && line.hook.step == "prepare";
-    let is_ours = || store::prepared(site).is_ok_and(|left| left.iter().any(own));
-    if request.mode == Mode::Trial || !is_ours() {
+fn is_of_install(line: &Prepared) -> bool {
+    line.hook.on == On::Install.word() && line.hook.step == "prepare"
+}
+
+/// What was prepared for an install that is under way is in use.
+fn is_in_use(parity: &Parity, line: &Prepared) -> bool {
+    is_of_install(line) && parity.roles.future_state == FutureState::Installing
+}
+
+/// What was prepared for an install, and is not settled.
+pub(super) fn of_install(site: &Site) -> Result<Vec<Prepared>, StoreError> {
+    let mut lines = store::prepared(site)?;
+    lines.retain(is_of_install);
+    Ok(lines)
+}
+
+/// Whether something is prepared for an install that is under way.
+fn is_install_prepared(site: &Site) -> bool {
+    of_install(site).is_ok_and(|lines| !lines.is_empty())
+        && store::load(site).is_ok_and(|loaded| {
+            let state = loaded.parity.roles.future_state;
+            state == FutureState::Installing
+        })
+}
+
+/// What nobody is at work with any more.
+fn left_behind(site: &Site) -> Result<Vec<Prepared>, StoreError> {
+    let mut lines = store::prepared(site)?;
+    if lines.iter().any(is_of_install) {
+        let parity = store::load(site)?.parity;
+        lines.retain(|line| !is_in_use(&parity, line));
+    }
+    Ok(lines)
+}
+
+/// Makes a change; takes back what it had prepared where it is refused, and what was prepared for
+/// an install where it ends that without a tree that is ready; adds that to what it ends with.
+pub(crate) fn taken_back(
+    site: &Site,
+    request: &Request,
+    run: impl FnOnce(&Request) -> Outcome,
+) -> Outcome {
+    let was_prepared = is_install_prepared(site);
+    let outcome = run(request);
+    let wanted = |line: &Prepared| {
+        let is_own = line.pid == std::process::id() && line.hook.step == "prepare";
+        is_own || was_prepared && is_of_install(line)
+    };
+    let is_left = || left_behind(site).is_ok_and(|left| left.iter().any(wanted));
+    if request.mode == Mode::Trial || !is_left() {
         return outcome;
     }
-    std::thread::sleep(AFTER_YOU);
-    let back = undo(site, request, &own).unwrap_or_else(|error| Back {
-        failed: vec![error.to_string()],
-        left: 1,
-        ..Back::default()
-    });
+    let back = match request.hooks {
+        true => {
+            std::thread::sleep(AFTER_YOU);
+            undo(site, request, &wanted).unwrap_or_else(|error| Back {
+                failed: vec![error.to_string()],
+                left: 1,
+                ..Back::default()
+            })
+        }
+        // --no-hooks: it stays for whoever wants it back.
+        false => Back {
+            left: 1,
+            ..Back::default()
+        },
+    };
     let left = (back.left > 0).then(|| {
         let line = typed(site, "undo --prepared");
         format!("what is left of what its hooks prepared is taken back by: {line}")
@@ -105,9 +168,10 @@ pub(crate) fn taken_back(site: &Site, request: &Request, outcome: Outcome) -> Ou
             Err(refused)
         }
         Ok(mut done) => {
+            // It is made as it was meant: no trouble that is complained of, unless an undo failed.
             done.failed.extend(back.failed);
-            done.hints.extend(notes);
-            done.hints.extend(left);
+            let lines = notes.into_iter().chain(left);
+            done.text.extend(lines.map(|line| line + "\n"));
             Ok(done)
         }
     }
@@ -119,9 +183,17 @@ pub(crate) fn taken_back(site: &Site, request: &Request, outcome: Outcome) -> Ou
 /// The state cannot be read, or an `undo` hook failed.
 pub(crate) fn undo_prepared(site: &Site, request: &Request) -> Outcome {
     let refused = |error: &StoreError| no_state(request.act, site, error);
-    let left = store::prepared(site).map_err(|error| refused(&error))?;
+    let left = left_behind(site).map_err(|error| refused(&error))?;
     if left.is_empty() {
-        return Ok(Done::saying("nothing to do: no hook was left behind\n"));
+        let mut text = "nothing to do: no hook was left behind\n".to_owned();
+        if is_install_prepared(site) {
+            let (end, undo) = (typed(site, "install --end"), typed(site, "undo"));
+            text += &format!(
+                "note: what was prepared for the install that is under way stays until: {end}, \
+                 or: {undo}\n"
+            );
+        }
+        return Ok(Done::saying(text));
     }
     if request.mode == Mode::Trial {
         let text: String = left.iter().rev().map(|line| told(line) + "\n").collect();
@@ -144,7 +216,7 @@ pub(crate) fn undo_prepared(site: &Site, request: &Request) -> Outcome {
 
 /// What the admin is told of what was left behind, if anything was.
 pub(crate) fn note(site: &Site) -> Option<String> {
-    let left = store::prepared(site).ok()?;
+    let left = left_behind(site).ok()?;
     let first = left.first()?;
     let lists: BTreeSet<&String> = left.iter().flat_map(|line| &line.hook.lists).collect();
     let for_lists = match lists.is_empty() {
@@ -158,12 +230,21 @@ pub(crate) fn note(site: &Site) -> Option<String> {
     ))
 }
 
+/// What an install that is ended otherwise than well would take back, for a trial.
+pub(super) fn would_take_back(site: &Site) -> Vec<String> {
+    let lines = of_install(site).unwrap_or_default();
+    lines.iter().rev().map(told).collect()
+}
+
 fn told(line: &Prepared) -> String {
     let program = line.hook.program.first().map_or("", String::as_str);
+    let lists = match line.hook.lists.is_empty() {
+        true => String::new(),
+        false => format!(" for {}", names(&line.hook.lists)),
+    };
     format!(
-        "would take back: {} hook {program:?} for {}, of {}",
+        "would take back: {} hook {program:?}{lists}, of {}",
         line.hook.step,
-        names(&line.hook.lists),
         printable(&line.by)
     )
 }
@@ -179,9 +260,11 @@ fn undo(
     let mut writer = take(site, request, &is_over)?;
     // With the lock: somebody else may have come in between.
     let mut lines = store::prepared(site)?;
-    lines.retain(|line| wanted(line));
-    let rows = Settings::of(site)?.hooks;
     let parity = writer.parity().clone();
+    lines.retain(|line| wanted(line) && !is_in_use(&parity, line));
+    let rows = Settings::of(site)?.hooks;
+    let mut entries = store::history(site)?;
+    entries.extend(writer.waiting().iter().cloned());
     writer.gives_way(true);
     let mut back = Back::default();
     let mut settled = Vec::new();
@@ -190,11 +273,14 @@ fn undo(
             back.left += lines.len() - n;
             break;
         }
+        if stands(&parity, &entries, line) {
+            back.add(Settled::InUse, line);
+            settled.push(line.clone());
+            continue;
+        }
         match one(site, request, &parity, &rows, line, &is_over) {
             Ok(how) => {
-                let program = line.hook.program.first().cloned().unwrap_or_default();
-                let lists = back.settled.entry((how, program)).or_default();
-                lists.extend(line.hook.lists.iter().cloned());
+                back.add(how, line);
                 settled.push(line.clone());
             }
             // Who wants an end leaves the rest as it is, and this one too.
@@ -239,9 +325,6 @@ fn one(
     if line.hook.step == "after" {
         return Ok(Settled::After);
     }
-    if stands(parity, line) {
-        return Ok(Settled::InUse);
-    }
     let row = rows.iter().find(|row| {
         row.on.word() == on && row.prepare.as_deref() == Some(program) && row.undo.is_some()
     });
@@ -275,12 +358,16 @@ fn one(
 }
 
 /// Whether the change that it was prepared for stands.
-fn stands(parity: &Parity, line: &Prepared) -> bool {
+fn stands(parity: &Parity, entries: &[Entry], line: &Prepared) -> bool {
+    // That one stands of which an `after` hook was begun: `one` says so.
+    if line.hook.step == "after" {
+        return false;
+    }
     let roles = &parity.roles;
     let is_current = roles.current == line.hook.to;
     let on = &line.hook.on;
     if *on == On::Install.word() {
-        return roles.generation >= line.generation && roles.future_state == FutureState::Ready;
+        return install_stands(entries, line.generation);
     }
     if *on == On::Commit.word() || *on == On::Revert.word() {
         return is_current;
@@ -289,4 +376,21 @@ fn stands(parity: &Parity, line: &Prepared) -> bool {
     let lists = line.hook.lists.iter();
     let mut lists = lists.filter_map(|list| ListName::parse(list).ok());
     lists.any(|list| is_there(&list))
+}
+
+/// Whether the install that was marked by this generation ended with a tree that was ready, and
+/// nobody took that back. What the tree is now does not tell: it may have been ready before.
+fn install_stands(entries: &[Entry], generation: u64) -> bool {
+    let mut since = entries
+        .iter()
+        .skip_while(|entry| entry.generation < generation);
+    let is_marked = since
+        .next()
+        .is_some_and(|entry| entry.generation == generation && entry.marks_install());
+    let end = since.find(|entry| entry.ends_install());
+    is_marked
+        && end.is_some_and(|end| {
+            let is_ready = end.after.future_state.as_deref() == Some(FutureState::Ready.as_str());
+            is_ready && since.all(|entry| entry.undoes != Some(end.generation))
+        })
 }

@@ -6,6 +6,9 @@
 //! reverse order by the `undo` hooks (`left`), once the writer's lock is free: what goes first is
 //! not held up by that. `after` comes when the change stands.
 //!
+//! An install is two changes, days apart perhaps: `prepare` comes before the first, and stays on record
+//! until the second; `after` comes after that, where the tree is ready, and `undo` where it is not.
+//!
 //! What they did is in the history (`store`), but for a change that was not made.
 //!
 //! **Invariants.** What takes lists back is never refused by a hook, and its `prepare` hooks have
@@ -21,7 +24,7 @@ pub(crate) use left::{note, taken_back, undo_prepared};
 pub(crate) use run::{fault, named};
 
 use run::{Failed, Run};
-use turn::Turn;
+use turn::{Part, Turn};
 
 use crate::admin::interrupts::{Came, Interrupts};
 use crate::admin::outcome::{Refused, lists};
@@ -45,6 +48,7 @@ pub struct Hooks<'a> {
     request: &'a Request,
     /// The generation that the change makes.
     generation: u64,
+    part: Part,
     turns: Vec<(Turn<'a>, Vec<Hook>)>,
     ran: Vec<Ran>,
     kept: usize,
@@ -64,36 +68,12 @@ impl<'a> Hooks<'a> {
         step: &Step<'_>,
     ) -> Result<Hooks<'a>, Refused> {
         let turns = Turn::of_step(site, before, step);
-        Hooks::new(site, request, turns, step.after.roles.generation)
-    }
-
-    /// Those that go with an install into the future tree, which makes `generation`.
-    ///
-    /// # Errors
-    /// The rows of site.toml cannot be read.
-    pub fn of_install(
-        site: &'a Site,
-        request: &'a Request,
-        parity: &Parity,
-        generation: u64,
-    ) -> Result<Hooks<'a>, Refused> {
-        let roles = &parity.roles;
-        let future = site.config.other_tree(&roles.current);
-        let future = future.map_or("", |tree| tree.name.as_str());
-        let turn = Turn::new(site, On::Install, (&roles.current, future), roles, []);
-        Hooks::new(site, request, turn.into_iter().collect(), generation)
-    }
-
-    fn new(
-        site: &'a Site,
-        request: &'a Request,
-        turns: Vec<Turn<'a>>,
-        generation: u64,
-    ) -> Result<Hooks<'a>, Refused> {
+        let part = Part::of(&before.roles, &step.after.roles);
         let mut hooks = Hooks {
             site,
             request,
-            generation,
+            generation: step.after.roles.generation,
+            part,
             turns: Vec::new(),
             ran: Vec::new(),
             kept: 0,
@@ -106,7 +86,8 @@ impl<'a> Hooks<'a> {
         let rows = match Settings::of(site) {
             Ok(settings) => settings.hooks,
             Err(_) if !request.hooks => Vec::new(),
-            Err(error) if turns.iter().all(|turn| turn.on.is_back()) => {
+            // What is installed is judged by its tests alone.
+            Err(error) if part == Part::Ready || turns.iter().all(|turn| turn.on.is_back()) => {
                 let what = format!("no hook was run: {error}");
                 hooks.after.failed.push(what);
                 Vec::new()
@@ -134,8 +115,15 @@ impl<'a> Hooks<'a> {
     /// What would run, for a trial.
     pub fn shown(&self) -> Vec<String> {
         let mut told = self.after.notes.clone();
+        if self.part == Part::Back && self.request.hooks {
+            told.extend(left::would_take_back(self.site));
+        }
+        let steps: &[&str] = match self.part {
+            Part::Ready => &["after"],
+            _ => &["prepare", "after"],
+        };
         for (turn, rows) in &self.turns {
-            for step in ["prepare", "after"] {
+            for step in steps {
                 let of_row = |row| shown(turn, row, step);
                 told.extend(rows.iter().filter_map(of_row));
             }
@@ -149,6 +137,9 @@ impl<'a> Hooks<'a> {
     /// One failed, or somebody wants an end, where the change takes nothing back. What was begun
     /// is written down, to be taken back once the lock is free.
     pub fn prepare(&mut self, writer: &mut Writer) -> Result<(), Refused> {
+        if self.part == Part::Ready {
+            return Ok(());
+        }
         let turns = std::mem::take(&mut self.turns);
         let done = turns
             .iter()
@@ -282,12 +273,22 @@ impl<'a> Hooks<'a> {
         done
     }
 
-    /// The change stands: nothing that was prepared is to be taken back any more. Runs what comes
-    /// after it, and says what failed.
+    /// The change stands: nothing that was prepared is to be taken back any more, but for an
+    /// install that only begins. Runs what comes after it, and says what failed.
     pub(super) fn after(mut self, writer: &mut Writer) -> After {
-        let settled = writer.settle(self.site, &self.begun);
+        let settled = match self.part {
+            Part::Whole => writer.settle(self.site, &self.begun),
+            Part::Begin | Part::Back => Ok(()),
+            Part::Ready => {
+                let lines = left::of_install(self.site);
+                lines.and_then(|lines| writer.settle(self.site, &lines))
+            }
+        };
         self.note(settled.map_err(|error| error.to_string()));
-        let turns = std::mem::take(&mut self.turns);
+        let turns = match self.part {
+            Part::Begin => Vec::new(),
+            _ => std::mem::take(&mut self.turns),
+        };
         let is_after =
             |(_, rows): &(Turn<'_>, Vec<Hook>)| rows.iter().any(|row| row.after.is_some());
         if turns.iter().any(is_after) {

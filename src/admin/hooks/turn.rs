@@ -14,6 +14,34 @@ use crate::settings::On;
 use crate::site::Site;
 use crate::tree::Tree;
 
+/// What of the hooks goes with a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of them: the step is the whole change.
+    Whole,
+    /// An install begins: what is prepared for it stays on record.
+    Begin,
+    /// It ends, and its tree takes lists: what comes after it.
+    Ready,
+    /// It ends otherwise: what was prepared for it is taken back once the lock is free.
+    Back,
+}
+
+impl Part {
+    /// That of a step from one set of roles to the other.
+    pub(super) fn of(now: &Roles, then: &Roles) -> Part {
+        use FutureState::{Installing, Ready};
+        match (now.future_state, then.future_state) {
+            _ if now.current != then.current => Part::Whole,
+            (Installing, Installing) => Part::Whole,
+            (Installing, Ready) => Part::Ready,
+            (Installing, _) => Part::Back,
+            (_, Installing) => Part::Begin,
+            _ => Part::Whole,
+        }
+    }
+}
+
 /// One direction of a change.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
@@ -23,7 +51,7 @@ pub(super) struct Turn<'a> {
     /// The releases in them, as parity.toml has them.
     pub(super) from_release: String,
     pub(super) release: String,
-    /// The lists that move; none by a commit.
+    /// The lists that move; none by a commit or an install.
     pub(super) lists: Vec<ListName>,
 }
 
@@ -46,7 +74,8 @@ impl<'a> Turn<'a> {
         })
     }
 
-    /// The directions of a step: none where no list changes trees, and the trees keep their parts.
+    /// The directions of a step: none where no list changes trees, the trees keep their parts, and no
+    /// install begins or ends well.
     pub(super) fn of_step(site: &'a Site, before: &Parity, step: &Step<'_>) -> Vec<Turn<'a>> {
         let (now, then) = (&before.roles, &step.after.roles);
         if now.current != then.current {
@@ -60,6 +89,18 @@ impl<'a> Turn<'a> {
         let Some(future) = site.config.other_tree(&now.current) else {
             return Vec::new();
         };
+        let roles = match Part::of(now, then) {
+            Part::Whole => None,
+            Part::Begin => Some(now),
+            // After it, the release is the new one.
+            Part::Ready => Some(then),
+            Part::Back => return Vec::new(),
+        };
+        if let Some(roles) = roles {
+            let trees = (now.current.as_str(), future.name.as_str());
+            let turn = Turn::new(site, On::Install, trees, roles, []);
+            return turn.into_iter().collect();
+        }
         // What is only forgotten, or edited by hand, moves nothing.
         if step.moves.is_none() {
             return Vec::new();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::admin::cli::{Draining, How};
+use crate::admin::cli::{Draining, Hooking, How};
 
 /// `install`.
 #[derive(Debug, Args)]
@@ -16,7 +16,9 @@ use crate::admin::cli::{Draining, How};
                   lists' data, the current tree and the state read-only: what would convert lists fails with\n\
                   \"Read-only file system\". That takes root. Without root, or where COMMAND must run elsewhere:\n\
                   install --begin, then whatever installs, then install --end; nothing is read-only then.\n\
-                  pause and undo work meanwhile. A tree that fails its tests is `broken`: it takes no lists."
+                  pause and undo work meanwhile. A tree that fails its tests is `broken`: it takes no lists.\n\
+                  [[hooks]] on = \"install\" of site.toml: `prepare` before the tree is marked, `after` once it is\n\
+                  ready, `undo` where it becomes broken, or is taken back before its end."
 )]
 pub struct Install {
     /// What installs the next release in the future tree: make -C SOURCE install.
@@ -35,6 +37,9 @@ pub struct Install {
     /// Trial and reason.
     #[command(flatten)]
     pub how: How,
+    /// The hooks of an install.
+    #[command(flatten)]
+    pub hooking: Hooking,
 }
 
 /// `patch`.

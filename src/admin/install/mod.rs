@@ -1,19 +1,19 @@
 //! A release is installed in the future tree, and looked at before any list goes there.
 //!
 //! Order: the right to run a command in a tree (`store::Underway`), every reason why not
-//! (`refusals`), the lists' data versions kept (`versions`), the tree marked `installing`, the writer's
-//! lock let go of; the command, behind a fence (`command`, `fence`); what was installed judged
-//! (`judge`, with the profile's tests, `fresh`); the tree marked `ready` and guarded, or `broken`; its files
-//! recorded (`manifest`).
+//! (`refusals`), the lists' data versions kept (`versions`), the `prepare` hooks, the tree marked
+//! `installing`, the writer's lock let go of; the command, behind a fence (`command`, `fence`); what was
+//! installed judged (`judge`, with the profile's tests, `fresh`); the tree marked `ready` and guarded, and
+//! the `after` hooks, or `broken`, and the `undo` hooks; its files recorded (`manifest`).
 //!
 //! | killed | parity.toml says | what goes on |
 //! |---|---|---|
-//! | before the mark | what it said | `install` again |
+//! | before the mark | what it said | `install` again, or `undo --prepared` for its hooks |
 //! | from the mark on | installing | `install` again, `install --end`, or `undo` |
 //! | after the end | ready or broken | nothing to do |
 //!
 //! **Invariants.** Nobody's way back waits for a command or a test: the writer's lock is held for the two
-//! marks alone. Whoever took the install back meanwhile has done so: its end says so, and marks
+//! marks alone, and hooks give way. Whoever took the install back meanwhile has done so: its end says so, and marks
 //! nothing.
 
 pub mod cli;
@@ -33,6 +33,7 @@ use std::ffi::OsString;
 
 use crate::accounts;
 use crate::admin::change::Change;
+use crate::admin::hooks;
 use crate::admin::install::fence::Fence;
 use crate::admin::install::versions::Versions;
 use crate::admin::outcome::{AFTER, Outcome, Refused, guarded_until, typed};
@@ -41,6 +42,7 @@ use crate::admin::step::{Step, no_state};
 use crate::admin::terminal;
 use crate::parity::{FutureState, Parity};
 use crate::running::End;
+use crate::settings::On;
 use crate::site::Site;
 use crate::store::{self, Held, Underway};
 use crate::tree::Tree;
@@ -178,7 +180,12 @@ fn mark<'s>(site: &'s Site, request: &'s Request, fenced: bool) -> Result<Change
     if change.trees()?.1.name != future.name {
         return Err(changed_meanwhile(request.act));
     }
-    refusals::look(site, change.parity(), request.act, (current, future)).if_any()?;
+    let mut refused = refusals::look(site, change.parity(), request.act, (current, future));
+    if let Err(unsound) = hooks::look(site, request, On::Install) {
+        refused.reasons.extend(unsound.reasons);
+        refused.hints.extend(unsound.hints);
+    }
+    refused.if_any()?;
     if !idle::sees_all() {
         change.say("note: only root sees whether processes of others run in the tree");
     }
@@ -197,6 +204,7 @@ fn mark<'s>(site: &'s Site, request: &'s Request, fenced: bool) -> Result<Change
             "tree {}: an install that had no end goes on{would}",
             future.name
         ));
+        // What was prepared before the mark is on record, and is not prepared again.
         return Ok(change);
     }
     let told = format!(
@@ -205,7 +213,11 @@ fn mark<'s>(site: &'s Site, request: &'s Request, fenced: bool) -> Result<Change
         change.verb("is marked", "would be marked")
     );
     let after = change.parity().installing();
-    change.carry_out(Step::to(after), &[told])?;
+    if let Err(refused) = change.carry_out(Step::to(after), &[told]) {
+        // Nothing is under way that it could be held against.
+        change.forget_beside(&versions::path(site));
+        return Err(refused);
+    }
     Ok(change)
 }
 
