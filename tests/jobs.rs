@@ -539,7 +539,7 @@ fn a_signal_reaches_the_program_and_ends_a_round() {
     act(
         &stage,
         &format!(
-            "trap 'echo told; exit 9' INT; echo > '{dir}/ran/ready'; \
+            "trap 'echo told; exit 9' TERM; echo > '{dir}/ran/ready'; \
              while [ -d '{dir}/ran' ]; do sleep 0.02; done"
         ),
     );
@@ -552,7 +552,7 @@ fn a_signal_reaches_the_program_and_ends_a_round() {
         until("a program", || stage.path("ran/ready").exists());
         let pid = running.id().to_string();
         let mut kill = std::process::Command::new("/bin/kill");
-        assert!(spawn(kill.args(["-INT", &pid])).wait().unwrap().success());
+        assert!(spawn(kill.args(["-TERM", &pid])).wait().unwrap().success());
         let output = running.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(9), "{output:?}");
         let stdout = String::from_utf8(output.stdout).unwrap();

@@ -283,7 +283,7 @@ mod tests {
         let over = |text| shell(text).run(None::<std::fs::File>).unwrap();
         assert_eq!(over("exit 7").status, 7);
         assert_eq!(over("kill -KILL $$").status, 137);
-        assert_eq!(over("kill -INT $$").status, 130, "none is blocked");
+        assert_eq!(over("kill -TERM $$").status, 143, "none is blocked");
         assert_eq!(over("read line; [ $? = 1 ]").status, 0, "an empty input");
         assert_eq!(over("exit 0").told, None);
     }
