@@ -5,8 +5,8 @@
 //! its time were, and the aliases go back. Without this it would just die there.
 //!
 //! **Invariants.** No handler runs: the signals are blocked, and asked for. What a move starts meanwhile
-//! gets them as ever, since a new program begins with none blocked. A signal that comes when there
-//! is nothing to wait for any more ends nothing: what was typed is done by then.
+//! gets them as ever, since whoever starts it unblocks them there (`running`). A signal that comes when
+//! there is nothing to wait for any more ends nothing: what was typed is done by then.
 
 #![expect(unsafe_code, reason = "std has no signal sets")]
 

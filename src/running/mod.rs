@@ -123,10 +123,11 @@ impl Program {
         if let Some(user) = &self.user {
             command.uid(user.uid).gid(user.gid);
         }
-        // SAFETY: one system call, no memory; it comes after the change of user, which would
-        // take it back.
+        // SAFETY: two system calls, no memory; they come after the change of user, which would
+        // take the second one back.
         unsafe {
             command.pre_exec(|| {
+                unblock_signals()?;
                 set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)
             });
         }
@@ -218,6 +219,24 @@ fn end_of(status: ExitStatus) -> End {
     }
 }
 
+/// Blocks no signal: what std starts has those blocked that we have, and a move that waits has some.
+/// For the moment between fork and exec.
+///
+/// # Errors
+/// The kernel's.
+pub fn unblock_signals() -> io::Result<()> {
+    let mut none = std::mem::MaybeUninit::uninit();
+    // SAFETY: the set is emptied before it is used; no memory is asked for.
+    let failed = unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut())
+    };
+    match failed {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 /// A variable of an environment.
 pub fn variable(name: &str, value: impl AsRef<OsStr>) -> (OsString, OsString) {
     (name.into(), value.as_ref().to_owned())
@@ -285,6 +304,20 @@ mod tests {
         assert_eq!(ended.last_words(), "last");
         assert!(ended.output.starts_with(b"from a file\ny\n"));
         assert!(ended.output.len() + ended.tail.len() < 100_000);
+    }
+
+    #[test]
+    fn a_program_begins_with_no_signal_blocked_whatever_we_have_blocked() {
+        let mut term = std::mem::MaybeUninit::uninit();
+        // SAFETY: of this thread alone, which ends with the test; the set is emptied first.
+        unsafe {
+            libc::sigemptyset(term.as_mut_ptr());
+            libc::sigaddset(term.as_mut_ptr(), libc::SIGTERM);
+            libc::pthread_sigmask(libc::SIG_BLOCK, term.as_ptr(), std::ptr::null_mut());
+        }
+        let ended = shell("grep SigBlk /proc/self/status", Duration::from_secs(20));
+        let words = ended.last_words();
+        assert!(words.ends_with("0000000000000000"), "{words}");
     }
 
     #[test]

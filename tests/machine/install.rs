@@ -43,8 +43,13 @@ fn wait_for(what: &str, is_so: impl Fn() -> bool) {
 
 /// Starts an install, in a process group of its own, whose command waits until `go` is there.
 fn begin(stage: &Stage, more: &str) -> Child {
+    begin_with(stage, "", more)
+}
+
+/// The same, whose command does `first` before it waits.
+fn begin_with(stage: &Stage, first: &str, more: &str) -> Child {
     let text = format!(
-        "touch \"$MM_TREE/begun\"\nwhile [ ! -e \"$MM_TREE/go\" ]; do sleep 0.02; done\n{more}\n"
+        "{first}\ntouch \"$MM_TREE/begun\"\nwhile [ ! -e \"$MM_TREE/go\" ]; do sleep 0.02; done\n{more}\n"
     );
     let path = script(stage, &text);
     let mut command = stage.command("mm-parity", &["install", &path]);
@@ -212,6 +217,23 @@ fn install_is_interrupted_with_its_command_and_says_so() {
     ended(child)
         .expect(3)
         .complains(&["was killed by signal 15", "tree b is broken"]);
+    // One that answers that all is well has done half of it, maybe.
+    fs::remove_file(stage.path("b/begun")).unwrap();
+    let child = begin_with(&stage, "trap 'exit 0' TERM", "");
+    signal("-TERM", &child.id().to_string());
+    ended(child)
+        .expect(3)
+        .complains(&["was told to end (SIGTERM)", "tree b is broken"]);
+}
+
+#[test]
+fn install_starts_its_command_with_no_signal_blocked() {
+    let stage = stage();
+    let path = script(
+        &stage,
+        "grep -q 'SigBlk:.0000000000000000' /proc/$$/status\n",
+    );
+    stage.parity(&["install", &path]).expect(0);
 }
 
 #[test]
@@ -268,7 +290,7 @@ fn install_holds_up_nobody_who_pauses_or_takes_it_back() {
     let before = stage.read("state/parity.toml");
     stage.write("b/go", "", 0o644);
     ended(child)
-        .expect(1)
+        .expect(3)
         .complains(&["no install is under way, or it was taken back: the future tree is empty"]);
     assert_eq!(stage.read("state/parity.toml"), before);
 }
@@ -416,6 +438,18 @@ fn install_patch_that_breaks_a_tree_says_what_happens_to_mail_and_every_way_out(
             "tree b has release \"2.2.0\" now, of another line than \"2.1.40\"",
             "downgrade --all",
         ]);
+    // What is not sound is not recorded as what should be there: check tells of it, and the same
+    // files again are sound.
+    let told = stage.parity(&["check"]);
+    assert!(told.stdout.contains("tree b"), "{told:?}");
+    assert!(told.stdout.contains("2.2.0"), "{told:?}");
+    let back = script(
+        &stage,
+        "echo 'VERSION = \"2.1.40\"' > \"$MM_TREE/Mailman/Version.py\"\n",
+    );
+    stage
+        .parity(&["patch", "b", "--reason", "back", &back])
+        .expect(0);
     stage.parity(&["downgrade", "--all"]).expect(0);
     stage.parity(&["install", "--begin"]).expect(0);
     stage

@@ -22,7 +22,7 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 
 use crate::admin::install::fence::{Fence, NoFence, working_directory};
 use crate::admin::interrupts::Interrupts;
-use crate::running::End;
+use crate::running::{End, unblock_signals};
 use crate::tree::Tree;
 
 /// How often it is looked after.
@@ -35,6 +35,8 @@ pub enum NotRun {
     Fence(NoFence),
     /// It cannot be started.
     Start(OsString, io::Error),
+    /// It answered that all is well, and was told to end by this signal.
+    Told(OsString, &'static str),
 }
 
 impl fmt::Display for NotRun {
@@ -42,6 +44,12 @@ impl fmt::Display for NotRun {
         match self {
             NotRun::Fence(error) => error.fmt(f),
             NotRun::Start(program, error) => write!(f, "cannot run {program:?}: {error}"),
+            NotRun::Told(program, signal) => {
+                write!(
+                    f,
+                    "{program:?} was told to end ({signal}), and may have done the half of it"
+                )
+            }
         }
     }
 }
@@ -59,8 +67,11 @@ pub fn run(argv: &[OsString], tree: &Tree, fence: &Fence) -> Result<End, NotRun>
         wait(&mut child, &Interrupts::keep())
     });
     let name = argv.first().cloned().unwrap_or_default();
-    done.map_err(NotRun::Fence)?
-        .map_err(|error| NotRun::Start(name, error))
+    match done.map_err(NotRun::Fence)? {
+        Ok((End::Exited(0), Some(signal))) => Err(NotRun::Told(name, signal)),
+        Ok((end, _)) => Ok(end),
+        Err(error) => Err(NotRun::Start(name, error)),
+    }
 }
 
 fn start(argv: &[OsString], tree: &Tree, directory: &Path) -> io::Result<Child> {
@@ -72,23 +83,26 @@ fn start(argv: &[OsString], tree: &Tree, directory: &Path) -> io::Result<Child> 
         .args(arguments)
         .env("MM_TREE", &tree.root)
         .current_dir(directory);
-    // SAFETY: one system call, no memory.
+    // SAFETY: two system calls, no memory.
     unsafe {
         command.pre_exec(|| {
+            unblock_signals()?;
             set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)
         });
     }
     command.spawn()
 }
 
-fn wait(child: &mut Child, interrupts: &Interrupts) -> io::Result<End> {
+/// Waits for its end; and which signal it was told to end by, if it was.
+fn wait(child: &mut Child, interrupts: &Interrupts) -> io::Result<(End, Option<&'static str>)> {
     let mut is_told = false;
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(match (status.code(), status.signal()) {
+            let end = match (status.code(), status.signal()) {
                 (Some(code), _) => End::Exited(code),
                 (None, signal) => End::Killed(signal.unwrap_or_default()),
-            });
+            };
+            return Ok((end, interrupts.came().map(|came| came.signal)));
         }
         // The terminal's own signals went to the command, too.
         let came = interrupts.came().filter(|came| came.from.is_some());

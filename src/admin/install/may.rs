@@ -7,6 +7,7 @@
 //!
 //! **Invariants.** Looks only. Nothing is asked of the list manager.
 
+use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -27,7 +28,12 @@ const ACT: &str = "allow an install";
 /// Why not, in one line.
 pub fn may_install(root: &Path, site: Result<Site, SiteError>, path: &Path) -> Outcome {
     let site = match site {
-        Err(SiteError::Read(at, error)) if at == path && error.kind() == ErrorKind::NotFound => {
+        // A link that leads nowhere is a site that cannot be read: its disk may not be mounted.
+        Err(SiteError::Read(at, error))
+            if at == path
+                && error.kind() == ErrorKind::NotFound
+                && fs::symlink_metadata(path).is_err() =>
+        {
             return Ok(Done::default());
         }
         site => site.map_err(|error| Refused::new(ACT, error))?,

@@ -147,7 +147,7 @@ fn guard<'s>(site: &'s Site, tree: &Tree, request: &'s Request) -> Result<Change
 
 type Before<'b> = (Option<String>, &'b versions::Versions, &'b Tree);
 
-/// Judges what is there now, and records it whatever it is: it serves lists already.
+/// Judges what is there now, and records it if it is sound; it serves lists whatever it is.
 fn end(site: &Site, tree: &Tree, request: &Request, before: Before<'_>) -> Outcome {
     let (trouble, versions_before, current) = before;
     let loaded = store::load(site).map_err(|error| no_state(request.act, site, &error))?;
@@ -157,20 +157,30 @@ fn end(site: &Site, tree: &Tree, request: &Request, before: Before<'_>) -> Outco
     reasons.append(&mut judged.reasons);
     reasons.extend(versions_before.changed(&versions::read(site, current)));
     reasons.extend(other_line(site, tree, &recorded, &judged));
-    let release = judged.release.unwrap_or(recorded);
-    let manifest = manifest::of(site, tree, &release);
+    // WHAT IS NOT SOUND IS NOT WHAT IT SHOULD BE. `check` tells of it until a patch ends well.
+    let (release, manifest) = match reasons.is_empty() {
+        true => {
+            let release = judged.release.unwrap_or(recorded);
+            let manifest = manifest::of(site, tree, &release);
+            (release, Some(manifest))
+        }
+        false => (recorded, None),
+    };
     let mut change = Change::begin(site, request)?;
     for note in &judged.notes {
         change.say(format!("note: {note}"));
     }
-    let told = format!(
-        "patched tree {}: {} is recorded; no list moved, and it is guarded",
-        tree.name,
-        release.escape_debug()
-    );
+    let shown = release.escape_debug().to_string();
+    let told = match manifest.is_some() {
+        true => format!("patched tree {}: {shown} is recorded", tree.name),
+        false => format!("tree {}: what is recorded stays {shown}", tree.name),
+    };
     let after = change.parity().patched(&tree.name, release);
+    let told = told + "; no list moved, and it is guarded";
     change.carry_out(Step::to(after), &[told])?;
-    manifest::keep(&mut change, manifest, tree);
+    if let Some(manifest) = manifest {
+        manifest::keep(&mut change, manifest, tree);
+    }
     change.say(format!(
         "when mail has come through: {}",
         typed(site, &format!("trust {}", tree.name))
