@@ -58,7 +58,8 @@ const ACTS: [Act; 7] = [
     Act {
         name: "commit",
         agent: HASH,
-        is_sampled: false,
+        // What it looks at, an upgrade and adopt look at too.
+        is_sampled: true,
         before: &[
             "mm-parity init --current a",
             "mm-aliases adopt",
@@ -78,7 +79,8 @@ const ACTS: [Act; 7] = [
     Act {
         name: "sync",
         agent: HASH,
-        is_sampled: false,
+        // What it looks at, an upgrade and adopt look at too.
+        is_sampled: true,
         before: &["mm-parity init --current a", "mm-aliases adopt"],
         command: "mm-aliases sync",
         prepare: a_new_list,
