@@ -23,6 +23,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use regex::bytes::Regex;
@@ -371,7 +372,7 @@ impl Profile {
     /// # Errors
     /// Its file cannot be read, or does not say.
     pub fn release(&self, tree: &Tree) -> Result<String, ProbeError> {
-        let found = self.release.find(&self.release.place(tree, None)?)?;
+        let found = self.release.find(&self.release.place(tree, None)?, true)?;
         Ok(String::from_utf8_lossy(&found).into_owned())
     }
 
@@ -384,7 +385,8 @@ impl Profile {
             return Ok(None);
         };
         let path = version.probe.place(tree, Some((list, self.routing.case)))?;
-        let found = version.probe.find(&path)?;
+        // NO LINK IS FOLLOWED: root looks, and who owns a list's directory may put anything there.
+        let found = version.probe.find(&path, false)?;
         match version.read {
             ReadAs::Byte => Ok(found.first().map(|&byte| u64::from(byte))),
             ReadAs::Decimal => std::str::from_utf8(&found)
@@ -578,19 +580,33 @@ impl Probe {
     }
 
     /// What the first group of the regex matches in the file.
-    fn find(&self, path: &Path) -> Result<Vec<u8>, ProbeError> {
+    fn find(&self, path: &Path, follow: bool) -> Result<Vec<u8>, ProbeError> {
         let read = |error| ProbeError::Read(path.to_owned(), error);
-        let mut bytes = Vec::new();
-        let file = fs::File::open(path).map_err(read)?;
-        file.take(LARGEST_PROBE)
-            .read_to_end(&mut bytes)
-            .map_err(read)?;
+        let bytes = plain(path, follow).map_err(read)?;
         self.regex
             .captures(&bytes)
             .and_then(|captures| captures.get(1))
             .map(|group| group.as_bytes().to_vec())
             .ok_or_else(|| ProbeError::NoMatch(path.to_owned()))
     }
+}
+
+/// The bytes of a plain file, as far as a probe looks. A pipe in its place would be waited for, and
+/// a device do who knows what.
+fn plain(path: &Path, follow: bool) -> io::Result<Vec<u8>> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let flags = if follow {
+        flags
+    } else {
+        flags | libc::O_NOFOLLOW
+    };
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a plain file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST_PROBE).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The path with its `*` replaced by what makes it one that is there; itself if nothing does.

@@ -349,6 +349,30 @@ fn a_data_version_is_one_byte_after_its_key() {
 }
 
 #[test]
+fn a_probe_of_a_lists_data_waits_for_no_pipe_and_follows_no_link() {
+    let root = std::env::temp_dir().join(format!("mm-probe-{}", std::process::id()));
+    let (pipe, file, link) = (root.join("pipe"), root.join("file"), root.join("link"));
+    fs::create_dir_all(&root).unwrap();
+    let mode = rustix::fs::Mode::RUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, mode, 0).unwrap();
+    fs::write(&file, b"U\x0cdata_versionq\x02K\x70U").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let profile = shipped("mailman2");
+        let probe = &profile.data_version.as_ref().unwrap().probe;
+        for (path, follow) in [(&pipe, false), (&pipe, true), (&link, false), (&link, true)] {
+            tell.send(probe.find(path, follow).ok()).unwrap();
+        }
+    });
+    for expected in [None, None, None, Some(vec![112])] {
+        let found = told.recv_timeout(std::time::Duration::from_secs(60));
+        assert_eq!(found, Ok(expected));
+    }
+    fs::remove_dir_all(&root).unwrap();
+}
+
+#[test]
 fn an_address_that_would_not_be_one_name_is_refused_at_its_place() {
     let text = Routing::shipped("mailman2").unwrap().text;
     for wrong in [
