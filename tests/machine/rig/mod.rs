@@ -13,6 +13,8 @@ mod agent;
 mod delivery;
 /// Programs, trees, lists and aliases of a machine.
 mod furniture;
+/// The root, and what runs in it.
+mod host;
 /// The MTA's log.
 mod log;
 /// Sending, waiting, trying again.
@@ -25,17 +27,15 @@ mod opensmtpd;
 mod postfix;
 mod sendmail;
 
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::ops::Deref;
+use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use agent::{Agent, Answer, Event};
 pub(crate) use delivery::Delivery;
 pub(crate) use exim::Exim;
 pub(crate) use furniture::{VERBS, account, deliver_program, programs, put};
+pub(crate) use host::Host;
 pub(crate) use namespace::{base, free_port, manager, source};
 pub(crate) use opensmtpd::OpenSmtpd;
 pub(crate) use postfix::Postfix;
@@ -51,12 +51,7 @@ const LOG_LINES: usize = 40;
 /// A running machine.
 pub(crate) struct Machine {
     pub(crate) agent: &'static dyn Agent,
-    namespace: Child,
-    /// The process id of the machine's first process, as seen from outside.
-    first: u32,
-    /// What was started and stays: it ends with the namespace.
-    daemons: Mutex<Vec<Child>>,
-    run: PathBuf,
+    host: Host,
     pub(crate) port: u16,
 }
 
@@ -93,94 +88,22 @@ impl Machine {
         size: Option<&str>,
         furnish: impl FnOnce(&Path),
     ) -> Machine {
-        // libtest has begun a line with the test's name.
-        println!();
-        let run = namespace::lay_out(base);
         let port = namespace::free_port();
-        furnish(&run);
-        agent.configure(&run, port);
-        let (namespace, first) = namespace::enter(base, &run, size);
-        let machine = Machine {
-            agent,
-            namespace,
-            first,
-            daemons: Mutex::default(),
-            run,
-            port,
-        };
+        let host = Host::furnished(base, size, |run| {
+            furnish(run);
+            agent.configure(run, port);
+        });
+        let machine = Machine { agent, host, port };
         agent.start(&machine);
         machine
     }
+}
 
-    /// A command line to be run on the machine, as root.
-    pub(crate) fn command(&self, line: &str) -> Command {
-        // Never a command of this kind outside: the first process must be in its root.
-        let root = fs::read_link(format!("/proc/{}/root", self.first)).unwrap();
-        assert_eq!(root, self.run.join("root"), "the machine is not up");
-        let mut command = Command::new("nsenter");
-        command
-            .arg(format!("--target={}", self.first))
-            .args(["--mount", "--pid", "--root", "env", "-C", "/", "-i"])
-            .args(["HOME=/root", "LC_ALL=C"])
-            .arg("PATH=/usr/lib/mm-deliver:/usr/sbin:/usr/bin:/sbin:/bin")
-            .args(line.split_whitespace())
-            .stdin(Stdio::null());
-        command
-    }
+impl Deref for Machine {
+    type Target = Host;
 
-    /// Runs a command line and prints it with what it said.
-    pub(crate) fn run(&self, line: &str) -> Output {
-        let start = Instant::now();
-        let output = self.command(line).output().unwrap();
-        let mut text = format!("| # {line}\n");
-        for stream in [&output.stdout, &output.stderr] {
-            for line in String::from_utf8_lossy(stream).lines() {
-                text += &format!("|   {line}\n");
-            }
-        }
-        let time = start.elapsed().as_millis();
-        println!("{text}|   [{}, {time} ms]", output.status);
-        std::io::stdout().flush().unwrap();
-        output
-    }
-
-    /// Runs a command line that must succeed; returns its standard output.
-    #[track_caller]
-    pub(crate) fn expect(&self, line: &str) -> String {
-        let output = self.run(line);
-        assert!(output.status.success(), "{line}: {}", output.status);
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// A path of the machine as it is reached from outside.
-    pub(crate) fn path(&self, inside: &str) -> PathBuf {
-        let rest = inside.strip_prefix('/').unwrap();
-        for (place, copy) in [("usr/lib/mm-deliver", "programs"), ("usr/local", "local")] {
-            if let Some(rest) = rest.strip_prefix(place) {
-                return self.run.join(copy).join(rest.trim_start_matches('/'));
-            }
-        }
-        self.run.join(rest)
-    }
-
-    /// A path of the machine as its own processes see it, whatever is mounted there.
-    pub(crate) fn inside(&self, inside: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root{inside}", self.first))
-    }
-
-    pub(crate) fn rename(&self, from: &str, to: &str) {
-        fs::rename(self.path(from), self.path(to)).unwrap();
-    }
-
-    /// Starts what stays. What it says goes to a file of /var/log that bears its name.
-    pub(crate) fn start_daemon(&self, line: &str) {
-        let name = line.split_whitespace().next().unwrap();
-        let name = name.rsplit('/').next().unwrap();
-        let said = fs::File::create(self.path(&format!("/var/log/{name}.out"))).unwrap();
-        println!("| # {line} &");
-        let mut command = self.command(line);
-        command.stdout(said.try_clone().unwrap()).stderr(said);
-        self.daemons.lock().unwrap().push(command.spawn().unwrap());
+    fn deref(&self) -> &Host {
+        &self.host
     }
 }
 
@@ -192,13 +115,6 @@ impl Drop for Machine {
             let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
             println!("the machine's mail log ends so:\n{}", last.join("\n"));
         }
-        // Killing `unshare` kills the first process, and that one takes all others along.
-        let _ = self.namespace.kill();
-        let _ = self.namespace.wait();
-        for daemon in self.daemons.get_mut().unwrap() {
-            let _ = daemon.wait();
-        }
-        let _ = namespace::remove(&self.run);
     }
 }
 
