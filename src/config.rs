@@ -104,6 +104,8 @@ struct Raw {
     _hooks: Option<IgnoredAny>,
     #[serde(rename = "jobs")]
     _jobs: Option<IgnoredAny>,
+    #[serde(rename = "web")]
+    _web: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +116,7 @@ struct RawTree {
     data: Option<Spanned<String>>,
     domain: Option<Spanned<String>>,
     url: Option<Spanned<String>>,
+    web: Option<Spanned<String>>,
     lmtp: Option<Spanned<String>>,
     queues: Option<Spanned<String>>,
     #[serde(default)]
@@ -214,6 +217,11 @@ impl Config {
     /// mm-deliver.
     pub fn lmtp(&self) -> PathBuf {
         self.program.with_file_name("mm-lmtp")
+    }
+
+    /// The program that the web server runs, under many names: beside mm-deliver.
+    pub fn cgi(&self) -> PathBuf {
+        self.program.with_file_name("mm-cgi")
     }
 
     /// The directory of the logs of guarded deliveries.
@@ -327,6 +335,8 @@ fn cook_tree(
     };
     let domain = raw.domain.as_ref().map(domain).transpose()?;
     let url = raw.url.as_ref().map(url).transpose()?;
+    let web = raw.web.as_ref();
+    let web = web.map(|text| page(text, domain.is_some())).transpose()?;
     let lmtp = raw.lmtp.as_ref().map(endpoint).transpose()?;
     Ok(Tree {
         name: name.get_ref().clone(),
@@ -335,6 +345,7 @@ fn cook_tree(
         data,
         domain,
         url,
+        web,
         lmtp,
         queues: raw.queues.as_ref().map(absolute).transpose()?,
         runners: raw.runners,
@@ -473,6 +484,37 @@ fn url(text: &Spanned<String>) -> Result<String, Wrong> {
                 b.escape_ascii()
             ),
         )),
+    }
+}
+
+/// A URL with `{list}` behind its host, and `{domain}` where the tree has one. What becomes of it
+/// stands in a header and in a page: no byte in it can end either.
+fn page(text: &Spanned<String>, has_domain: bool) -> Result<String, Wrong> {
+    let value = text.get_ref();
+    let wrong = |what: &str| Err((text.span().start, format!("{value:?} {what}")));
+    let rest = value
+        .strip_prefix("https://")
+        .or(value.strip_prefix("http://"));
+    let Some((host, path)) = rest.and_then(|rest| rest.split_once('/')) else {
+        return wrong("is not a URL: http or https, a host, and a path");
+    };
+    let host_is_sound = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
+    if host.is_empty() || !host.bytes().all(host_is_sound) {
+        return wrong("has no plain host");
+    }
+    if !path.contains("{list}") {
+        return wrong("has no {list} behind its host");
+    }
+    if path.contains("{domain}") && !has_domain {
+        return wrong("asks for {domain}, and the tree has no `domain`");
+    }
+    let plain = path.replace("{list}", "").replace("{domain}", "");
+    match plain
+        .bytes()
+        .find(|&b| !is_plain(b) && !b"?#~,;!$*".contains(&b))
+    {
+        None => Ok(value.clone()),
+        Some(b) => wrong(&format!("has \"{}\"", b.escape_ascii())),
     }
 }
 
@@ -652,6 +694,36 @@ users = ["nobody", "38"]
                 "",
             ),
             ("Lists.example.org", "a/b", "11:10", "is not a domain"),
+            (
+                "[data]",
+                "web = \"https://l.example.org/x\"\n[data]",
+                "15:7",
+                "has no {list}",
+            ),
+            (
+                "[data]",
+                "web = \"https://{list}.example.org/x\"\n[data]",
+                "15:7",
+                "no plain host",
+            ),
+            (
+                "[data]",
+                "web = \"https://l.example.org/{list}/{tree}\"\n[data]",
+                "15:7",
+                "has \"{\"",
+            ),
+            (
+                "[data]",
+                "web = \"javascript:{list}\"\n[data]",
+                "15:7",
+                "is not a URL",
+            ),
+            (
+                "profile = \"mailman2\"\n[trees.b]",
+                "profile = \"mailman2\"\nweb = \"http://l/{list}.{domain}\"\n[trees.b]",
+                "8:7",
+                "has no `domain`",
+            ),
             (
                 "[data]",
                 "lmtp = \"localhost:8024\"\n[data]",

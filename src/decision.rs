@@ -8,7 +8,7 @@
 use std::ffi::c_int;
 use std::fmt;
 
-use crate::handover::{Command, Guard};
+use crate::handover::{Caller, Command, Guard};
 use crate::list::{ListName, Verb};
 use crate::parity::{FutureState, Role};
 use crate::site::{Placement, Site, SiteError};
@@ -100,7 +100,7 @@ pub fn command(
             false => Undecided::UnknownVerb(verb),
         });
     };
-    let command = Command::new(argv, std::env::vars_os());
+    let command = Command::new(Caller::Mta, argv, std::env::vars_os());
     Ok(match place.guarded {
         true => command.under(guard(site, place, verb, list)),
         false => command,

@@ -240,7 +240,7 @@ fn deliver(words: &Words) -> Failure {
         return Failure::Closed(fd);
     }
     match decide(words) {
-        Ok((command, pass)) => Failure::Handover(command.exec(&pass)),
+        Ok((command, pass)) => Failure::Handover(command.exec(Some(&pass))),
         Err(failure) => failure,
     }
 }
@@ -286,7 +286,9 @@ fn explain(words: &Words, tree: Option<&OsStr>) -> Result<String, Failure> {
     let mut place = site.place(&list).map_err(Failure::Site)?;
     let rule = match tree {
         Some(name) => {
-            suppose(&site, &mut place, name)?;
+            let no_tree = || Failure::NoTree(name.to_owned());
+            let tree = name.to_str().and_then(|name| site.config.tree(name));
+            place.suppose(tree.ok_or_else(no_tree)?);
             format!("--tree {}", place.tree.name)
         }
         None => {
@@ -300,24 +302,6 @@ fn explain(words: &Words, tree: Option<&OsStr>) -> Result<String, Failure> {
         .and_then(|()| command.check_format())
         .map_err(Failure::Handover)?;
     Ok(tell(&place, &rule, &command))
-}
-
-/// Puts the list on the tree of this name, whatever parity.toml says.
-fn suppose<'a>(site: &'a Site, place: &mut Placement<'a>, name: &OsStr) -> Result<(), Failure> {
-    let no_tree = || Failure::NoTree(name.to_owned());
-    let tree = site
-        .config
-        .tree(name.to_str().ok_or_else(no_tree)?)
-        .ok_or_else(no_tree)?;
-    let roles = &place.standing.roles;
-    place.guarded = roles.guarded.contains(&tree.name);
-    (place.role, place.release) = if tree.name == roles.current {
-        (Role::Current, roles.current_release.clone())
-    } else {
-        (Role::Future, roles.future_release.clone())
-    };
-    place.tree = tree;
-    Ok(())
 }
 
 fn tell(place: &Placement<'_>, rule: &str, command: &Command) -> String {

@@ -98,7 +98,7 @@ fn guard(delivery: &Delivery) -> Result<c_int, Failure> {
     child::block_signals();
     // SAFETY: it is open, and is closed by nobody before this process ends.
     #[expect(unsafe_code, reason = "the descriptor came by its number")]
-    sysexits::close_others(unsafe { BorrowedFd::borrow_raw(lock) });
+    sysexits::close_others(Some(unsafe { BorrowedFd::borrow_raw(lock) }));
     let site = Site::open(&delivery.site).map_err(Failure::Site)?;
     let span = site.config.deadline.duration();
     let deadline = since + span;

@@ -1,8 +1,8 @@
 //! The handover: the only exec of the hot path.
 //!
-//! The program gets the argv that the profile says, the MTA's standard descriptors, its
-//! user and groups and signal dispositions unchanged, the floor's lock and no other descriptor,
-//! and of the environment what a list manager needs.
+//! The program gets the argv that the profile says, the standard descriptors of the MTA or the web
+//! server, its user and groups and signal dispositions unchanged, the floor's lock and no other
+//! descriptor, and of the environment what a list manager needs.
 //!
 //! **Invariants.** Never chooses a tree, never spawns, never returns after success. No shell.
 
@@ -68,6 +68,96 @@ const PASSED: &[&str] = &[
     "USER",
 ];
 
+/// The same of a web server: what RFC 3875 has (4.1), what the wrapper of an old list manager lets
+/// through, what Apache and nginx add, and the headers that a page can depend on. Never HTTP_PROXY,
+/// which a request's header `Proxy:` becomes, and by which libraries choose a proxy (httpoxy).
+const PASSED_BY_WEB: &[&str] = &[
+    "AUTH_TYPE",
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "CONTEXT_DOCUMENT_ROOT",
+    "CONTEXT_PREFIX",
+    "DOCUMENT_ROOT",
+    "DOCUMENT_URI",
+    "GATEWAY_INTERFACE",
+    "HOME",
+    "HOST",
+    "HTTPS",
+    "HTTP_ACCEPT",
+    "HTTP_ACCEPT_CHARSET",
+    "HTTP_ACCEPT_ENCODING",
+    "HTTP_ACCEPT_LANGUAGE",
+    "HTTP_AUTHORIZATION",
+    "HTTP_CACHE_CONTROL",
+    "HTTP_COOKIE",
+    "HTTP_FORWARDED",
+    "HTTP_FORWARDED_FOR",
+    "HTTP_HOST",
+    "HTTP_IF_MODIFIED_SINCE",
+    "HTTP_IF_NONE_MATCH",
+    "HTTP_ORIGIN",
+    "HTTP_PRAGMA",
+    "HTTP_RANGE",
+    "HTTP_REFERER",
+    "HTTP_USER_AGENT",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_REAL_IP",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "PATH_INFO",
+    "PATH_TRANSLATED",
+    "QUERY_STRING",
+    "REDIRECT_STATUS",
+    "REMOTE_ADDR",
+    "REMOTE_HOST",
+    "REMOTE_IDENT",
+    "REMOTE_PORT",
+    "REMOTE_USER",
+    "REQUEST_METHOD",
+    "REQUEST_SCHEME",
+    "REQUEST_URI",
+    "SCRIPT_FILENAME",
+    "SCRIPT_NAME",
+    "SCRIPT_URI",
+    "SCRIPT_URL",
+    "SERVER_ADDR",
+    "SERVER_ADMIN",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
+    "SERVER_SIGNATURE",
+    "SERVER_SOFTWARE",
+    "TZ",
+    "UNIQUE_ID",
+    "USER",
+];
+
+/// Who runs us, and so tells the program what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// An MTA, about a message.
+    Mta,
+    /// A web server, about a request.
+    Web,
+}
+
+impl Caller {
+    /// Whether a variable of the environment passes.
+    fn passes(self, name: &OsStr, value: &OsStr) -> bool {
+        let is_named = |names: &[&str]| names.iter().any(|&known| OsStr::new(known) == name);
+        match self {
+            Caller::Mta => is_named(PASSED),
+            // A line break would end a header of whoever repeats it.
+            Caller::Web => {
+                is_named(PASSED_BY_WEB) && !value.as_bytes().iter().any(|b| b"\r\n".contains(b))
+            }
+        }
+    }
+}
+
 /// A program that is ready to be run.
 #[derive(Debug)]
 pub struct Command {
@@ -79,6 +169,8 @@ pub struct Command {
     pub environment: Vec<(OsString, OsString)>,
     /// Who runs it for us, if we do not become it.
     pub guard: Option<Guard>,
+    /// Where it is run, if not where we are.
+    pub directory: Option<PathBuf>,
 }
 
 /// The program that stands before a guarded one.
@@ -90,17 +182,20 @@ pub struct Guard {
     pub arguments: Vec<OsString>,
 }
 
-/// Why a message could not be handed to its tree. Every variant defers the mail.
+/// Why a message or a request could not be handed to its tree. Every variant defers the mail, and
+/// answers the request with 503.
 #[derive(Debug)]
 pub enum HandoverError {
     /// Somebody who is not trusted could change the program, or it is no plain file.
     Unsafe(PathBuf, Unsafe),
-    /// The user who delivers may not execute it.
+    /// The user who delivers, or serves the web, may not execute it.
     NotExecutable(PathBuf, io::Error),
     /// It is neither ELF nor a script with `#!`.
     NotProgram(PathBuf),
     /// It is a script, and its interpreter cannot be run.
     NoInterpreter(PathBuf, PathBuf, io::Error),
+    /// The directory in which it is run cannot be entered.
+    Directory(PathBuf, io::Error),
     /// The kernel refused. Returning from exec is always failure.
     Exec(PathBuf, io::Error),
 }
@@ -124,6 +219,7 @@ impl fmt::Display for HandoverError {
                     "cannot run {program:?}: its interpreter {interpreter:?}: {error}"
                 )
             }
+            HandoverError::Directory(path, error) => write!(f, "cannot enter {path:?}: {error}"),
             HandoverError::NotExecutable(program, error) | HandoverError::Exec(program, error) => {
                 write!(f, "cannot run {program:?}: {error}")
             }
@@ -134,15 +230,16 @@ impl fmt::Display for HandoverError {
 impl std::error::Error for HandoverError {}
 
 impl Command {
-    /// The program and arguments `argv`, and of `environment` what may pass.
+    /// The program and arguments `argv`, and of `environment` what `caller` may pass on.
     pub fn new(
+        caller: Caller,
         argv: impl IntoIterator<Item = String>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Command {
         let mut argv = argv.into_iter();
         let mut passed: Vec<(OsString, OsString)> = environment
             .into_iter()
-            .filter(|(name, _)| PASSED.iter().any(|&known| OsStr::new(known) == name))
+            .filter(|(name, value)| caller.passes(name, value))
             .collect();
         passed.push(("PATH".into(), PATH.into()));
         passed.sort_by(|a, b| a.0.cmp(&b.0));
@@ -152,7 +249,20 @@ impl Command {
             arguments: argv.collect(),
             environment: passed,
             guard: None,
+            directory: None,
         }
+    }
+
+    /// The same as a CGI program wants it: run in its own directory (RFC 3875, 7.2), and told its
+    /// own file, where the web server tells any.
+    pub fn as_cgi(mut self) -> Command {
+        self.directory = self.program.parent().map(Path::to_owned);
+        for (name, value) in &mut self.environment {
+            if name == "SCRIPT_FILENAME" {
+                *value = self.program.clone().into();
+            }
+        }
+        self
     }
 
     /// The same, run by `guard`.
@@ -211,10 +321,15 @@ impl Command {
         })
     }
 
-    /// Becomes the program, which keeps the lock of `pass` for as long as it or a child of its
-    /// lives. Returns only why that failed.
-    pub fn exec(&self, pass: &Pass) -> HandoverError {
-        sysexits::close_others(pass.as_fd());
+    /// Becomes the program, which keeps the lock of `pass`, if there is one, for as long as it or a
+    /// child of its lives. Returns only why that failed.
+    pub fn exec(&self, pass: Option<&Pass>) -> HandoverError {
+        sysexits::close_others(pass.map(AsFd::as_fd));
+        if let Some(directory) = &self.directory
+            && let Err(error) = std::env::set_current_dir(directory)
+        {
+            return HandoverError::Directory(directory.clone(), error);
+        }
         let words = self.words(pass);
         let program = &words[0];
         let failed = |error| HandoverError::Exec(program.into(), error);
@@ -238,9 +353,9 @@ impl Command {
     }
 
     /// The whole argv of what we become.
-    fn words(&self, pass: &Pass) -> Vec<OsString> {
+    fn words(&self, pass: Option<&Pass>) -> Vec<OsString> {
         let mut words = Vec::new();
-        if let Some(guard) = &self.guard {
+        if let (Some(guard), Some(pass)) = (&self.guard, pass) {
             words.push(guard.program.clone().into());
             words.extend(guard.arguments.iter().cloned());
             let lock = pass.as_fd().as_raw_fd().to_string();
@@ -310,7 +425,8 @@ mod tests {
             ("EXTENSION", "a b;c"),
         ];
         let environment = hostile.map(|(name, value)| (name.into(), value.into()));
-        let command = Command::new(["/p".to_owned(), "post".to_owned()], environment);
+        let argv = ["/p".to_owned(), "post".to_owned()];
+        let command = Command::new(Caller::Mta, argv, environment);
         let names: Vec<_> = command
             .environment
             .iter()
@@ -319,5 +435,41 @@ mod tests {
         assert_eq!(names, ["EXTENSION", "PATH", "SENDER"]);
         assert_eq!(command.environment[1].1, PATH);
         assert_eq!(command.arguments, ["post"]);
+    }
+
+    #[test]
+    fn a_request_can_set_nothing_but_what_pages_are_made_of() {
+        let hostile = [
+            ("HTTP_PROXY", "http://evil.example/"),
+            ("HTTP_X_EVIL", "x"),
+            ("HTTP_COOKIE", "a=b\r\nSet-Cookie: c"),
+            ("HTTP_REFERER", "x\ny"),
+            ("HTTP_HOST", "lists.example.org"),
+            ("QUERY_STRING", "--site+x"),
+            ("SENDER", "x@y"),
+            ("MM_SITE", "/etc/site.toml"),
+            ("LD_PRELOAD", "/tmp/x.so"),
+            ("PATH", "/tmp"),
+            ("SCRIPT_FILENAME", "/usr/lib/cgi-bin/listinfo"),
+        ];
+        let environment = hostile.map(|(name, value)| (name.into(), value.into()));
+        let argv = ["/t/cgi-bin/listinfo".to_owned()];
+        let command = Command::new(Caller::Web, argv, environment).as_cgi();
+        let passed: Vec<_> = command
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{}={}", name.to_string_lossy(), value.to_string_lossy()))
+            .collect();
+        let path = format!("PATH={PATH}");
+        assert_eq!(
+            passed,
+            [
+                "HTTP_HOST=lists.example.org",
+                path.as_str(),
+                "QUERY_STRING=--site+x",
+                "SCRIPT_FILENAME=/t/cgi-bin/listinfo"
+            ]
+        );
+        assert_eq!(command.directory.as_deref(), Some(Path::new("/t/cgi-bin")));
     }
 }

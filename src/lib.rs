@@ -2,7 +2,7 @@
 //! handed to the one that it is on.
 //!
 //! The modules, from the ground up. A file in `src/` may be linked by the programs that run
-//! once a message; a folder may not, and stands behind the feature `admin`.
+//! once a message or a request; a folder may not, and stands behind the feature `admin`.
 
 // Floor 1: words and numbers from outside.
 pub mod accounts;
@@ -11,6 +11,7 @@ pub mod descendants;
 pub mod endpoint;
 pub mod envelope;
 pub mod list;
+pub mod notice;
 pub mod output;
 pub mod ownership;
 pub mod parity;
@@ -33,6 +34,7 @@ mod search;
 pub mod state;
 mod stream;
 pub mod tree;
+pub mod web;
 
 // Floor 3: the site as a whole, the way in and the ways out.
 pub mod child;
@@ -41,9 +43,11 @@ pub mod dialogue;
 pub mod doors;
 pub mod handover;
 pub mod incoming;
+pub mod serving;
 pub mod site;
 
 // Floor 4: the stories.
+pub mod cgi;
 pub mod deliver;
 pub mod guard;
 pub mod lmtp;

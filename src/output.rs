@@ -165,7 +165,7 @@ fn keep_trimming(own: &File) {
         libc::sigemptyset(none.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
     }
-    sysexits::close_others(own.as_fd());
+    sysexits::close_others(Some(own.as_fd()));
     let (mut pause, mut seen) = (SHORTEST, length(own));
     while !is_last(own) {
         trim(own);

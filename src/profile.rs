@@ -2,7 +2,7 @@
 //!
 //! A shipped profile is a static table, made from its TOML at build time; an admin's own
 //! one is read from its file, and of that only what stands before the first table that is
-//! not a verb.
+//! neither a verb nor `[web]`.
 //!
 //! **Invariants.** No regex is compiled here; no list manager's name stands in this code.
 
@@ -13,6 +13,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::list::{ListName, Verb};
+use crate::web::{Doubled, RawWeb, Web};
 
 /// How a list manager wants its lists spelled in argv.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -59,6 +60,8 @@ pub struct Routing {
     pub case: Case,
     /// One row for each verb that the list manager knows.
     pub routes: Cow<'static, [Route]>,
+    /// What a web request needs, if the list manager has pages that are its lists'.
+    pub web: Option<Web>,
 }
 
 /// A profile that comes with mm-deliver.
@@ -122,11 +125,11 @@ impl fmt::Display for BadProfile {
 
 impl std::error::Error for BadProfile {}
 
-/// Everything before the first table header that is not a verb's.
+/// Everything before the first table header that is neither a verb's nor the web's.
 fn first_part(text: &str) -> &str {
     let mut end = 0;
     for line in text.split_inclusive('\n') {
-        if line.starts_with('[') && !line.starts_with("[verbs.") {
+        if line.starts_with('[') && !["[verbs.", "[web]"].iter().any(|own| line.starts_with(own)) {
             break;
         }
         end += line.len();
@@ -145,6 +148,7 @@ struct First {
     #[serde(rename = "needs", default)]
     _needs: Vec<String>,
     verbs: BTreeMap<toml::Spanned<String>, Row>,
+    web: Option<toml::Spanned<RawWeb>>,
 }
 
 /// One `[verbs.VERB]` table.
@@ -174,9 +178,15 @@ impl First {
             routes.push(Route { verb, way });
         }
         routes.sort_by_key(|route| route.verb);
+        let web = self.web.map(|raw| {
+            let at = raw.span().start;
+            let cooked = raw.into_inner().cook();
+            cooked.map_err(|what| bad(at, format!("[web]: {what}")))
+        });
         Ok(Routing {
             case: self.case,
             routes: routes.into(),
+            web: web.transpose()?,
         })
     }
 }

@@ -58,6 +58,20 @@ pub struct Placement<'a> {
     pub standing: Standing,
 }
 
+impl<'a> Placement<'a> {
+    /// Puts the list on this tree, whatever parity.toml says.
+    pub fn suppose(&mut self, tree: &'a Tree) {
+        let roles = &self.standing.roles;
+        self.guarded = roles.guarded.contains(&tree.name);
+        (self.role, self.release) = if tree.name == roles.current {
+            (Role::Current, roles.current_release.clone())
+        } else {
+            (Role::Future, roles.future_release.clone())
+        };
+        self.tree = tree;
+    }
+}
+
 /// Why a site cannot say where mail goes.
 #[derive(Debug)]
 pub enum SiteError {
@@ -358,10 +372,26 @@ impl Site {
     /// # Errors
     /// parity.toml does not say, or names a tree that cannot serve.
     pub fn place(&self, list: &ListName) -> Result<Placement<'_>, SiteError> {
+        let is_it = |name: &[u8]| self.list(name).is_ok_and(|other| other == *list);
+        self.place_by(&self.spellings(list), &is_it)
+    }
+
+    /// Where goes what is about no list in particular? To the current tree.
+    ///
+    /// # Errors
+    /// As [`Site::place`].
+    pub fn place_of_none(&self) -> Result<Placement<'_>, SiteError> {
+        self.place_by(&[], &|_| false)
+    }
+
+    fn place_by(
+        &self,
+        names: &[String],
+        is_it: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Placement<'_>, SiteError> {
         let path = self.config.parity_file();
         let file = self.open_parity()?;
-        let is_it = |name: &[u8]| self.list(name).is_ok_and(|other| other == *list);
-        let standing = state::standing(&file, &self.spellings(list), &is_it)
+        let standing = state::standing(&file, names, is_it)
             .map_err(|error| SiteError::State(path.clone(), error))?;
         let roles = &standing.roles;
         let unknown = roles

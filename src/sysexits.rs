@@ -2,7 +2,8 @@
 //!
 //! A mail program that dies of a panic (101), of a signal, or for want of memory makes
 //! three of four MTAs bounce the message. [`keep_mail_on_any_fault`] turns all of these
-//! into [`TEMPFAIL`], the one status that every MTA retries.
+//! into [`TEMPFAIL`], the one status that every MTA retries. A web server would show a bare 500
+//! for the same: [`answer_any_fault`] has it get a page that says "try again".
 //!
 //! **Invariants.** Nothing here allocates, locks or panics: it runs when those fail.
 
@@ -13,11 +14,12 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_int;
+use std::io::{Error, ErrorKind};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use crate::descendants;
+use crate::{descendants, notice};
 
 /// Done.
 pub const OK: c_int = 0;
@@ -32,6 +34,10 @@ pub const TEMPFAIL: c_int = 75;
 /// exit status, so the message is deferred even where a shell in between loses the 75.
 const FAULT: &[u8] = b"4.3.0 mm-deliver: internal error, message kept by the mail system\n";
 const NO_MEMORY: &[u8] = b"4.3.0 mm-deliver: out of memory, message kept by the mail system\n";
+
+/// What the web server's log has of such a fault.
+const WEB_FAULT: &[u8] = b"mm-cgi: internal error, answered with 503\n";
+const WEB_NO_MEMORY: &[u8] = b"mm-cgi: out of memory, answered with 503\n";
 
 /// The signals whose default is death, and which a program can catch.
 const FATAL: &[c_int] = &[
@@ -63,7 +69,7 @@ const FATAL: &[c_int] = &[
 const REAL_TIME: std::ops::RangeInclusive<c_int> = 34..=64;
 
 /// The handlers' own stack: a stack that overflowed cannot carry one.
-const STACK_BYTES: usize = 16 * 1024;
+const STACK_BYTES: usize = 32 * 1024;
 static mut STACK: [u8; STACK_BYTES] = [0; STACK_BYTES];
 
 /// From here on a panic or a fatal signal ends the process with [`TEMPFAIL`].
@@ -116,9 +122,88 @@ pub fn is_delivered() {
     PROGRAM.store(DELIVERED, Ordering::Relaxed);
 }
 
+/// Whether a web server waits for an answer, and whether that has begun.
+static ANSWER: AtomicI32 = AtomicI32::new(NONE);
+const DUE: c_int = 1;
+const BEGUN: c_int = 2;
+
+/// As [`keep_mail_on_any_fault`], for a program of a web server's: a fault is answered with
+/// [`notice::FAULT`], and the process ends with [`OK`], since that answer is whole.
+pub fn answer_any_fault() {
+    ANSWER.store(DUE, Ordering::Relaxed);
+    keep_mail_on_any_fault();
+}
+
+/// Writes an answer to a web server, and reads off what the request has besides. From here on a
+/// fault adds nothing to it.
+pub fn answer(text: &[u8]) {
+    ANSWER.store(BEGUN, Ordering::Relaxed);
+    let mut rest = text;
+    while !rest.is_empty() {
+        // SAFETY: write reads `rest` for its length.
+        let done = unsafe { libc::write(1, rest.as_ptr().cast(), rest.len()) };
+        match usize::try_from(done) {
+            Ok(0) => break,
+            Ok(written) => rest = &rest[written..],
+            Err(_) if Error::last_os_error().kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    read_off();
+}
+
+/// How long the next bytes of a request may take, in milliseconds, and all of them, in seconds.
+const NEXT: c_int = 5_000;
+const ALL: libc::time_t = 60;
+
+/// Reads standard input to its end, which a visitor may delay: not for ever.
+///
+/// WHO DOES NOT READ. fcgiwrap hands the whole body on before it looks for an answer, and makes a
+/// 502 of an answer whose program has gone meanwhile.
+fn read_off() {
+    let mut block = [0_u8; 8_192];
+    let begun = seconds();
+    while seconds() - begun < ALL {
+        let mut stdin = libc::pollfd {
+            fd: 0,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: poll and read are async-signal-safe; one pollfd is handed over, and `block` is
+        // as long as is said.
+        let got = unsafe {
+            if libc::poll(&raw mut stdin, 1, NEXT) != 1 {
+                return;
+            }
+            libc::read(0, block.as_mut_ptr().cast(), block.len())
+        };
+        if got <= 0 {
+            return;
+        }
+    }
+}
+
+/// Of a clock that nobody sets.
+fn seconds() -> libc::time_t {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: clock_gettime is async-signal-safe and fills the struct.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec
+}
+
 /// Writes one line to stderr, whatever becomes of it, and ends the process with [`TEMPFAIL`],
 /// or with [`OK`] if the message is delivered.
 fn end(line: &[u8]) -> ! {
+    let order = Ordering::Relaxed;
+    match ANSWER.compare_exchange(DUE, BEGUN, order, order) {
+        Ok(_) => answer_with_fault(line == NO_MEMORY),
+        // Nothing can be added: most often the visitor is gone.
+        Err(BEGUN) => exit(OK),
+        Err(_) => {}
+    }
     match PROGRAM.load(Ordering::Relaxed) {
         DELIVERED => exit(OK),
         NONE => {}
@@ -126,6 +211,19 @@ fn end(line: &[u8]) -> ! {
     }
     write(line);
     exit(TEMPFAIL)
+}
+
+/// Writes the page of a fault, and what the web server's log has of it; ends the process.
+fn answer_with_fault(is_memory: bool) -> ! {
+    // The standard output is a pipe that nothing was written to: it takes a page at once.
+    // SAFETY: write is async-signal-safe, and the page lives for ever.
+    unsafe { libc::write(1, notice::FAULT.as_ptr().cast(), notice::FAULT.len()) };
+    write(match is_memory {
+        true => WEB_NO_MEMORY,
+        false => WEB_FAULT,
+    });
+    read_off();
+    exit(OK)
 }
 
 /// Writes to stderr if that takes it at once: nobody may read a pipe that is full.
@@ -163,17 +261,20 @@ pub fn closed_standard_descriptor() -> Option<c_int> {
     (0..3).find(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1)
 }
 
-/// Closes every descriptor above 2 but `kept`, which the next program gets.
+/// Closes every descriptor above 2 but `kept`, if there is one, which the next program gets.
 ///
 /// Where the kernel knows no `close_range`, or a filter forbids it, one by one.
-pub fn close_others(kept: BorrowedFd<'_>) {
-    let kept = kept.as_raw_fd();
+pub fn close_others(kept: Option<BorrowedFd<'_>>) {
+    // Without one, all that is above standard error.
+    let kept = kept.map_or(2, |kept| kept.as_raw_fd());
     // SAFETY: closing descriptors touches no memory; std holds none at this point whose
     // owner is used afterwards, since exec or exit follows. getrlimit fills the struct.
     unsafe {
-        libc::fcntl(kept, libc::F_SETFD, 0);
+        if kept > 2 {
+            libc::fcntl(kept, libc::F_SETFD, 0);
+        }
         // A range that begins behind its end is refused: then there is nothing to close.
-        let below = kept == 3 || libc::syscall(libc::SYS_close_range, 3, kept - 1, 0) == 0;
+        let below = kept <= 3 || libc::syscall(libc::SYS_close_range, 3, kept - 1, 0) == 0;
         if below && libc::syscall(libc::SYS_close_range, kept + 1, u32::MAX, 0) == 0 {
             return;
         }

@@ -26,6 +26,9 @@ pub struct Tree {
     pub domain: Option<String>,
     /// Where its server answers, for a list manager that is reached by a URL.
     pub url: Option<String>,
+    /// Where the pages of its lists are, for a list manager without CGI programs: a URL with
+    /// `{list}` in it.
+    pub web: Option<String>,
     /// Where its LMTP server answers, for a list manager that takes mail that way.
     pub lmtp: Option<Endpoint>,
     /// Where its queues are, if not where the profile has them in the data.
@@ -80,6 +83,26 @@ impl Tree {
         text
     }
 
+    /// The page of this list at the tree's own web; of no list, what its lists' pages have in
+    /// common: the URL without the part that has the list's name, and what follows.
+    pub fn page(&self, list: Option<&ListName>) -> Option<String> {
+        let template = self.web.as_deref()?;
+        let Some(list) = list else {
+            let named = template.find('{').unwrap_or(template.len());
+            let end = template[..named]
+                .rfind('/')
+                .map_or(named, |slash| slash + 1);
+            return Some(template[..end].to_owned());
+        };
+        let own = list.as_str().split_once('@').map(|(_, domain)| domain);
+        let domain = own.or(self.domain.as_deref()).unwrap_or_default();
+        Some(
+            template
+                .replace("{list}", list.local_part())
+                .replace("{domain}", domain),
+        )
+    }
+
     /// The key of site.toml that `way` asks for and this tree has not.
     pub fn lacks(&self, way: &Way) -> Option<&'static str> {
         match way {
@@ -115,6 +138,7 @@ mod tests {
             data: "/srv/var".into(),
             domain: None,
             url: None,
+            web: None,
             lmtp: None,
             queues: None,
             runners: Runners::Profile,
@@ -146,6 +170,16 @@ mod tests {
         let own = ListName::parse("Toy@Other.org").unwrap();
         assert_eq!(expand("{local}-x@{domain}", &own), "Toy-x@other.org");
         assert_eq!(tree.lacks_for("{local}@{domain}{url}"), None);
+        assert_eq!(tree.page(Some(&list)), None);
+        let tree = Tree {
+            web: Some("https://l.example.org/mm3/lists/{list}.{domain}/info".into()),
+            ..tree
+        };
+        let page = |list| tree.page(list).unwrap();
+        assert_eq!(page(None), "https://l.example.org/mm3/lists/");
+        let (at, of_list) = ("https://l.example.org/mm3/lists", page(Some(&list)));
+        assert_eq!(of_list, format!("{at}/toylist.lists.example.org/info"));
+        assert_eq!(page(Some(&own)), format!("{at}/toy.other.org/info"));
         let way = Way::Lmtp("{local}@{domain}".into());
         assert_eq!(tree.lacks(&way), Some("lmtp"));
         let tree = Tree {

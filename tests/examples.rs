@@ -41,6 +41,9 @@ fn every_key_of_the_example_site_is_one_that_is_read() {
         .replace("\n#domain", "\ndomain")
         .replace("\n#lmtp", "\nlmtp")
         .replace("\n#url", "\nurl")
+        .replace("\n#web", "\nweb")
+        .replace("\n#[web]", "\n[web]")
+        .replace("\n#users", "\nusers")
         .replace("\n#wait", "\nwait")
         .replace("\n#deadline", "\ndeadline")
         .replace("\n#permanent", "\npermanent")
@@ -66,6 +69,12 @@ fn every_key_of_the_example_site_is_one_that_is_read() {
         config.tree("b").unwrap().domain.as_deref(),
         Some("lists.example.org")
     );
+    let page = config.tree("b").unwrap().page(None);
+    assert_eq!(
+        page.as_deref(),
+        Some("https://lists.example.org/mailman3/lists/")
+    );
+    assert_eq!(Settings::parse(&text).unwrap().web.users, ["www-data"]);
 }
 
 #[test]
@@ -105,5 +114,26 @@ fn every_verb_is_named_in_the_example_profile() {
     let words: std::collections::BTreeSet<&str> = words.collect();
     for verb in mm_deliver::list::Verb::ALL {
         assert!(words.contains(verb.as_str()), "{verb}");
+    }
+}
+
+/// What the web servers' examples say is linked is what the shipped profile has.
+#[test]
+fn every_program_of_the_shipped_profile_has_its_link_in_the_examples() {
+    let web = Routing::shipped("mailman2").unwrap().routing.web.as_ref();
+    let web = web.unwrap();
+    let all: std::collections::BTreeSet<&str> = web
+        .lists
+        .iter()
+        .chain(web.site.iter())
+        .map(AsRef::as_ref)
+        .collect();
+    for name in ["apache/mm-deliver.conf", "nginx/mm-deliver.conf"] {
+        let text = example(name);
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("#   for p in "));
+        let linked: std::collections::BTreeSet<&str> = line.unwrap().split(' ').collect();
+        assert_eq!(linked, all, "{name}");
     }
 }

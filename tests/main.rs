@@ -28,7 +28,10 @@ mod examples;
 /// mm-deliver: which program gets the message, and what happens to mail when none can.
 mod deliver;
 
-/// What a delivery costs, in counts.
+/// mm-cgi: which program answers a request, and what a visitor gets where none can.
+mod cgi;
+
+/// What a delivery and a request cost, in counts.
 mod counts;
 
 /// The doors as a delivery meets them: who waits, who comes in, what the program holds.

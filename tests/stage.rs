@@ -70,12 +70,7 @@ impl Stage {
                 PathBuf::from(env!("CARGO_BIN_EXE_mm-aliases")),
             ),
         ] {
-            fs::copy(path, dir.join("bin").join(name)).unwrap();
-            fs::set_permissions(
-                dir.join("bin").join(name),
-                fs::Permissions::from_mode(0o755),
-            )
-            .unwrap();
+            stage.copy_program(name, &path);
         }
         drop(quiet);
         stage
@@ -122,6 +117,18 @@ impl Stage {
         stage.write("aliases", &aliases, 0o644);
         stage.write_site("");
         stage
+    }
+
+    fn copy_program(&self, name: &str, path: &Path) {
+        let place = self.path("bin").join(name);
+        fs::copy(path, &place).unwrap();
+        fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// A program of ours that few tests need: it is large as it is built for them.
+    pub(crate) fn put_hot(&self, name: &str) {
+        let _quiet = no_fork();
+        self.copy_program(name, &hot(name));
     }
 
     /// As `bare`, with parity: current tree a, future tree b ready.

@@ -15,6 +15,17 @@ use serde::Deserialize;
 struct Profile {
     case: String,
     verbs: BTreeMap<String, Row>,
+    web: Option<Web>,
+}
+
+#[derive(Deserialize)]
+struct Web {
+    program: Option<String>,
+    lists: Vec<String>,
+    #[serde(default)]
+    site: Vec<String>,
+    #[serde(default)]
+    doubled: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -73,12 +84,38 @@ fn table(file: &Path) -> Result<String, Box<dyn Error>> {
             pascal(verb)
         )?;
     }
+    let web = profile.web.as_ref().map_or_else(|| "None".to_owned(), web);
     writeln!(
         code,
-        "]) }}, #[cfg(feature = \"admin\")] text: include_str!({:?}) }},",
+        "]), web: {web} }}, #[cfg(feature = \"admin\")] text: include_str!({:?}) }},",
         file.to_str().ok_or("not UTF-8")?
     )?;
     Ok(code)
+}
+
+/// `[web]` as a Rust expression.
+fn web(web: &Web) -> String {
+    let words = |words: &[String]| -> String {
+        let words = words
+            .iter()
+            .map(|word| format!("Cow::Borrowed({word:?}), "));
+        format!("Cow::Borrowed(&[{}])", words.collect::<String>())
+    };
+    let program = web.program.as_ref().map_or_else(
+        || "None".to_owned(),
+        |program| format!("Some(Cow::Borrowed({program:?}))"),
+    );
+    let doubled = web.doubled.iter().map(|(program, ending)| {
+        format!(
+            "Doubled {{ program: Cow::Borrowed({program:?}), ending: Cow::Borrowed({ending:?}) }}, "
+        )
+    });
+    format!(
+        "Some(Web {{ program: {program}, lists: {}, site: {}, doubled: Cow::Borrowed(&[{}]) }})",
+        words(&web.lists),
+        words(&web.site),
+        doubled.collect::<String>()
+    )
 }
 
 /// The order of the verbs in `src/list.rs`; the comparing test fails where it differs.

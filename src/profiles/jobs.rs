@@ -277,6 +277,7 @@ mod tests {
             data: "/var".into(),
             domain: Some("example.org".into()),
             url: None,
+            web: None,
             lmtp: None,
             queues: None,
             runners: Runners::Profile,

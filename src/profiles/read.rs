@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use regex::bytes::Regex;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use super::data::{RawData, RawReads};
@@ -33,6 +34,7 @@ struct Raw {
     #[serde(default)]
     needs: Vec<Need>,
     verbs: BTreeMap<Spanned<String>, RawVerb>,
+    web: Option<Spanned<IgnoredAny>>,
     lists: Spanned<RawLists>,
     release: RawProbe,
     data_version: Option<RawDataVersion>,
@@ -141,6 +143,12 @@ impl Profile {
             if let Some(argv) = &row.argv {
                 direct.extend(words(verb, argv)?);
             }
+        }
+        if let (Some(web), None) = (&raw.web, &routing.web) {
+            return Err(BadProfile {
+                at: Some(web.span().start),
+                what: "[web] stands after another section; it follows the verbs".to_owned(),
+            });
         }
         // Verbs of one command in the order of the verbs: the alias's name tells which is meant.
         direct.sort_by_key(|&(verb, _)| verb);

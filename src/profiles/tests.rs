@@ -13,6 +13,7 @@ fn tree() -> Tree {
         data: "/srv/var".into(),
         domain: Some("lists.example.org".into()),
         url: Some("https://rt.example.org/".into()),
+        web: None,
         lmtp: crate::endpoint::Endpoint::parse("127.0.0.1:8024").ok(),
         queues: None,
         runners: Runners::Profile,

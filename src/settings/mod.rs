@@ -25,6 +25,16 @@ pub struct Settings {
     pub hooks: Vec<Hook>,
     /// `[jobs]`.
     pub jobs: Jobs,
+    /// `[web]`.
+    pub web: Web,
+}
+
+/// `[web]`: the web server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Web {
+    /// Who runs mm-cgi, by name or number.
+    pub users: Vec<String>,
 }
 
 /// `[jobs]`: how programs of `run` and `cron` are run.
@@ -67,6 +77,8 @@ struct Raw {
     hooks: Vec<hooks::Raw>,
     #[serde(default)]
     jobs: RawJobs,
+    #[serde(default)]
+    web: Web,
 }
 
 impl Settings {
@@ -101,6 +113,7 @@ impl Settings {
                 user: raw.jobs.user.as_deref().map(Account::new),
                 environment: raw.jobs.environment,
             },
+            web: raw.web,
         })
     }
 }
@@ -115,6 +128,9 @@ mod tests {
         assert_eq!(Settings::parse("x = 1\n").unwrap().snapshots.keep, 5);
         let said = Settings::parse("[snapshots]\nkeep = 0\n").unwrap();
         assert_eq!(said.snapshots.keep, 0);
+        let said = Settings::parse("[web]\nusers = [\"www-data\"]\n").unwrap();
+        assert_eq!(said.web.users, ["www-data"]);
+        assert!(Settings::parse("[web]\n").is_err());
         let bad = Settings::parse("[snapshots]\nkept = 1\n").unwrap_err();
         assert!(bad.to_string().starts_with("2:1"), "{bad}");
         assert_eq!(Settings::parse("").unwrap().jobs, Jobs::default());
