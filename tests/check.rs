@@ -382,7 +382,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Kinds that this stage cannot have: who proves them instead.
-const ELSEWHERE: [(Kind, &str); 11] = [
+const ELSEWHERE: [(Kind, &str); 12] = [
     (Kind::Inside, "check_finds_what_of_the_lists_is_in_a_tree"),
     (Kind::Shared, "check_finds_what_two_trees_must_not_share"),
     (
@@ -405,6 +405,10 @@ const ELSEWHERE: [(Kind, &str); 11] = [
     (
         Kind::Repeated,
         "check_warns_of_entries_that_are_turned_already",
+    ),
+    (
+        Kind::Web,
+        "programs_are_tried_as_the_web_servers_user_before_anything_changes",
     ),
     (
         Kind::Untried,

@@ -31,6 +31,9 @@ mod deliver;
 /// mm-cgi: which program answers a request, and what a visitor gets where none can.
 mod cgi;
 
+/// The trees' CGI programs are tried as the web server's user before anything changes.
+mod web_users;
+
 /// What a delivery and a request cost, in counts.
 mod counts;
 

@@ -1,5 +1,5 @@
 //! Whether the delivering users could run a tree's program: mm-deliver itself is asked, as
-//! each of them.
+//! each of them; and mm-cgi, as those of the web server.
 //!
 //! What site.toml names as mm-deliver is judged first: any other program that ends with 0 would
 //! eat all mail.
@@ -20,7 +20,8 @@ use crate::accounts::{self, Account};
 use crate::list::{ListName, Verb};
 use crate::ownership::{Fault, Unsafe};
 use crate::parity::Parity;
-use crate::site::Site;
+use crate::settings::Settings;
+use crate::site::{Site, SiteError};
 use crate::tree::Tree;
 
 /// Why a user could not deliver.
@@ -34,6 +35,10 @@ pub enum Denied {
     Stranger(PathBuf, String),
     /// It ended with 0, and did not answer as mm-guard does.
     NotGuard(PathBuf, String),
+    /// It ended with 0, and did not answer as mm-cgi does.
+    NotCgi(PathBuf, String),
+    /// What site.toml says of the web server's users cannot be used.
+    Settings(Box<SiteError>),
     /// There is no such user.
     NoUser(Account, io::Error),
     /// The program cannot be run as this user.
@@ -55,6 +60,11 @@ impl fmt::Display for Denied {
                 f,
                 "{program:?} is not mm-guard: to --version it says {said:?}"
             ),
+            Denied::NotCgi(program, said) => write!(
+                f,
+                "{program:?} is not mm-cgi: to --explain it says {said:?}"
+            ),
+            Denied::Settings(error) => error.fmt(f),
             Denied::NoUser(user, error) => write!(f, "user {:?}: {error}", user.to_string()),
             Denied::Run(program, user, error) => {
                 write!(f, "cannot run {program:?} as user {user:?}: {error}")
@@ -82,7 +92,7 @@ pub fn denied(site: &Site, tree: &Tree, verb: Verb, list: &ListName) -> Vec<Deni
     if let Some(fault) = at_fault(site, &site.config.program) {
         return vec![fault];
     }
-    as_each(site, |user| ask(site, tree, verb, list, user))
+    as_each(&site.config.users, |user| ask(site, tree, verb, list, user))
 }
 
 /// Asks whether each of `[deliver] users` could run mm-guard; every reason why not.
@@ -91,7 +101,7 @@ pub fn guard_denied(site: &Site) -> Vec<Denied> {
     if let Some(fault) = at_fault(site, &guard) {
         return vec![fault];
     }
-    as_each(site, |user| {
+    as_each(&site.config.users, |user| {
         let (status, first, name) = first_line(Command::new(&guard).arg("--version"), user)?;
         match (status, first.starts_with("mm-guard ")) {
             (Answer::Done, true) => Ok(()),
@@ -101,12 +111,70 @@ pub fn guard_denied(site: &Site) -> Vec<Denied> {
     })
 }
 
-/// Only root can become the delivering users: anybody else asks as himself.
-fn as_each(site: &Site, ask: impl Fn(Option<&Account>) -> Result<(), Denied>) -> Vec<Denied> {
+/// Asks whether each of `[web] users`, if there are any, could run what `tree` has for requests
+/// about `list`; every reason why not, each once.
+pub fn web_denied(site: &Site, tree: &Tree, list: &ListName) -> Vec<Denied> {
+    let users = match Settings::of(site) {
+        Ok(settings) if settings.web.users.is_empty() => return Vec::new(),
+        Ok(settings) => settings.web.users,
+        Err(error) => return vec![Denied::Settings(Box::new(error))],
+    };
+    let users: Vec<Account> = users.iter().map(|user| Account::new(user)).collect();
+    let cgi = site.config.cgi();
+    if let Some(fault) = at_fault(site, &cgi) {
+        return vec![fault];
+    }
+    let path = format!("/{}", list.as_str());
+    let asked = |program: &String| {
+        as_each(&users, |user| {
+            let mut command = Command::new(&cgi);
+            if !site.is_default() {
+                command.arg("--site").arg(&site.path);
+            }
+            command.args(["--explain", "--tree", &tree.name, program, &path]);
+            let (status, first, name) = first_line(&mut command, user)?;
+            match (status, is_ours(&first, tree)) {
+                (Answer::Done, true) => Ok(()),
+                (Answer::Done, false) => Err(Denied::NotCgi(cgi.clone(), first)),
+                (Answer::Failed, _) => Err(Denied::Says(name, first)),
+            }
+        })
+    };
+    let mut all: Vec<Denied> = web_programs(site, tree).iter().flat_map(asked).collect();
+    let mut told = BTreeSet::new();
+    all.retain(|denied| told.insert(denied.to_string()));
+    all
+}
+
+/// The CGI programs of this tree; of one that has none of its own a single one is enough: they all
+/// lead to the same page. Where nothing on the site says what there is, none.
+fn web_programs(site: &Site, tree: &Tree) -> Vec<String> {
+    let names = |tree: &Tree| -> Vec<String> {
+        let Ok(routing) = site.routing(tree) else {
+            return Vec::new();
+        };
+        let Some(web) = &routing.web else {
+            return Vec::new();
+        };
+        let all = web.lists.iter().chain(web.site.iter());
+        let most = if web.program.is_some() { usize::MAX } else { 1 };
+        all.take(most).map(ToString::to_string).collect()
+    };
+    let other = site.config.other_tree(&tree.name);
+    match (names(tree), other) {
+        (own, None) => own,
+        (own, _) if !own.is_empty() => own,
+        // It serves no web, and what the other one serves would have no page here.
+        (_, Some(other)) => names(other).into_iter().take(1).collect(),
+    }
+}
+
+/// Only root can become other users: anybody else asks as himself.
+fn as_each(users: &[Account], ask: impl Fn(Option<&Account>) -> Result<(), Denied>) -> Vec<Denied> {
     if accounts::runner() != 0 {
         return ask(None).err().into_iter().collect();
     }
-    let users = site.config.users.iter();
+    let users = users.iter();
     users.filter_map(|user| ask(Some(user)).err()).collect()
 }
 
@@ -126,6 +194,7 @@ pub(super) fn denied_of(site: &Site, parity: &Parity, lists: &BTreeSet<ListName>
         for (verb, _) in profile.programs(site, tree) {
             all.extend(denied(site, tree, verb, list));
         }
+        all.extend(web_denied(site, tree, list));
     }
     // What is wrong with mm-deliver itself is said of every verb.
     all.dedup_by(|one, other| one.to_string() == other.to_string());

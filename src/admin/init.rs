@@ -71,7 +71,13 @@ pub fn init(site: &Site, current: Option<&str>) -> Outcome {
     let probe = there.iter().next();
     let made = Made::state_dir(site).map_err(|error| no_state(ACT, site, &error))?;
     made.create(&parity)?;
-    let rights = probe.map_or_else(Rights::default, |list| rights::check(site, current, list));
+    let rights = probe.map_or_else(Rights::default, |list| {
+        let mut rights = rights::check(site, current, list);
+        rights
+            .problems
+            .extend(rights::check_web(site, current, list));
+        rights
+    });
     if !rights.problems.is_empty() {
         made.remove();
         return Err(Refused {
@@ -83,7 +89,8 @@ pub fn init(site: &Site, current: Option<&str>) -> Outcome {
         .as_ref()
         .and_then(|(_, found)| found.as_ref().err().cloned());
     if let (Some((tree, Ok(_))), Some(list)) = (&future, probe) {
-        let problems = rights::check_guarded(site, tree, list).problems;
+        let mut problems = rights::check_guarded(site, tree, list).problems;
+        problems.extend(rights::check_web(site, tree, list));
         if !problems.is_empty() {
             future_problem = Some(problems.join("; "));
             parity.roles.future_state = FutureState::Empty;

@@ -149,6 +149,9 @@ fn ready_to_move<'a>(
         false => rights::check(site, future, first),
     };
     refused.reasons.extend(rights.problems);
+    refused
+        .reasons
+        .extend(rights::check_web(site, future, first));
     releases::refuse(site, change.parity(), future, refused);
     signs::refuse(site, change.parity(), future, refused);
     if let Err(unsound) = hooks::look(site, change.request, On::Upgrade) {

@@ -1,12 +1,13 @@
-//! Could the users who deliver run a tree's programs?
+//! Could the users who deliver, and those who serve the web, run a tree's programs?
 //!
-//! **Invariants.** Asks mm-deliver itself (`addresses::rights`), for each program that
-//! deliveries run in the tree; no list manager's program is run.
+//! **Invariants.** Asks mm-deliver and mm-cgi themselves (`addresses::rights`), for each program
+//! that deliveries and requests run in the tree; no list manager's program is run.
 
-use crate::accounts;
+use crate::accounts::{self, Account};
 use crate::addresses::rights;
 use crate::list::ListName;
 use crate::profiles::Profile;
+use crate::settings::Settings;
 use crate::site::Site;
 use crate::tree::Tree;
 
@@ -44,6 +45,16 @@ pub fn check(site: &Site, tree: &Tree, list: &ListName) -> Rights {
     rights
 }
 
+/// Tries every CGI program of `tree` for `list`, as every user of the web server: one line for each
+/// reason why a request would be answered with 503. None where site.toml names no such user.
+pub fn check_web(site: &Site, tree: &Tree, list: &ListName) -> Vec<String> {
+    let denied = rights::web_denied(site, tree, list);
+    let denied = denied.iter();
+    denied
+        .map(|denied| format!("web of tree {}: {denied}", tree.name))
+        .collect()
+}
+
 /// As [`check`], for a tree whose programs run, or are to run, under mm-guard.
 pub fn check_guarded(site: &Site, tree: &Tree, list: &ListName) -> Rights {
     let mut rights = check(site, tree, list);
@@ -56,7 +67,9 @@ pub fn check_guarded(site: &Site, tree: &Tree, list: &ListName) -> Rights {
 /// Users as whom nothing can be tried, since we are not root.
 fn untried(site: &Site) -> Vec<String> {
     let us = accounts::runner();
-    let others = site.config.users.iter();
+    let web = Settings::of(site).map_or_else(|_| Vec::new(), |settings| settings.web.users);
+    let web: Vec<Account> = web.iter().map(|user| Account::new(user)).collect();
+    let others = site.config.users.iter().chain(&web);
     let others = others.filter(|user| us != 0 && user.uid().is_ok_and(|uid| uid != us));
     others
         .map(|user| user.to_string().escape_debug().to_string())

@@ -119,6 +119,8 @@ kinds! {
     Pointing "pointing",
     /// A program that a delivery runs cannot be run.
     Program "program",
+    /// A program that the web server runs cannot be run, or has no page to lead to.
+    Web "web",
     /// Whether it can be run was not tried.
     Untried "program-untried",
     /// A guarded tree did not take mail.

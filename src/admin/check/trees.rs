@@ -190,6 +190,25 @@ impl Look<'_> {
                 ),
             ));
         }
+        self.web(tree, list, findings);
+    }
+
+    /// What would answer requests with 503.
+    fn web(&self, tree: &Tree, list: &ListName, findings: &mut Vec<Finding>) {
+        for problem in rights::check_web(self.site, tree, list) {
+            findings.push(Finding::new(
+                (Kind::Web, Severity::Warning),
+                problem,
+                Spot::file(&tree.root),
+                match self.severity {
+                    Severity::Critical => {
+                        "none waits; the web pages of its lists are answered with 503"
+                    }
+                    _ => "none waits; no list is on this tree; none could move there",
+                },
+                Mend::Do("mend what is named here, or take the user out of `[web]`".to_owned()),
+            ));
+        }
     }
 
     /// A tree that changed since it was looked at: nobody judged what is there now.

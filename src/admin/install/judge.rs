@@ -50,6 +50,7 @@ pub fn judge(site: &Site, parity: &Parity, tree: &Tree) -> Judged {
     };
     let rights = rights::check_guarded(site, tree, list);
     judged.reasons.extend(rights.problems);
+    judged.reasons.extend(rights::check_web(site, tree, list));
     if !rights.untried.is_empty() {
         judged.notes.push(format!(
             "only root can try the programs as {}",
