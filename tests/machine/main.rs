@@ -63,6 +63,9 @@ mod statuses;
 /// Real list managers in the trees.
 mod managers;
 
+/// Pages through two real web servers, and in a real browser.
+mod web;
+
 /// Text and database under each MTA and map type.
 mod maps;
 

@@ -51,10 +51,11 @@ users = ["USER"]
 "#;
 
 /// Our programs, and where cargo built them.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("mm-deliver", env!("CARGO_BIN_EXE_mm-deliver")),
     ("mm-guard", env!("CARGO_BIN_EXE_mm-guard")),
     ("mm-lmtp", env!("CARGO_BIN_EXE_mm-lmtp")),
+    ("mm-cgi", env!("CARGO_BIN_EXE_mm-cgi")),
     ("mm-parity", env!("CARGO_BIN_EXE_mm-parity")),
     ("mm-aliases", env!("CARGO_BIN_EXE_mm-aliases")),
 ];
