@@ -296,6 +296,27 @@ fn data_that_are_put_back_by_hand_come_back_by_undo() {
 }
 
 #[test]
+fn what_was_set_aside_is_removed_by_nobody_who_was_not_asked_to() {
+    let stage = stage();
+    let site = stage.read("site.toml");
+    stage.write("site.toml", format!("{site}[snapshots]\nkeep = 1\n"), 0o644);
+    upgraded(&stage);
+    for n in [113, 114, 115] {
+        convert(&stage, n);
+        stage
+            .parity(&["snapshots", "restore", "toylist", "--at", "2"])
+            .expect(0);
+    }
+    let mut kept = stage.parity(&["snapshots", "toylist"]).expect(0).stdout;
+    for version in ["113", "114", "115"] {
+        assert!(kept.contains(version), "{version} is not in {kept}");
+    }
+    stage.parity(&["snapshots", "prune"]).expect(0);
+    kept = stage.parity(&["snapshots", "toylist"]).expect(0).stdout;
+    assert!(!kept.contains("113"), "{kept}");
+}
+
+#[test]
 fn a_list_does_not_move_while_its_data_cannot_be_kept() {
     let stage = stage();
     let before = data(&stage);

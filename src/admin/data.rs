@@ -162,8 +162,6 @@ impl Data {
             }
         }
         let its = its.iter().map(String::as_str).collect();
-        after
-            .notes
-            .extend(fence::prune(site, &its, &parity.on_future));
+        after.notes.extend(fence::prune(site, &its, parity));
     }
 }

@@ -18,6 +18,7 @@ use crate::admin::change::Change;
 use crate::admin::outcome::{Refused, few, lists, names, typed};
 use crate::admin::request::{DataChoice, Mode};
 use crate::list::ListName;
+use crate::parity::{FutureState, Parity};
 use crate::profiles::{ProbeError, Profile};
 use crate::settings::Settings;
 use crate::site::Site;
@@ -500,16 +501,28 @@ pub(super) fn would_keep(shot: &Shot) -> String {
     )
 }
 
-/// Removes what may go, of these lists; says what could not.
-pub(super) fn prune(site: &Site, its: &BTreeSet<&str>, ahead: &BTreeSet<ListName>) -> Vec<String> {
+/// Whether a list may still be taken back to the tree that its newest snapshot is of: while a commit
+/// can be reverted, each may.
+pub(super) fn may_go_back(parity: &Parity, list: &str) -> bool {
+    parity.roles.future_state == FutureState::Retired || parity.on_future.contains(list)
+}
+
+/// Removes what may go, of these lists; says what could not. Unasked only what was taken before a
+/// move: what was set aside is the only copy of it.
+pub(super) fn prune(site: &Site, its: &BTreeSet<&str>, parity: &Parity) -> Vec<String> {
     let Ok(settings) = Settings::of(site) else {
         return Vec::new();
     };
     let store = Store::of(site);
-    let done = store.all(&|list| its.contains(list)).and_then(|(all, _)| {
-        let going = snapshots::surplus(&all, settings.snapshots.keep, &|list| ahead.contains(list));
-        snapshots::prune(&store, &going)
-    });
+    let done = store
+        .all(&|list| its.contains(list))
+        .and_then(|(mut all, _)| {
+            all.retain(|one| one.why == snapshots::Why::Move);
+            let going = snapshots::surplus(&all, settings.snapshots.keep, &|list| {
+                may_go_back(parity, list)
+            });
+            snapshots::prune(&store, &going)
+        });
     match done {
         Ok(_) => Vec::new(),
         Err(error) => vec![format!(

@@ -121,8 +121,8 @@ pub fn prune(site: &Site, keep: Option<usize>, request: &Request) -> Outcome {
     };
     let store = Store::of(site);
     let (all, broken) = store.all(&|_| true).map_err(|error| change.refuse(error))?;
-    let ahead = change.parity().on_future.clone();
-    let going = snapshots::surplus(&all, keep, &|list| ahead.contains(list));
+    let parity = change.parity().clone();
+    let going = snapshots::surplus(&all, keep, &|list| fence::may_go_back(&parity, list));
     for one in &going {
         let line = format!(
             "{} {} of {} ({})",

@@ -5,6 +5,7 @@
 //! is done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 
@@ -17,7 +18,7 @@ use super::{ASIDE, Kept, LARGEST, Snapshot, SnapshotError, Store, Why, open_or_m
 use crate::copying::{self, Place, read_names};
 
 /// Its name.
-const JOURNAL: &str = "restoring.json";
+pub(super) const JOURNAL: &str = "restoring.json";
 
 /// restoring.json.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,13 +104,19 @@ impl Journal {
     /// them.
     pub(super) fn set_aside(&self, store: &Store, why: Why) -> Result<(), SnapshotError> {
         let all = store.make()?;
+        // KILLED AS IT CLEANED UP. What is kept already has left its directory: what is there now is
+        // empty, and no snapshot.
+        let kept = super::kept_by(store, self.generation, |one| {
+            (one.why, &one.when, &one.command) == (why, &self.when, &self.command)
+        })?;
         let name = format!("{ASIDE}{}", self.generation);
         let aside = open_or_make(&all, &name).map_err(|error| store.file(&name, error))?;
         let failed = |error: Errno| store.file(&name, error);
         let mut lists: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
-        for row in &self.places {
+        for row in self.places.iter().filter(|row| !kept.contains(&row.list)) {
             lists.entry(&row.list).or_default().push(row);
         }
+        let is_empty = lists.is_empty();
         let mut sum = 0;
         for (list, rows) in lists {
             let own = open_or_make(&aside, list).map_err(failed)?;
@@ -159,8 +166,13 @@ impl Journal {
             let written = snapshot.write(&own);
             written.map_err(|error| store.file(&name, error))?;
         }
-        take::to_disk(&aside, sum).map_err(failed)?;
-        store.keep(&aside, &name, self.generation)?;
+        match is_empty {
+            true => copying::remove(&all, OsStr::new(&name)).map_err(failed)?,
+            false => {
+                take::to_disk(&aside, sum).map_err(failed)?;
+                store.keep(&aside, &name, self.generation)?;
+            }
+        }
         for row in &self.places {
             row.remove_holder()?;
         }

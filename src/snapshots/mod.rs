@@ -418,10 +418,28 @@ pub fn set_aside_by(
             continue;
         }
         let (of, _) = store.of_id(&id)?;
-        let aside = of.into_iter().filter(|one| one.why == Why::Restore);
-        found.extend(aside.map(|one| (one.list.clone(), one)));
+        // The first one of a change is the one that it set aside.
+        for one in of.into_iter().filter(|one| one.why == Why::Restore) {
+            found.entry(one.list.clone()).or_insert(one);
+        }
     }
     Ok(found)
+}
+
+/// The lists of which a change has such a snapshot already.
+fn kept_by(
+    store: &Store,
+    generation: u64,
+    is_it: impl Fn(&Snapshot) -> bool,
+) -> Result<BTreeSet<String>, SnapshotError> {
+    let mut lists = BTreeSet::new();
+    for id in store.ids()? {
+        if number(&id).is_some_and(|(change, _)| change == generation) {
+            let (of, _) = store.of_id(&id)?;
+            lists.extend(of.into_iter().filter(&is_it).map(|one| one.list));
+        }
+    }
+    Ok(lists)
 }
 
 impl Store {

@@ -128,9 +128,16 @@ impl Restoring {
     }
 
     fn make_ready(&mut self, is_over: &(dyn Fn() -> bool + Sync)) -> Result<(), SnapshotError> {
+        // ONE AT A TIME. Of an earlier one that could not be finished, the journal alone says where
+        // today's data are.
+        if !self.is_begun && Journal::read(&self.store)?.is_some() {
+            let path = self.store.path.join(super::journal::JOURNAL);
+            let what = "data that were put back earlier are not set aside yet";
+            return Err(SnapshotError::Metadata(path, what.to_owned()));
+        }
         // 1.
-        self.is_begun = true;
         self.journal.write(&self.store)?;
+        self.is_begun = true;
         let mut rows = self.journal.places.iter_mut();
         for back in &self.backs {
             let data = self.store.data(&back.snapshot)?;
