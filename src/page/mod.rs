@@ -35,8 +35,9 @@ pub fn page(title: &str, body: &Markup) -> String {
 }
 
 /// A word with a colour of its own, where its meaning has one; the word says it all the same.
+/// A blank follows it, for who reads the text alone.
 pub fn badge(tone: Tone, word: &str) -> Markup {
-    html! { span class={ "badge " (tone.class()) } { (word) } }
+    html! { span class={ "badge " (tone.class()) } { (word) } " " }
 }
 
 /// What a word means to its reader.

@@ -89,6 +89,25 @@ impl Browser {
             .to_owned()
     }
 
+    /// What a script's text gives, run in the page.
+    pub(super) fn evaluate(&self, script: &str) -> Value {
+        let what = json!({"script": script, "args": []});
+        self.ask("POST", &format!("{}/execute/sync", self.session), &what)
+    }
+
+    /// Shows the page as a screen of `width` by 800 points would, dark or light.
+    pub(super) fn look_like(&self, width: u32, scheme: &str) {
+        let tell = |what: Value| self.tell("/goog/cdp/execute", &what);
+        tell(
+            json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": {
+                "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600
+            }}),
+        );
+        tell(json!({"cmd": "Emulation.setEmulatedMedia", "params": {
+            "features": [{"name": "prefers-color-scheme", "value": scheme}]
+        }}));
+    }
+
     pub(super) fn type_into(&self, css: &str, text: &str) {
         self.tell(
             &format!("/element/{}/value", self.find(css)),

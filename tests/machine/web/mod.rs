@@ -402,3 +402,78 @@ fn web_a_browser_sees_one_url() {
         browser.forget_cookies();
     }
 }
+
+/// What the page of the state is asked: whether it goes beyond the screen, how dark it is, and what
+/// in it could run or load anything.
+const LOOK: &str = "const page = document.documentElement; \
+    const [red] = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number); \
+    return [page.scrollWidth <= page.clientWidth, red < 128, \
+        document.querySelectorAll('script, img, iframe, object, link, form, [onerror]').length];";
+
+#[test]
+fn web_a_browser_shows_the_state_of_a_site() {
+    const HOSTILE: &str = "<img src=x onerror=alert(1)><script>document.title='taken'</script>";
+    let site = Site::new();
+    let [(_, apache), _] = site.servers();
+    let write = || {
+        site.host
+            .expect("mm-parity status --format html --output /var/www/html/state.html")
+    };
+    site.host.expect("mm-parity upgrade toylist");
+    // A release whose program breaks, and says so in words that a page would run.
+    let broken = format!("#!/bin/sh\necho \"{HOSTILE}\" >&2\nexit 1\n");
+    let program = site.host.path("/srv/mailman/b/mail/mailman");
+    fs::write(program, broken).unwrap();
+    let as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups";
+    let line = format!("{as_nobody} mm-deliver post toylist");
+    let lost = site.host.run(&line);
+    assert_eq!(lost.status.code(), Some(75));
+    site.host.expect("mm-parity pause reallist2");
+    write();
+
+    let browser = Browser::new();
+    browser.go(&format!("http://127.0.0.1:{apache}/state.html"));
+    for (width, scheme) in [
+        (1_100, "light"),
+        (1_100, "dark"),
+        (390, "light"),
+        (390, "dark"),
+    ] {
+        browser.look_like(width, scheme);
+        let context = format!("{width} points, {scheme}");
+        assert_eq!(
+            browser.evaluate(LOOK),
+            serde_json::json!([true, scheme == "dark", 0]),
+            "{context}"
+        );
+        let text = browser.text("body");
+        println!("| {context}: {}", text.replace('\n', " | "));
+        for shown in [
+            "1 of 3 lists on the future tree b 2.1.40",
+            "Trouble",
+            HOSTILE,
+            "the last post for toylist",
+            "2.1.39",
+            "ready guarded",
+            "reallist1",
+            "paused",
+            "mm-parity downgrade",
+            "pause reallist2",
+            "upgrade toylist",
+        ] {
+            assert!(text.contains(shown), "{context}: {shown} is not in {text}");
+        }
+        assert_ne!(
+            browser.evaluate("return document.title"),
+            "taken",
+            "{context}"
+        );
+    }
+    // What was taken back is gone from it as soon as it is written again.
+    site.host.expect("mm-parity downgrade toylist");
+    site.host.expect("mm-parity resume reallist2");
+    write();
+    browser.reload();
+    let text = browser.text("body");
+    assert!(text.contains("All 3 lists are on tree a 2.1.39"), "{text}");
+}
