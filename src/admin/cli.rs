@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::admin::install;
 use crate::admin::status::Form;
+use crate::admin::{examples, install};
 use crate::finding::Format;
 use crate::site::DEFAULT_SITE;
 use crate::span::Span;
@@ -40,12 +40,15 @@ pub enum Act {
     OnSite(OnSite),
     /// Begin: take a single installation to two trees (--from), or make parity.toml and the lock
     /// file for a site.toml that was written by hand; where only the lock file is missing, that.
+    #[command(after_help = examples::INIT)]
     Init(Box<Init>),
     /// Look for what makes mail wait, or soon will; silent when all is well.
+    #[command(after_help = examples::CHECK)]
     Check(Check),
     /// Answer a package's script whether something may be installed in a directory now.
     MayInstall(install::cli::MayInstall),
     /// Play the whole story on a toy site of its own: no root, no MTA.
+    #[command(after_help = examples::TRY)]
     Try {
         /// Where to make the site; an earlier one of `try` is replaced.
         #[arg(value_name = "DIR", default_value = "mm-try")]
@@ -57,6 +60,7 @@ pub enum Act {
 #[derive(Debug, Subcommand)]
 pub enum OnSite {
     /// Show who is on what, what to type next and how to go back.
+    #[command(after_help = examples::STATUS)]
     Status {
         /// Show these lists: names or globs.
         #[arg(value_name = "LIST")]
@@ -72,6 +76,7 @@ pub enum OnSite {
         output: Option<PathBuf>,
     },
     /// Move lists to the future tree.
+    #[command(after_help = examples::UPGRADE)]
     Upgrade {
         /// Which, and how.
         #[command(flatten)]
@@ -84,6 +89,7 @@ pub enum OnSite {
         hooking: Hooking,
     },
     /// Take lists back to the current tree.
+    #[command(after_help = examples::DOWNGRADE)]
     Downgrade {
         /// Which, and how.
         #[command(flatten)]
@@ -99,6 +105,7 @@ pub enum OnSite {
         data: Data,
     },
     /// Show who is inside: the processes that handle something of these lists at this moment.
+    #[command(after_help = examples::DRAIN)]
     Drain {
         /// Names.
         #[arg(value_name = "LIST", required_unless_present = "all")]
@@ -108,6 +115,7 @@ pub enum OnSite {
         all: bool,
     },
     /// Make the future tree the current one.
+    #[command(after_help = examples::COMMIT)]
     Commit {
         /// Move all lists first.
         #[arg(long, conflicts_with = "revert")]
@@ -133,8 +141,10 @@ pub enum OnSite {
     /// Put a fix into a tree that is in use, within its line of releases.
     Patch(install::cli::Patch),
     /// Look at the release that was installed in the future tree; lists may then move there.
+    #[command(after_help = examples::VERIFY)]
     Verify(How),
     /// End the probation of a tree: its programs run without mm-guard.
+    #[command(after_help = examples::TRUST)]
     Trust {
         /// The tree, as site.toml names it.
         #[arg(value_name = "TREE")]
@@ -144,6 +154,7 @@ pub enum OnSite {
         how: How,
     },
     /// Take the last change back; again: one change further.
+    #[command(after_help = examples::UNDO)]
     Undo {
         /// Take back what the hooks of a move had prepared that was killed: run their undo hooks.
         #[arg(long)]
@@ -165,30 +176,25 @@ pub enum OnSite {
         data: Data,
     },
     /// Defer the mail of lists.
+    #[command(after_help = examples::PAUSE)]
     Pause(Move),
     /// Let the mail of paused lists through.
+    #[command(after_help = examples::RESUME)]
     Resume(Move),
     /// Make globs and --all of upgrade and downgrade pass over lists.
+    #[command(after_help = examples::PIN)]
     Pin(Move),
     /// End that.
+    #[command(after_help = examples::UNPIN)]
     Unpin(Move),
     /// Drop the names of lists that no longer exist.
+    #[command(after_help = examples::FORGET)]
     Forget(Move),
     /// Show what is kept of lists' data: what an upgrade copied, and what was set aside.
+    #[command(after_help = examples::SNAPSHOTS)]
     Snapshots(Snapshots),
     /// Run a program of a list's tree for that list: as who owns its data, never as root.
-    #[command(after_help = "\
-The program is one that the tree's profile names ([bin]): the list stands where it looks for it, and \
-what stands behind PROGRAM is passed on as it is. A move of the list waits until it ends.
-
-    mm-parity run toylist list_members --regular
-    mm-parity run toylist remove_members --nouserack alice@example.org
-    mm-parity run --dry-run toylist withlist
-
-What loads every list runs in the current tree, until all lists are on the future one.
-
-Exit status: the program's, 128 and its number for a signal that ended it; 75 if the list is being
-moved; 1 if it was refused, or could not be run.")]
+    #[command(after_help = examples::RUN)]
     Run {
         /// Say what would be run, where and as whom, and run nothing.
         #[arg(long)]
@@ -206,17 +212,7 @@ moved; 1 if it was refused, or could not be run.")]
         program: Vec<OsString>,
     },
     /// Run a job of the list manager's for each list, in the list's own tree.
-    #[command(after_help = "\
-The job is one that a profile names ([cron]). It runs for each list, one after the other, in its own \
-tree and as who owns its data; a job for all lists runs once, in the current tree, until all lists \
-are on the future one; a job for none runs in both. It prints what the programs print.
-
-    mm-parity cron senddigests
-    mm-parity cron senddigests toylist 'real*'
-    mm-parity cron checkdbs
-
-Exit status: the first of the programs' that is not 0; 75 for a list that is being moved, and was
-passed over.")]
+    #[command(after_help = examples::CRON)]
     Cron {
         /// Say what would be run, where and as whom, and run nothing.
         #[arg(long)]
@@ -230,11 +226,7 @@ passed over.")]
     },
     /// Say why a list is where it is: which tree, since when, by whom, by which rule, and what its
     /// mail meets there.
-    #[command(after_help = "\
-    mm-parity why toylist
-    mm-parity why toylist --verb request
-
-What is told of its mail is what `mm-deliver --explain VERB LIST` tells, as the user who asks.")]
+    #[command(after_help = examples::WHY)]
     Why {
         /// The list.
         #[arg(value_name = "LIST")]
@@ -247,12 +239,7 @@ What is told of its mail is what `mm-deliver --explain VERB LIST` tells, as the 
         format: Rows,
     },
     /// Show every change: when, who, why.
-    #[command(after_help = "\
-With lists: the changes that moved, paused or pinned one of them, and those that gave its tree another \
-part or release, such as a commit.
-
-    mm-parity history
-    mm-parity history toylist 'real*'")]
+    #[command(after_help = examples::HISTORY)]
     History {
         /// Show what concerns these lists: names or globs.
         #[arg(value_name = "LIST")]
@@ -416,6 +403,7 @@ pub struct Snapshots {
 pub enum SnapshotsAct {
     /// Remove old ones: of each list the newest stay (`keep` in [snapshots] of site.toml), and
     /// never the only copy of anything goes.
+    #[command(after_help = examples::PRUNE)]
     Prune {
         /// Keep so many of each list.
         #[arg(long, value_name = "N")]
@@ -425,6 +413,7 @@ pub enum SnapshotsAct {
         how: How,
     },
     /// Put the data of a list back, and set today's aside; the list stays on its tree.
+    #[command(after_help = examples::RESTORE)]
     Restore {
         /// The list.
         #[arg(value_name = "LIST")]

@@ -12,6 +12,7 @@ pub mod closing;
 pub mod commit;
 mod data;
 pub mod drain;
+mod examples;
 pub mod fence;
 pub mod from;
 pub mod glob;

@@ -18,7 +18,10 @@ use crate::admin::cli::{Draining, Hooking, How};
                   install --begin, then whatever installs, then install --end; nothing is read-only then.\n\
                   pause and undo work meanwhile. A tree that fails its tests is `broken`: it takes no lists.\n\
                   [[hooks]] on = \"install\" of site.toml: `prepare` before the tree is marked, `after` once it is\n\
-                  ready, `undo` where it becomes broken, or is taken back before its end."
+                  ready, `undo` where it becomes broken, or is taken back before its end.\n\n    \
+                  mm-parity install make -C /usr/src/mailman-2.1.40 install\n    \
+                  mm-parity install --begin\n    \
+                  mm-parity install --end"
 )]
 pub struct Install {
     /// What installs the next release in the future tree: make -C SOURCE install.
@@ -49,7 +52,9 @@ pub struct Install {
                   COMMAND begins, and its deliveries in flight are waited for: a program that is replaced while\n\
                   mail comes in may fail, and mail waits then instead of bouncing. It stays guarded until\n\
                   mm-parity trust TREE. COMMAND sees the lists' data, the other tree and the state read-only; that\n\
-                  takes root. To record files that were changed by hand, let COMMAND be: true"
+                  takes root. To record files that were changed by hand, let COMMAND be: true\n\n    \
+                  mm-parity patch a --reason 'CVE-2026-1234' make -C /usr/src/mailman install\n    \
+                  mm-parity patch a --reason 'a text of listinfo' true"
 )]
 pub struct Patch {
     /// The tree, as site.toml names it.
@@ -74,7 +79,8 @@ pub struct Patch {
 #[command(
     after_help = "For a package's preinst: status 0 if something may be installed in ROOT now, else 1, with one\n\
                   line on standard error that says why not. 0 as well where there is no site.toml: nothing is\n\
-                  served by mm-deliver then. A site that cannot be read is 1."
+                  served by mm-deliver then. A site that cannot be read is 1.\n\n    \
+                  mm-parity may-install /usr/lib/mailman"
 )]
 pub struct MayInstall {
     /// The directory that something is to be installed in.
