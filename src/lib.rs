@@ -78,6 +78,8 @@ pub mod queues;
 #[cfg(feature = "admin")]
 pub mod running;
 #[cfg(feature = "admin")]
+pub mod screen;
+#[cfg(feature = "admin")]
 pub mod settings;
 #[cfg(feature = "admin")]
 pub mod snapshots;

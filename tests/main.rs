@@ -97,6 +97,9 @@ mod status;
 /// The status as a page and in figures, and files of which nobody reads half.
 mod page;
 
+/// A person at a terminal.
+mod terminal;
+
 /// mm-aliases adopt and unadopt: entries are turned, and come back as they were.
 mod adopt;
 

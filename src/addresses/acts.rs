@@ -25,6 +25,7 @@ use super::typed::{on_site, typed};
 use super::{lint, needs, rights, show, trace, virtual_map};
 use crate::finding::Report;
 use crate::list::{BadName, ListName};
+use crate::screen::painted;
 use crate::site::Site;
 use crate::store::{self, Writer};
 
@@ -80,8 +81,9 @@ fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
 }
 
 fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
     // Who reads may go away: `mm-aliases diff | head`.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = stdout.write_all(painted(text.to_owned(), &stdout).as_bytes());
 }
 
 fn complain(failure: &Failure, cli: &Cli) -> u8 {
@@ -100,7 +102,8 @@ fn complain(failure: &Failure, cli: &Cli) -> u8 {
     for hint in hints {
         lines += &format!("hint: {}\n", on_site(&site, &hint));
     }
-    let _ = std::io::stderr().write_all(lines.as_bytes());
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(painted(lines, &stderr).as_bytes());
     match act {
         Act::Check(_) => 3,
         Act::Diff | Act::Lint { .. } => 2,

@@ -31,22 +31,54 @@ Exit status: 0 done, or nothing to do; 1 refused or failed, nothing changed; 2 u
 `check`: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. `deliver`: 0 delivered, 75 kept and
 tried again, 67 unknown address, else bounced.";
 
+/// What `--help` of each command ends with; every line is accepted as it stands.
+mod examples {
+    pub(super) const ADOPT: &str = "Deliveries go on meanwhile, to the tree that they went to:\n\n    \
+        mm-aliases adopt --dry-run --diff\n    \
+        mm-aliases adopt toylist\n    \
+        mm-aliases adopt";
+    pub(super) const UNADOPT: &str = "Before mm-deliver is removed; mail goes straight to the trees then:\n\n    \
+        mm-aliases unadopt --dry-run --diff\n    \
+        mm-aliases unadopt";
+    pub(super) const SYNC: &str = "By cron, or after a list was made or removed:\n\n    \
+        mm-aliases sync --dry-run --diff\n    \
+        mm-aliases sync --remove --quiet";
+    pub(super) const DIFF: &str = "    mm-aliases diff";
+    pub(super) const VIRTUAL: &str = "By cron, after sync:\n\n    \
+        mm-aliases virtual\n    \
+        mm-aliases virtual --output /etc/postfix/virtual-lists";
+    pub(super) const CHECK: &str = "For cron, or a monitor that knows the statuses of Nagios:\n\n    \
+        mm-aliases check\n    \
+        mm-aliases check --no-database --format json";
+    pub(super) const TRACE: &str = "    mm-aliases trace toylist-request";
+    pub(super) const SHOW: &str = "    mm-aliases show /etc/aliases --dialect exim";
+    pub(super) const LINT: &str = "Before the MTA is changed for another:\n\n    \
+        mm-aliases lint /etc/aliases\n    \
+        mm-aliases lint";
+    pub(super) const DELIVER: &str = "It is delivered for real:\n\n    \
+        mm-aliases deliver toylist --as nobody";
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Act {
     /// Turn entries that pipe straight into a tree to mm-deliver
     ///
     /// Only the destination is replaced, in place; what stood there is recorded, and
     /// `unadopt` puts it back. An entry that cannot be turned is left and named.
+    #[command(after_help = examples::ADOPT)]
     Adopt(Adopt),
     /// Put back what adopt replaced
     ///
     /// The recorded bytes where ours are unchanged and lead to the list's tree; else that
     /// tree's own form, also for entries that were added. Refused while lists are on the
     /// future tree.
+    #[command(after_help = examples::UNADOPT)]
     Unadopt(Adopt),
     /// Add the addresses that lists lack, and verify the MTA's database
+    #[command(after_help = examples::SYNC)]
     Sync(Sync),
     /// Print what sync would change
+    #[command(after_help = examples::DIFF)]
     Diff,
     /// Print the map that leads LIST@DOMAIN to the aliases, for Postfix' virtual_alias_maps
     ///
@@ -54,10 +86,13 @@ pub(super) enum Act {
     /// only where the alias has an entry. The right side is a local name: Postfix adds
     /// $myorigin, which must be in mydestination. The domain itself stands in
     /// virtual_alias_domains.
+    #[command(after_help = examples::VIRTUAL)]
     Virtual(VirtualMap),
     /// Look for trouble; silent when all is well (Nagios statuses)
+    #[command(after_help = examples::CHECK)]
     Check(Check),
     /// Tell the whole way of an address, from alias to argv, and why
+    #[command(after_help = examples::TRACE)]
     Trace {
         /// A local part or an address
         address: OsString,
@@ -74,6 +109,7 @@ pub(super) enum Act {
     /// Names are as the MTA looks them up, destinations without quotes. Each character of
     /// either is one byte of the file (latin-1), whatever the file is written in: encoded so,
     /// they are the MTA's bytes again. Lines and columns (in bytes) count from 1.
+    #[command(after_help = examples::SHOW)]
     Show {
         /// The file; `-` is standard input
         file: PathBuf,
@@ -85,6 +121,7 @@ pub(super) enum Act {
     /// A finding a line: file:line:column, which MTAs, what they do. Silent, and 0, when
     /// Postfix, Sendmail, Exim and OpenSMTPD read the files alike; 1 if there are findings,
     /// 2 if a file cannot be read.
+    #[command(after_help = examples::LINT)]
     Lint {
         /// The files, `-` is standard input; default: those of the site
         files: Vec<PathBuf>,
@@ -96,6 +133,7 @@ pub(super) enum Act {
     /// Expands the address as the MTA would and runs its pipes, without a shell, in an MTA's
     /// environment. Addresses elsewhere, files and mailboxes are named, not delivered to.
     /// Started by root, it runs the pipes as the first of `[deliver] users`, or as --as says.
+    #[command(after_help = examples::DELIVER)]
     Deliver(Deliver),
 }
 
@@ -234,6 +272,32 @@ impl Act {
             Act::Show { .. } => "show",
             Act::Lint { .. } => "lint",
             Act::Deliver(_) => "deliver",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_an_example_and_every_example_is_accepted() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let begins = format!("mm-aliases {}", command.get_name());
+            let lines: Vec<&str> = help
+                .lines()
+                .filter_map(|line| line.strip_prefix("    "))
+                .collect();
+            assert!(!lines.is_empty(), "{begins}");
+            for line in lines {
+                assert!(line.starts_with(&begins), "{line}");
+                let read = Cli::try_parse_from(line.split(' '));
+                assert!(read.is_ok(), "{line}: {}", read.unwrap_err());
+            }
         }
     }
 }

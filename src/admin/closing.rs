@@ -8,6 +8,7 @@
 //! **Invariants.** No parity and no aliases here. Taking back is never refused: whatever is
 //! wrong with the locks is a note then. Whoever closes doors and dies has opened them.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::admin::outcome::{Refused, few, names, typed};
 use crate::admin::request::{Mode, Patience, Request};
 use crate::doors::{DoorError, Floor, LockFile, Range, Waiting};
 use crate::list::ListName;
+use crate::screen::Progress;
 use crate::site::Site;
 use crate::span::Span;
 
@@ -142,6 +144,7 @@ struct Patiently<'a> {
     span: Span,
     waiting: Waiting,
     is_over: &'a dyn Fn() -> bool,
+    progress: RefCell<Progress>,
 }
 
 impl<'a> Patiently<'a> {
@@ -150,6 +153,7 @@ impl<'a> Patiently<'a> {
             span,
             waiting: Waiting::for_at_most(span),
             is_over,
+            progress: RefCell::new(Progress::of("waiting for deliveries in flight")),
         }
     }
 
@@ -158,7 +162,10 @@ impl<'a> Patiently<'a> {
         self.waiting.until(|| match attempt()? {
             true => Ok(true),
             false if (self.is_over)() => Err(DoorError::Closed(self.span)),
-            false => Ok(false),
+            false => {
+                self.progress.borrow_mut().waits(self.span.duration());
+                Ok(false)
+            }
         })
     }
 

@@ -1,9 +1,11 @@
 //! The only place of mm-parity that prints.
 //!
 //! **Invariants.** No control character but newline and tab reaches a terminal, whoever
-//! wrote the text. A reader who has gone away (`| head`) is no failure and no panic.
+//! wrote the text; what `screen` adds comes after that. A reader who has gone away (`| head`) is no failure and no panic.
 
 use std::io::{self, Write};
+
+use crate::screen::painted;
 
 /// Writes `text` to standard output.
 ///
@@ -11,8 +13,9 @@ use std::io::{self, Write};
 /// It could not be written; a closed pipe is not an error.
 pub fn out(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
+    let text = painted(harmless(text), &stdout);
     match stdout
-        .write_all(harmless(text).as_bytes())
+        .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -22,9 +25,9 @@ pub fn out(text: &str) -> io::Result<()> {
 
 /// Writes one line to standard error, whatever becomes of it.
 pub fn complain(line: &str) {
-    let _ = io::stderr()
-        .lock()
-        .write_all(format!("{}\n", harmless(line)).as_bytes());
+    let mut stderr = io::stderr().lock();
+    let text = painted(format!("{}\n", harmless(line)), &stderr);
+    let _ = stderr.write_all(text.as_bytes());
 }
 
 /// `value` as JSON that a terminal takes, with a newline at its end.

@@ -12,6 +12,8 @@ use std::sync::mpsc;
 use std::thread::{self, Builder};
 use std::time::Duration;
 
+use crate::screen::Progress;
+
 /// How often it is asked whether it is over.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -42,8 +44,10 @@ pub(crate) fn in_parts<T: Sync, R: Send>(all: &[T], work: impl Fn(&[T]) -> R + S
 }
 
 /// What `work` returns of each of `all`, in their order: for work that takes its time. The caller's
-/// own thread asks meanwhile whether it `is_over`, and says so to `work`, which returns early then.
+/// own thread asks meanwhile whether it `is_over`, and says so to `work`, which returns early then;
+/// and tells a terminal how much of `what` is done.
 pub(crate) fn each<T: Sync, R: Send>(
+    what: &str,
     all: &[T],
     is_over: &dyn Fn() -> bool,
     work: impl Fn(&T, &AtomicBool) -> R + Sync,
@@ -71,7 +75,9 @@ pub(crate) fn each<T: Sync, R: Send>(
             })
             .collect();
         drop(ended);
+        let mut progress = Progress::of(what);
         while let Err(mpsc::RecvTimeoutError::Timeout) = end.recv_timeout(PAUSE) {
+            progress.at(next.load(Ordering::Relaxed), all.len());
             if is_over() {
                 over.store(true, Ordering::Relaxed);
             }
@@ -100,7 +106,7 @@ mod tests {
     fn what_takes_its_time_is_done_once_each_and_told_when_it_is_over() {
         for count in [0, 1, 7, 100] {
             let all: Vec<usize> = (0..count).collect();
-            let done = each(&all, &|| false, |&n, over| {
+            let done = each("x", &all, &|| false, |&n, over| {
                 (n, over.load(Ordering::Relaxed))
             });
             let expected: Vec<_> = all.iter().map(|&n| (n, false)).collect();
@@ -112,7 +118,12 @@ mod tests {
             }
         };
         let asked = AtomicUsize::new(0);
-        each(&[()], &|| asked.fetch_add(1, Ordering::Relaxed) > 1, wait);
+        each(
+            "x",
+            &[()],
+            &|| asked.fetch_add(1, Ordering::Relaxed) > 1,
+            wait,
+        );
     }
 
     #[test]

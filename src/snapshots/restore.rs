@@ -120,7 +120,7 @@ impl Restoring {
     /// What could not be copied; then [`Restoring::undo`] removes what was made.
     pub fn ready(&mut self, is_over: &dyn Fn() -> bool) -> Result<(), SnapshotError> {
         let this = [Mutex::new(self)];
-        let done = parts::each(&this, is_over, |this, over| {
+        let done = parts::each("copying what is put back", &this, is_over, |this, over| {
             let mut this = this.lock().unwrap_or_else(PoisonError::into_inner);
             this.make_ready(&|| over.load(Ordering::Relaxed))
         });

@@ -201,27 +201,32 @@ impl Shot {
     /// How many bytes of a disk and how many files that would take, as far as it can be seen.
     pub fn measure(&self) -> (u64, u64) {
         let shared = Shared::default();
-        let sums = parts::each(&self.lists, &|| false, |one, _| {
-            let of = OfList {
-                data: &one.want.data,
-            };
-            let rules = Rules {
-                grows: &|path| of.grows(path),
-                without: &|path| of.is_left_out(path),
-                ends: None,
-                is_closed: false,
-                is_over: &|| false,
-            };
-            let places = one.want.data.of.iter();
-            let found = places.flat_map(|place| there(place, &shared).unwrap_or_default());
-            // What there is besides: directories and the metadata.
-            let mut sum = (32 * 1024, 8);
-            for place in found {
-                let Told { room, files, .. } = measure(&place, &rules);
-                sum = (sum.0 + room, sum.1 + files);
-            }
-            sum
-        });
+        let sums = parts::each(
+            "measuring the data of lists",
+            &self.lists,
+            &|| false,
+            |one, _| {
+                let of = OfList {
+                    data: &one.want.data,
+                };
+                let rules = Rules {
+                    grows: &|path| of.grows(path),
+                    without: &|path| of.is_left_out(path),
+                    ends: None,
+                    is_closed: false,
+                    is_over: &|| false,
+                };
+                let places = one.want.data.of.iter();
+                let found = places.flat_map(|place| there(place, &shared).unwrap_or_default());
+                // What there is besides: directories and the metadata.
+                let mut sum = (32 * 1024, 8);
+                for place in found {
+                    let Told { room, files, .. } = measure(&place, &rules);
+                    sum = (sum.0 + room, sum.1 + files);
+                }
+                sum
+            },
+        );
         let add = |sum: (u64, u64), one: (u64, u64)| (sum.0 + one.0, sum.1 + one.1);
         sums.into_iter().fold((0, 0), add)
     }
@@ -273,12 +278,17 @@ impl Shot {
             return Ok(());
         };
         let shared = Shared::default();
-        let done = parts::each(&self.lists, is_over, |one, over| {
-            let mut found = one.found.lock().unwrap_or_else(PoisonError::into_inner);
-            one.want
-                .bring(&partial.directory, &mut found, is_closed, &shared, over)
-                .map_err(|error| SnapshotError::Of(one.want.list.clone(), error))
-        });
+        let done = parts::each(
+            "copying the data of lists",
+            &self.lists,
+            is_over,
+            |one, over| {
+                let mut found = one.found.lock().unwrap_or_else(PoisonError::into_inner);
+                one.want
+                    .bring(&partial.directory, &mut found, is_closed, &shared, over)
+                    .map_err(|error| SnapshotError::Of(one.want.list.clone(), error))
+            },
+        );
         let failed: Vec<SnapshotError> = done.into_iter().filter_map(Result::err).collect();
         for one in &self.lists {
             let found = one.found.lock().unwrap_or_else(PoisonError::into_inner);

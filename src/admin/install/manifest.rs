@@ -26,6 +26,7 @@ use crate::clock::Timestamp;
 use crate::parity::{FutureState, Parity};
 use crate::profiles::{Files, Profile};
 use crate::queues::Queues;
+use crate::screen::Progress;
 use crate::site::Site;
 use crate::store::{Head, Manifest, Row, What, Writer};
 use crate::tree::Tree;
@@ -61,7 +62,9 @@ impl Changes {
 /// One line: a file cannot be looked at or read.
 pub fn of(site: &Site, tree: &Tree, release: &str) -> Result<Manifest, String> {
     let mut files = BTreeMap::new();
+    let mut progress = Progress::of(format!("recording the files of tree {}", tree.name));
     Look::of(site, tree)?.each(&mut |place, path, mut row| {
+        progress.counts(files.len());
         if row.what == What::File {
             row.sha256 = Some(place.hash()?);
         }
@@ -86,7 +89,9 @@ pub fn of(site: &Site, tree: &Tree, release: &str) -> Result<Manifest, String> {
 pub fn changes(site: &Site, tree: &Tree, manifest: &Manifest) -> Result<Changes, String> {
     let mut changes = Changes::default();
     let mut gone: BTreeMap<&String, &Row> = manifest.files.iter().collect();
+    let mut progress = Progress::of(format!("looking at the files of tree {}", tree.name));
     Look::of(site, tree)?.each(&mut |place, path, row| {
+        progress.at(manifest.files.len() - gone.len(), manifest.files.len());
         let differs = match gone.remove(&path) {
             None => true,
             Some(was) if is_plainly_same(was, &row) => false,
