@@ -74,7 +74,7 @@ fn rewrites() -> usize {
     let number: usize = text.parse().unwrap_or(0);
     // Half of them are fours, too.
     assert!(
-        number > 0 && number % 8 == 0,
+        number > 0 && number.is_multiple_of(8),
         "MM_FIRE_REWRITES is no multiple of 8: {text:?}"
     );
     number

@@ -110,8 +110,8 @@ fn sample(calls: Vec<Call>) -> Vec<Call> {
         let number = seen.entry(call.name.clone()).or_default();
         *number += 1;
         match call.changes() {
-            true => *number <= FIRST || *number % FURTHER == 0,
-            false => *number % (SAMPLED * 6) == 0,
+            true => *number <= FIRST || number.is_multiple_of(FURTHER),
+            false => number.is_multiple_of(SAMPLED * 6),
         }
     });
     sampled.collect()
@@ -181,7 +181,7 @@ impl<'a> Scene<'a> {
             assert!(is_old, "{what}: refused, and yet something is new");
         }
         self.mail_is_safe(&what);
-        match act.undo.filter(|_| number % 2 == 0) {
+        match act.undo.filter(|_| number.is_multiple_of(2)) {
             Some(undo) => self.is_taken_back(undo, &what),
             None => self.is_finished(&what),
         }
