@@ -1,5 +1,5 @@
 //! Who is inside, and who changes something: the processes that hold a lock on doors or floors,
-//! or on the file `writer`, from /proc.
+//! or on the file `writer`, from /proc. And what a command in a tree started.
 //!
 //! The kernel names no holder of such a lock, since an open file has no process; but each
 //! process's fdinfo shows the locks of its descriptors. Only root sees those of others.
@@ -10,6 +10,7 @@
 //! **Invariants.** Takes no lock, and so is in nobody's way. What is shown of a process comes
 //! from strangers: it is escaped and cut.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
@@ -147,14 +148,63 @@ pub fn changing(site: &Site) -> Vec<Inside> {
     holders(&is_it, &|held| held.is_exclusive)
 }
 
-/// The processes with a lock that is `concerned`, on a file that a descriptor of theirs is;
-/// oldest first, without this one.
-fn holders(is_it: &dyn Fn(&Path) -> bool, concerned: &dyn Fn(&Lock) -> bool) -> Vec<Inside> {
+/// The processes that a command in a tree started, it among them: they hold the lock on the file at
+/// `mark`, or see the mount on it that is made behind a command's fence. Who closed the descriptor
+/// still sees the mount.
+pub fn started_by_command(mark: &Path) -> Vec<Inside> {
+    let Some(place) = place_of(mark) else {
+        return Vec::new();
+    };
+    let is_it = |descriptor: &Path| place_of(descriptor) == Some(place);
+    let mut seen: BTreeMap<PathBuf, bool> = BTreeMap::new();
+    let mut found: Vec<Inside> = others()
+        .filter_map(|pid| {
+            let held = held_by(pid, &is_it);
+            let mut is_behind = || {
+                let space = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?;
+                let has_mark = || has_mount(pid, mark);
+                Some(*seen.entry(space).or_insert_with(has_mark))
+            };
+            let is_holder = held.iter().any(|held| held.is_exclusive);
+            (is_holder || is_behind().unwrap_or(false)).then(|| describe(pid, held))
+        })
+        .collect();
+    found.sort_by_key(|inside| (std::cmp::Reverse(inside.age), inside.pid));
+    found
+}
+
+/// Whether something is mounted on this very path, as the process sees it.
+fn has_mount(pid: u32, path: &Path) -> bool {
+    let mounts = fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    let wanted = mounted(path);
+    let mut lines = mounts.split(|&byte| byte == b'\n');
+    lines.any(|line| line.split(|&byte| byte == b' ').nth(4) == Some(&wanted))
+}
+
+/// A path as mountinfo has it: blanks, line ends and backslashes in octal (proc(5)).
+fn mounted(path: &Path) -> Vec<u8> {
+    let mut text = Vec::new();
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\\' => text.extend(format!("\\{byte:03o}").bytes()),
+            byte => text.push(byte),
+        }
+    }
+    text
+}
+
+/// Every process but this one.
+fn others() -> impl Iterator<Item = u32> {
     let own = std::process::id();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let mut found: Vec<Inside> = pids
-        .filter(|&pid| pid != own)
+    pids.filter(move |&pid| pid != own)
+}
+
+/// The processes with a lock that is `concerned`, on a file that a descriptor of theirs is;
+/// oldest first, without this one.
+fn holders(is_it: &dyn Fn(&Path) -> bool, concerned: &dyn Fn(&Lock) -> bool) -> Vec<Inside> {
+    let mut found: Vec<Inside> = others()
         .filter_map(|pid| {
             let held = held_by(pid, is_it);
             held.iter().any(concerned).then(|| describe(pid, held))
@@ -335,6 +385,14 @@ mod tests {
         ] {
             assert_eq!(lock_of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_mount_is_found_by_its_path_as_the_kernel_shows_it() {
+        assert_eq!(mounted(Path::new("/a b\\c")), b"/a\\040b\\134c");
+        let own = std::process::id();
+        assert!(has_mount(own, Path::new("/")));
+        assert!(!has_mount(own, Path::new("/no/such mount")));
     }
 
     #[test]

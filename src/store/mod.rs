@@ -39,7 +39,7 @@ pub use hooks::{Begun, Prepared, Ran, prepared, ran};
 pub use lock::make_lock_file;
 pub use manifest::{Head, Manifest, Row, What};
 pub use seal::render;
-pub use underway::{Held, Running, Underway};
+pub use underway::{Held, Hold, Running, Underway};
 pub use writer::{Writer, is_busy};
 
 use crate::clock::Timestamp;

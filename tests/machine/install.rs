@@ -458,3 +458,99 @@ fn install_patch_that_breaks_a_tree_says_what_happens_to_mail_and_every_way_out(
         .expect(1)
         .complains(&["tree b is installing: it is not in use"]);
 }
+
+/// The process id that a script wrote into the tree.
+fn noted(stage: &Stage, tree: &str) -> String {
+    let path = format!("{tree}/pid");
+    wait_for("a process id", || {
+        stage.path(&path).exists() && stage.read(&path).ends_with('\n')
+    });
+    stage.read(&path).trim().to_owned()
+}
+
+/// mm-parity is killed, and what it ran does not heed that it is told to end.
+#[test]
+fn install_whose_command_outlives_it_is_no_end_for_anybody() {
+    let stage = stage();
+    let mut child = begin_with(&stage, "trap '' TERM\necho $$ > \"$MM_TREE/pid\"", "");
+    let command = noted(&stage, "b");
+    signal("-KILL", &child.id().to_string());
+    // Its command has its output, and writes on.
+    child.wait().unwrap();
+    let told = format!("process {command} of user root");
+    let acts: [&[&str]; 6] = [
+        &["install", "true"],
+        &["install", "--begin"],
+        &["install", "--end"],
+        &["install", "--end", "--dry-run"],
+        &["verify"],
+        &["patch", "a", "--reason", "x", "true"],
+    ];
+    for words in acts {
+        let done = stage.parity(words).expect(1);
+        println!("| {}", done.stderr.replace('\n', "\n| "));
+        done.complains(&[&told, "still runs, without process ", "stop it"]);
+    }
+    let b = stage.path("b").display().to_string();
+    stage
+        .parity(&["may-install", &b])
+        .expect(1)
+        .complains(&["still runs, without process "]);
+    assert!(state(&stage).contains("installing"));
+    stage.parity(&["status"]).expect(0).says(&["still runs"]);
+    // The way back waits for nobody.
+    stage.parity(&["undo", "--dry-run"]).expect(0);
+    stage.write("b/go", "", 0o644);
+    wait_for("the command's end", || inside_ended(&command));
+    stage.parity(&["may-install", &b]).expect(0);
+    stage.parity(&["install", "--end"]).expect(0);
+    assert!(state(&stage).contains("ready"));
+}
+
+/// A daemon would find the lists' data read-only for as long as it lives.
+#[test]
+fn install_and_patch_name_what_their_command_leaves_running() {
+    // Once with the descriptor that it was given, once without any.
+    let daemon = |close: &str| {
+        format!(
+            "bash -c '{close} setsid sleep 300 </dev/null >/dev/null 2>&1 & echo $! > \"$MM_TREE/pid\"'\n"
+        )
+    };
+    let closing = daemon("for n in $(seq 3 30); do eval \"exec $n>&-\"; done;");
+    for text in [daemon(""), closing] {
+        let stage = stage();
+        let path = script(&stage, &text);
+        let done = stage.parity(&["install", &path]).expect(3);
+        let pid = noted(&stage, "b");
+        println!("| {}", done.stderr.replace('\n', "\n| "));
+        let told = format!("process {pid} of user root");
+        done.complains(&[&told, "read-only", "stop it", "tree b is broken"]);
+        stage.parity(&["verify"]).expect(1).complains(&[&told]);
+        let b = stage.path("b").display().to_string();
+        let asked = stage.parity(&["may-install", &b]).expect(1);
+        // By the lock, or by what is mounted for that process.
+        let (by_lock, by_mount) = ("still runs", format!("process {pid} "));
+        assert!(
+            [by_lock, &by_mount]
+                .iter()
+                .any(|told| asked.stderr.contains(told)),
+            "{asked:?}"
+        );
+        signal("-KILL", &pid);
+        wait_for("its end", || inside_ended(&pid));
+        stage.parity(&["verify"]).expect(0);
+        fs::remove_file(stage.path("b/pid")).unwrap();
+        let done = stage
+            .parity(&["patch", "a", "--reason", "x", &path])
+            .expect(3);
+        let pid = noted(&stage, "a");
+        signal("-KILL", &pid);
+        done.complains(&[&format!("process {pid} of user root"), "stop it"]);
+    }
+}
+
+/// Whether a process has ended, waited for or not.
+fn inside_ended(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
+}

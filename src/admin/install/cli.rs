@@ -16,6 +16,7 @@ use crate::admin::cli::{Draining, Hooking, How};
                   lists' data, the current tree and the state read-only: what would convert lists fails with\n\
                   \"Read-only file system\". That takes root. Without root, or where COMMAND must run elsewhere:\n\
                   install --begin, then whatever installs, then install --end; nothing is read-only then.\n\
+                  COMMAND must not start daemons: they would see the data read-only for ever (status 3).\n\
                   pause and undo work meanwhile. A tree that fails its tests is `broken`: it takes no lists.\n\
                   [[hooks]] on = \"install\" of site.toml: `prepare` before the tree is marked, `after` once it is\n\
                   ready, `undo` where it becomes broken, or is taken back before its end.\n\n    \
@@ -52,7 +53,8 @@ pub struct Install {
                   COMMAND begins, and its deliveries in flight are waited for: a program that is replaced while\n\
                   mail comes in may fail, and mail waits then instead of bouncing. It stays guarded until\n\
                   mm-parity trust TREE. COMMAND sees the lists' data, the other tree and the state read-only; that\n\
-                  takes root. To record files that were changed by hand, let COMMAND be: true\n\n    \
+                  takes root. COMMAND must not start daemons: they would see the data read-only for ever (status 3).\n\
+                  To record files that were changed by hand, let COMMAND be: true\n\n    \
                   mm-parity patch a --reason 'CVE-2026-1234' make -C /usr/src/mailman install\n    \
                   mm-parity patch a --reason 'a text of listinfo' true"
 )]

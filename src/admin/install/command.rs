@@ -3,30 +3,39 @@
 //! Order: signals are kept, the fence is made, the command runs, and ends. Ctrl-C is the terminal's,
 //! and reaches the command by itself; what somebody sends to mm-parity alone is passed on. mm-parity
 //! lives on until the command has ended, to record what came of it; if mm-parity is killed, the
-//! command is told to end.
+//! command is told to end. It holds a lock for as long as anything that it started lives
+//! (`store::Hold`): what it leaves behind is no end.
 //!
-//! **Invariants.** Not run as anybody but who typed it, and never without the fence.
+//! **Invariants.** Not run as anybody but who typed it, and never without the fence and the lock.
 
 #![expect(unsafe_code, reason = "std cannot tie a child's life to ours")]
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
+use crate::admin::inside::{self, Inside};
 use crate::admin::install::fence::{Fence, NoFence, working_directory};
 use crate::admin::interrupts::Interrupts;
 use crate::running::{End, unblock_signals};
+use crate::store::Hold;
 use crate::tree::Tree;
 
 /// How often it is looked after.
 const TICK: Duration = Duration::from_millis(20);
+/// How long what it started may take to end after it.
+const GRACE: Duration = Duration::from_secs(2);
+/// How many of those are named.
+const MOST: usize = 5;
 
 /// Why it could not be run at all.
 #[derive(Debug)]
@@ -37,6 +46,10 @@ pub enum NotRun {
     Start(OsString, io::Error),
     /// It answered that all is well, and was told to end by this signal.
     Told(OsString, &'static str),
+    /// It ended, and what it started has not.
+    Left(OsString, End, Vec<Inside>),
+    /// What says that it runs cannot be locked.
+    Hold(PathBuf, io::Error),
 }
 
 impl fmt::Display for NotRun {
@@ -50,8 +63,29 @@ impl fmt::Display for NotRun {
                     "{program:?} was told to end ({signal}), and may have done the half of it"
                 )
             }
+            NotRun::Left(program, end, left) => {
+                if *end != End::Exited(0) {
+                    write!(f, "{program:?} {end}; ")?;
+                }
+                f.write_str(&told(left))
+            }
+            NotRun::Hold(path, error) => write!(f, "cannot lock {path:?}: {error}"),
         }
     }
+}
+
+/// What a command left behind, and what is to be done about it.
+pub fn told(left: &[Inside]) -> String {
+    let named: Vec<String> = left.iter().take(MOST).map(Inside::to_string).collect();
+    let more = match left.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!(
+        "{}{more}: started by the command, and sees the lists' data read-only for ever: stop it, and \
+         start it anew if it is needed",
+        named.join("; ")
+    )
 }
 
 /// Runs `argv` in `tree` behind `fence`, with MM_TREE in its environment, to its end.
@@ -62,19 +96,37 @@ pub fn run(argv: &[OsString], tree: &Tree, fence: &Fence) -> Result<End, NotRun>
     // In this thread as well: a signal to the process goes to any that takes it.
     let _kept = Interrupts::keep();
     let directory = working_directory();
+    let mark = fence.mark();
+    let hold = Hold::take(mark).map_err(|error| NotRun::Hold(mark.to_owned(), error))?;
     let done = fence.within(|| {
-        let mut child = start(argv, tree, &directory)?;
+        let mut child = start(argv, tree, &directory, &hold)?;
         wait(&mut child, &Interrupts::keep())
     });
+    drop(hold);
     let name = argv.first().cloned().unwrap_or_default();
     match done.map_err(NotRun::Fence)? {
         Ok((End::Exited(0), Some(signal))) => Err(NotRun::Told(name, signal)),
-        Ok((end, _)) => Ok(end),
+        Ok((end, _)) => match left_by(mark) {
+            left if left.is_empty() => Ok(end),
+            left => Err(NotRun::Left(name, end, left)),
+        },
         Err(error) => Err(NotRun::Start(name, error)),
     }
 }
 
-fn start(argv: &[OsString], tree: &Tree, directory: &Path) -> io::Result<Child> {
+/// What has not ended with the command, after a moment in which what is about to end may do so.
+fn left_by(mark: &Path) -> Vec<Inside> {
+    let until = Instant::now() + GRACE;
+    loop {
+        let left = inside::started_by_command(mark);
+        if left.is_empty() || Instant::now() >= until {
+            return left;
+        }
+        thread::sleep(TICK * 5);
+    }
+}
+
+fn start(argv: &[OsString], tree: &Tree, directory: &Path, hold: &Hold) -> io::Result<Child> {
     let (name, arguments) = argv
         .split_first()
         .ok_or_else(|| io::Error::other("no program is named"))?;
@@ -83,9 +135,11 @@ fn start(argv: &[OsString], tree: &Tree, directory: &Path) -> io::Result<Child> 
         .args(arguments)
         .env("MM_TREE", &tree.root)
         .current_dir(directory);
-    // SAFETY: two system calls, no memory.
+    let held = hold.as_fd().as_raw_fd();
+    // SAFETY: three system calls, no memory; the descriptor is open until the command has ended.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
+            fcntl_setfd(BorrowedFd::borrow_raw(held), FdFlags::empty())?;
             unblock_signals()?;
             set_parent_process_death_signal(Some(Signal::TERM)).map_err(io::Error::from)
         });

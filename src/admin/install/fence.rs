@@ -33,6 +33,7 @@ use crate::admin::install::extent::{extent, resolved};
 use crate::profiles::Profile;
 use crate::queues::Queues;
 use crate::site::Site;
+use crate::store::Hold;
 use crate::tree::Tree;
 
 /// How one place is seen by the command.
@@ -46,6 +47,7 @@ enum Seen {
 #[derive(Debug)]
 pub struct Fence {
     places: BTreeMap<PathBuf, Seen>,
+    mark: PathBuf,
 }
 
 /// Why there is no fence, and so no command.
@@ -99,8 +101,18 @@ impl Fence {
             .filter(|tree| !is_open(tree) || !has_own_data(site, tree));
         places.extend(shared.map(|tree| (resolved(&tree.data), Seen::ReadOnly)));
         places.insert(resolved(&site.config.state), Seen::ReadOnly);
+        let mark = resolved(&Hold::path(site));
+        if open.is_some() {
+            // On itself, within the state: by this mount a process shows that it is behind the fence.
+            places.insert(mark.clone(), Seen::ReadOnly);
+        }
         places.retain(|path, _| path.exists());
-        Fence { places }
+        Fence { places, mark }
+    }
+
+    /// The file that a command holds, and on which there is a mount behind its fence.
+    pub fn mark(&self) -> &Path {
+        &self.mark
     }
 
     /// Does `act` on a thread of its own behind the fence: what it runs is behind it as well.

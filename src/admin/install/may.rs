@@ -12,8 +12,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::admin::inside;
+use crate::admin::install::command::told;
 use crate::admin::install::extent::resolved;
-use crate::admin::install::refusals;
+use crate::admin::install::{refusals, still_running};
 use crate::admin::outcome::{Done, Outcome, Refused, typed};
 use crate::admin::step::no_state;
 use crate::parity::FutureState;
@@ -62,6 +63,10 @@ fn asked(site: &Site, root: &Path) -> Result<(), Refused> {
             true => Ok(()),
             false => Err(no(running.to_string())),
         };
+    }
+    let left = still_running(site);
+    if !left.is_empty() {
+        return Err(no(told(&left)));
     }
     let current = site.config.tree(&parity.roles.current);
     let other = site.config.other_tree(&parity.roles.current);

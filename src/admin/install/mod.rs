@@ -34,6 +34,8 @@ use std::ffi::OsString;
 use crate::accounts;
 use crate::admin::change::Change;
 use crate::admin::hooks;
+use crate::admin::inside::{self, Inside};
+use crate::admin::install::extent::resolved;
 use crate::admin::install::fence::Fence;
 use crate::admin::install::versions::Versions;
 use crate::admin::outcome::{AFTER, Outcome, Refused, guarded_until, typed};
@@ -44,7 +46,7 @@ use crate::parity::{FutureState, Parity};
 use crate::running::End;
 use crate::settings::On;
 use crate::site::Site;
-use crate::store::{self, Held, Underway};
+use crate::store::{self, Held, Hold, Underway};
 use crate::tree::Tree;
 
 /// `install COMMAND`.
@@ -155,11 +157,37 @@ pub fn underway(site: &Site, tree: &Tree, request: &Request) -> Result<Option<Un
             None => Ok(None),
         },
     };
-    held.map_err(|held| match held {
-        Held::Unknown(error) => no_state(request.act, site, &error),
-        held @ Held::By(_) => Refused::new(request.act, held)
-            .hint("wait until it has ended; what it was started with goes with its process"),
+    let refused = match held {
+        Err(Held::Unknown(error)) => return Err(no_state(request.act, site, &error)),
+        Err(Held::By(Some(running))) if running.is_left => Refused::new(request.act, running),
+        Err(held) => {
+            return Err(Refused::new(request.act, held)
+                .hint("wait until it has ended; what it was started with goes with its process"));
+        }
+        Ok(underway) => {
+            let left = still_running(site);
+            if left.is_empty() {
+                return Ok(underway);
+            }
+            return Err(left_running(Refused::empty(request.act), &left));
+        }
+    };
+    let left = still_running(site);
+    Err(match left.is_empty() {
+        true => refused.hint("wait until it has ended; root is told which processes these are"),
+        false => left_running(refused, &left),
     })
+}
+
+/// What the last command in a tree started, as far as this user sees.
+pub fn still_running(site: &Site) -> Vec<Inside> {
+    inside::started_by_command(&resolved(&Hold::path(site)))
+}
+
+/// What a command that ended, or whose mm-parity was killed, left running.
+fn left_running(mut refused: Refused, left: &[Inside]) -> Refused {
+    refused.reasons.push(command::told(left));
+    refused.hint("wait until it has ended, or stop it by its process id, then type this again")
 }
 
 fn only_root(site: &Site, act: &'static str) -> Refused {
