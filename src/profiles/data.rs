@@ -7,6 +7,7 @@
 //! **Invariants.** Looks at no file. A release that no row names can read nothing, as far as is
 //! known.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
@@ -208,6 +209,18 @@ impl Profile {
             posts: places(&data.posts),
             held: places(&data.held),
         })
+    }
+
+    /// The directories that have something of every list in them, as far as its texts name them
+    /// before they name a list.
+    pub fn holders(&self, tree: &Tree) -> BTreeSet<PathBuf> {
+        let texts = self.data.iter().flat_map(|data| &data.of);
+        let shared = texts.map(|text| {
+            let parts = text.split('/').take_while(|part| !is_per_list(part));
+            let parts: Vec<&str> = parts.collect();
+            PathBuf::from(tree.expand(&parts.join("/"), None))
+        });
+        shared.chain(self.directory(tree, None)).collect()
     }
 
     /// Whether the profile says what is one list's.

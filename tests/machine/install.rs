@@ -155,6 +155,61 @@ fn install_follows_links_to_trees_and_data() {
     check_what_it_writes(&stage, "var", "b", "b/qfiles");
 }
 
+/// Moves a directory of the stage to `disk`, and leaves a link.
+fn on_another_disk(stage: &Stage, path: &str) {
+    let name = Path::new(path).file_name().unwrap().to_str().unwrap();
+    fs::create_dir_all(stage.path(path)).unwrap();
+    stage.make_dir("disk");
+    let place = stage.path(&format!("disk/{name}"));
+    fs::rename(stage.path(path), &place).unwrap();
+    symlink(place, stage.path(path)).unwrap();
+}
+
+#[test]
+fn install_keeps_read_only_what_the_data_lead_to() {
+    let stage = stage();
+    let places = ["var/archives/private", "var/locks", "var/lists/toylist"];
+    for path in places {
+        on_another_disk(&stage, path);
+    }
+    // A list manager's data may lead to its programs.
+    symlink(stage.path("b/bin"), stage.path("var/bin")).unwrap();
+    symlink("/", stage.path("var/lists/everything")).unwrap();
+    symlink("nowhere", stage.path("var/dangling")).unwrap();
+    let text = format!(
+        "cd {dir} || exit 9\n\
+         for place in {places}; do\n\
+           echo x 2>&1 >> $place/new | grep -q 'Read-only file system' || {{ echo $place; exit 8; }}\n\
+         done\n\
+         for file in site.toml aliases; do\n\
+           echo x 2>&1 >> $file | grep -q 'Read-only file system' || {{ echo $file; exit 7; }}\n\
+           cp $file src/new && mv src/new $file 2>/dev/null && {{ echo replaced $file; exit 6; }}\n\
+         done\n\
+         echo x > var/bin/new && echo x > src/beside || exit 5\n",
+        dir = stage.dir.display(),
+        places = places.join(" "),
+    );
+    let path = script(&stage, &text);
+    let done = stage.parity(&["install", &path]).expect(0);
+    println!("| {}", done.stdout.replace('\n', "\n| "));
+    assert!(stage.path("b/bin/new").exists());
+    for name in ["private", "locks", "toylist"] {
+        assert!(!stage.path(&format!("disk/{name}/new")).exists(), "{name}");
+    }
+    // The other tree's command is kept from it as well.
+    stage
+        .parity(&[
+            "patch",
+            "a",
+            "--reason",
+            "x",
+            "sh",
+            "-c",
+            &format!("! touch {}/disk/locks/new 2>&-", stage.dir.display()),
+        ])
+        .expect(0);
+}
+
 #[test]
 fn install_is_not_got_around_by_where_the_admin_stands() {
     let stage = stage();

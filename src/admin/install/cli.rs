@@ -13,9 +13,10 @@ use crate::admin::cli::{Draining, Hooking, How};
 #[derive(Debug, Args)]
 #[command(
     after_help = "COMMAND runs on this terminal, with MM_TREE=<the tree's root> in its environment, and sees the\n\
-                  lists' data, the current tree and the state read-only: what would convert lists fails with\n\
-                  \"Read-only file system\". That takes root. Without root, or where COMMAND must run elsewhere:\n\
-                  install --begin, then whatever installs, then install --end; nothing is read-only then.\n\
+                  lists' data, the current tree, the state, site.toml and the alias files read-only: what would\n\
+                  convert lists fails with \"Read-only file system\". That takes root. Without root, or where\n\
+                  COMMAND must run elsewhere: install --begin, then whatever installs, then install --end;\n\
+                  nothing is read-only then.\n\
                   COMMAND must not start daemons: they would see the data read-only for ever (status 3).\n\
                   pause and undo work meanwhile. A tree that fails its tests is `broken`: it takes no lists.\n\
                   [[hooks]] on = \"install\" of site.toml: `prepare` before the tree is marked, `after` once it is\n\

@@ -19,8 +19,7 @@ const SYSTEM: &str = "/bin/sh";
 pub fn extent(profile: &Profile, tree: &Tree) -> Result<Vec<PathBuf>, String> {
     let root = fs::canonicalize(&tree.root)
         .map_err(|error| format!("tree {}: {:?}: {error}", tree.name, tree.root))?;
-    let system = fs::canonicalize(SYSTEM).unwrap_or_default();
-    if !system.starts_with(&root) {
+    if !holds_system(&root) {
         return Ok(vec![root]);
     }
     let own = profile.files().shared(tree);
@@ -33,6 +32,12 @@ pub fn extent(profile: &Profile, tree: &Tree) -> Result<Vec<PathBuf>, String> {
             tree.name, tree.profile
         )),
     }
+}
+
+/// Whether a path without links holds files of every system.
+pub fn holds_system(path: &Path) -> bool {
+    let system = fs::canonicalize(SYSTEM).unwrap_or_default();
+    system.starts_with(path)
 }
 
 /// What is there of a path with a `*` in some of its parts.

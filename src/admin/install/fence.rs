@@ -5,6 +5,9 @@
 //! mounted below it, or, within something read-only, writable as it was. What the thread then runs
 //! has that namespace, which ends with the last process in it.
 //!
+//! Read-only are the lists' data with what their links lead to, the other tree, the state, and the
+//! files that decide where mail goes.
+//!
 //! NO WALL AGAINST ROOT. A command that means to can unmount again. This keeps an install from doing what
 //! it always does: Mailman's converts every list it sees.
 //!
@@ -30,6 +33,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::mount::{MountPropagationFlags, mount_bind_recursive, mount_change};
 
 use crate::admin::install::extent::{extent, resolved};
+use crate::admin::install::links;
 use crate::profiles::Profile;
 use crate::queues::Queues;
 use crate::site::Site;
@@ -70,7 +74,7 @@ impl fmt::Display for NoFence {
 impl std::error::Error for NoFence {}
 
 impl Fence {
-    /// Around everything: data, trees, state.
+    /// Around everything: data, trees, state, and what decides where mail goes.
     pub fn around_all(site: &Site) -> Fence {
         Fence::of(site, None)
     }
@@ -99,8 +103,17 @@ impl Fence {
         let shared = trees
             .iter()
             .filter(|tree| !is_open(tree) || !has_own_data(site, tree));
-        places.extend(shared.map(|tree| (resolved(&tree.data), Seen::ReadOnly)));
+        let own = open.map_or_else(Vec::new, |open| {
+            let queues = queues(site, open).map(|path| resolved(&path));
+            files(site, open).into_iter().chain(queues).collect()
+        });
+        for tree in shared {
+            places.insert(resolved(&tree.data), Seen::ReadOnly);
+            let led = links::out_of(site, tree, &own).into_iter();
+            places.extend(led.map(|path| (path, Seen::ReadOnly)));
+        }
         places.insert(resolved(&site.config.state), Seen::ReadOnly);
+        places.extend(deciding(site).map(|path| (path, Seen::ReadOnly)));
         let mark = resolved(&Hold::path(site));
         if open.is_some() {
             // On itself, within the state: by this mount a process shows that it is behind the fence.
@@ -144,19 +157,23 @@ impl Fence {
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change("/", private)
             .map_err(|error| failed("cannot keep mounts private")(error.into()))?;
-        // Before anything covers them.
-        let mut opened: Vec<(&Path, Seen, OwnedFd)> = Vec::new();
-        for (path, seen) in &self.places {
+        // Before anything covers them. The others may be many, and are read-only whatever covers them.
+        let mut opened: BTreeMap<&Path, OwnedFd> = BTreeMap::new();
+        let as_they_are = |(_, seen): &(&PathBuf, &Seen)| **seen == Seen::AsItIs;
+        for (path, _) in self.places.iter().filter(as_they_are) {
             let what = format!("cannot open {path:?}");
             let fd = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|error| failed(&what)(error.into()))?;
-            opened.push((path, *seen, fd));
+            opened.insert(path, fd);
         }
         // In the order of paths a directory comes before what is in it.
-        for (path, seen, fd) in opened {
+        for (path, &seen) in &self.places {
             let what = format!("cannot bind {path:?}");
-            mount_bind_recursive(format!("/proc/thread-self/fd/{}", fd.as_raw_fd()), path)
-                .map_err(|error| failed(&what)(error.into()))?;
+            let from = opened.get(path.as_path()).map_or_else(
+                || path.clone(),
+                |fd| PathBuf::from(format!("/proc/thread-self/fd/{}", fd.as_raw_fd())),
+            );
+            mount_bind_recursive(from, path).map_err(|error| failed(&what)(error.into()))?;
             if seen == Seen::ReadOnly {
                 let what = format!("cannot make {path:?} read-only");
                 read_only(path).map_err(failed(&what))?;
@@ -164,6 +181,20 @@ impl Fence {
         }
         Ok(())
     }
+}
+
+/// What decides where mail goes. A file on which something is mounted is not replaced, either.
+fn deciding(site: &Site) -> impl Iterator<Item = PathBuf> {
+    let config = &site.config;
+    let maps = config.alias_files.iter().chain(&config.virtual_map);
+    let profiles = config
+        .trees
+        .iter()
+        .map(|tree| site.profile_file(&tree.profile));
+    let files = maps
+        .map(|path| resolved(path))
+        .chain([resolved(&site.path)]);
+    files.chain(profiles.map(|path| resolved(&path)))
 }
 
 /// What is a tree's alone: its root, its queues, its data.

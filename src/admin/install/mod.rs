@@ -23,6 +23,7 @@ pub mod fence;
 pub mod fresh;
 pub mod idle;
 pub mod judge;
+pub mod links;
 pub mod manifest;
 pub mod may;
 pub mod patch;
