@@ -82,11 +82,23 @@ impl Browser {
 
     /// The text of an element that a visitor sees.
     pub(super) fn text(&self, css: &str) -> String {
-        let path = format!("{}/element/{}/text", self.session, self.find(css));
-        self.ask("GET", &path, &Value::Null)
-            .as_str()
-            .unwrap()
-            .to_owned()
+        let text = self.evaluate(&format!("return document.querySelector('{css}').innerText"));
+        text.as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a visitor sees all of this: a click is answered before the page that it leads to
+    /// is there.
+    #[track_caller]
+    pub(super) fn wait_for(&self, words: &[&str]) -> String {
+        let begin = Instant::now();
+        loop {
+            let text = self.text("body");
+            if words.iter().all(|word| text.contains(word)) {
+                return text;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{words:?} never came: {text}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// What a script's text gives, run in the page.

@@ -359,16 +359,12 @@ fn web_a_browser_sees_one_url() {
     for (server, port) in site.servers() {
         let url = format!("http://127.0.0.1:{port}/mailman/listinfo/toylist");
         let see = |expected: &str, who: &str| {
+            let text = browser.wait_for(&[
+                "toylist",
+                &format!("release {expected}"),
+                &format!("subscribed: {who}"),
+            ]);
             assert_eq!(browser.url(), url, "{server}");
-            let text = browser.text("body");
-            assert!(
-                text.contains("toylist") && text.contains(&format!("release {expected}")),
-                "{text}"
-            );
-            assert!(
-                text.contains(&format!("subscribed: {who}")),
-                "{server}: {text}"
-            );
             println!("| {server}, {url}: {}", text.replace('\n', " | "));
         };
         browser.go(&url);
