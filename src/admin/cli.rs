@@ -149,6 +149,9 @@ pub enum OnSite {
         /// The tree, as site.toml names it.
         #[arg(value_name = "TREE")]
         tree: String,
+        /// Even where what was done to its files last did not end well.
+        #[arg(long)]
+        force: bool,
         /// Trial and reason.
         #[command(flatten)]
         how: How,

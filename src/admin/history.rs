@@ -115,6 +115,7 @@ fn row(entry: &Entry, hooks: Option<&[Ran]>) -> serde_json::Value {
         "undoes": entry.undoes,
         "before": side(&entry.before),
         "after": side(&entry.after),
+        "judged": entry.judged,
         "hooks": hooks.map(|hooks| hooks.iter().map(hook).collect::<Vec<_>>()),
     })
 }

@@ -249,9 +249,9 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
         OnSite::Install(asked) => install_in(site, asked),
         OnSite::Patch(asked) => patch_in(site, asked),
         OnSite::Verify(how) => verify::verify(site, &request("verify", "verify", how)),
-        OnSite::Trust { tree, how } => {
-            let line = format!("trust {tree}");
-            trust::trust(site, &tree, &request("trust", &line, how))
+        OnSite::Trust { tree, force, how } => {
+            let line = format!("trust {tree}{}", if force { " --force" } else { "" });
+            trust::trust(site, &tree, force, &request("trust", &line, how))
         }
         OnSite::Undo {
             prepared: true,

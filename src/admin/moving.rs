@@ -14,7 +14,7 @@ use crate::admin::hooks;
 use crate::admin::inbound;
 use crate::admin::outcome::{Outcome, Refused, few, lists, names, typed};
 use crate::admin::releases;
-use crate::admin::request::{Mode, Request};
+use crate::admin::request::{DataChoice, Mode, Patience, Request};
 use crate::admin::rights;
 use crate::admin::selection::{self, Choice, Unclear, Which};
 use crate::admin::signs;
@@ -202,6 +202,36 @@ pub fn step_ahead<'a>(
     let mut refused = Refused::empty(change.request.act);
     let step = ready_to_move(change, moving, future, &mut refused);
     refused.if_any().map(|()| step)
+}
+
+/// Whether the future tree would take one of `lists`, for who is told to move them there: what
+/// speaks against one list of a tree speaks against most.
+///
+/// # Errors
+/// Why it would be refused, a line each.
+pub fn not_ahead(
+    site: &Site,
+    parity: &Parity,
+    lists: &BTreeSet<ListName>,
+) -> Result<(), Vec<String>> {
+    let Some(list) = lists.iter().find(|&list| !parity.pinned.contains(list)) else {
+        return Ok(());
+    };
+    let request = Request {
+        act: "upgrade",
+        line: format!("upgrade {list}"),
+        mode: Mode::Trial,
+        reason: None,
+        patience: Patience::default(),
+        hooks: true,
+        data: DataChoice::Ask,
+        goes_first: false,
+    };
+    let which = Which::Named(vec![list.as_str().into()]);
+    match upgrade(site, &which, &request) {
+        Ok(_) => Ok(()),
+        Err(refused) => Err(refused.reasons),
+    }
 }
 
 /// `downgrade`: back to the current tree.

@@ -24,7 +24,7 @@ use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::Site;
 use crate::snapshots::{Restoring, Shot};
-use crate::store::{self, StoreError, Writer};
+use crate::store::{self, Judged, StoreError, Writer};
 
 /// How a refusal begins to say that everything is where it was.
 const UNMOVED: &str = "no list has moved";
@@ -48,6 +48,8 @@ pub struct Step<'a> {
     pub gone: BTreeSet<ListName>,
     /// The generation that is taken back, for undo.
     pub undoes: Option<u64>,
+    /// What is known of a tree's files then.
+    pub judged: Option<Judged>,
 }
 
 impl Step<'_> {
@@ -62,6 +64,7 @@ impl Step<'_> {
             last: None,
             gone: BTreeSet::new(),
             undoes: None,
+            judged: None,
         }
     }
 }
@@ -138,7 +141,8 @@ pub(super) fn make(
         drop(closed);
         return Err(taken_back(site, refused, applied, writer));
     }
-    match writer.commit(step.after, request.reason.as_deref(), step.undoes) {
+    let reason = request.reason.as_deref();
+    match writer.commit(step.after, reason, step.undoes, step.judged) {
         Ok(()) => {}
         // THE CHANGE STANDS: every delivery sees it; only its line in the history waits.
         Err(error @ StoreError::Unrecorded(..)) => after.failed.push(error.to_string()),

@@ -12,13 +12,14 @@ use crate::admin::request::{Mode, Request};
 use crate::admin::step::Step;
 use crate::probation::log_file;
 use crate::site::Site;
+use crate::store;
 use crate::tree::Tree;
 
 /// `trust TREE`.
 ///
 /// # Errors
-/// There is no such tree.
-pub fn trust(site: &Site, name: &str, request: &Request) -> Outcome {
+/// There is no such tree; or its files are not sound, as far as is known, and nobody said `force`.
+pub fn trust(site: &Site, name: &str, force: bool, request: &Request) -> Outcome {
     let mut change = Change::begin(site, request)?;
     let Some(tree) = site.config.tree(name) else {
         let known = site.config.trees.iter().map(|tree| &tree.name);
@@ -29,6 +30,9 @@ pub fn trust(site: &Site, name: &str, request: &Request) -> Outcome {
     if !change.parity().roles.guarded.contains(&tree.name) {
         change.say(format!("nothing to do: tree {name} is not guarded"));
         return Ok(change.end());
+    }
+    if !force {
+        refuse_unsound(&change, tree)?;
     }
     let troubled = troubled(&change, tree);
     let told = [format!(
@@ -47,6 +51,28 @@ pub fn trust(site: &Site, name: &str, request: &Request) -> Outcome {
         change.say(format!("the way back: {}", typed(site, "undo")));
     }
     Ok(change.end())
+}
+
+/// What was done to its files last did not end well: unguarded, its programs would bounce mail.
+fn refuse_unsound(change: &Change<'_>, tree: &Tree) -> Result<(), Refused> {
+    let (site, name) = (change.site, &tree.name);
+    let entries = change.history()?;
+    let Some(entry) = store::unsound(&entries, name) else {
+        return Ok(());
+    };
+    let why = format!(
+        "tree {name} is not sound as far as is known: change {} ({}) did not end well, or was killed",
+        entry.generation,
+        entry.command.escape_debug()
+    );
+    let again = typed(site, &format!("patch {name} --reason TEXT COMMAND"));
+    let anyway = typed(site, &format!("trust {name} --force"));
+    Err(change
+        .refuse(why)
+        .hint(format!(
+            "mend its files, or put them back: {again} (COMMAND is true where that is done)"
+        ))
+        .hint(format!("to do it anyway: {anyway}")))
 }
 
 /// Deliveries that were deferred, and by the programs' own statuses may bounce from now on.

@@ -26,7 +26,7 @@ pub fn verify(site: &Site, request: &Request) -> Outcome {
     let seen = store::load(site).map_err(|error| no_state(request.act, site, &error))?;
     let future = site.config.other_tree(&seen.parity.roles.current);
     let _underway = match future {
-        Some(future) => install::underway(site, future, request)?,
+        Some(future) => install::underway::take(site, future, request)?,
         None => None,
     };
     let judged = match future.filter(|_| seen.parity.on_future.is_empty()) {
@@ -253,7 +253,12 @@ impl Record {
         let verified = there.filter(is_new).map(|new| (future.name.as_str(), new));
         let is_guarded = verified.is_some();
         let after = change.parity().verified(here, verified);
-        change.carry_out(Step::to(after), &told)?;
+        let judged = is_guarded.then(|| install::patch::judged_as(future, true));
+        let step = Step {
+            judged,
+            ..Step::to(after)
+        };
+        change.carry_out(step, &told)?;
         if is_guarded {
             change.forget_beside(&install::versions::path(site));
             change.say(guarded_until(site, future));

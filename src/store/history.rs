@@ -44,6 +44,18 @@ pub struct Entry {
     pub before: Delta,
     /// What is after, as far as it differs.
     pub after: Delta,
+    /// What is known of a tree's files since, where the change is about these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged>,
+}
+
+/// Whether a tree's files are sound: an install or a fix ended well, or it did not, or not yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The tree's name.
+    pub tree: String,
+    /// Whether all was well with it.
+    pub sound: bool,
 }
 
 /// One side of a difference: scalars that differ, and rows that only this side has.
@@ -227,6 +239,19 @@ fn undoable_in(entries: &[Entry], end: usize) -> Option<&Entry> {
         .filter(|entry| entry.before.current.as_deref() != Some(""))
 }
 
+/// The change since which the files of the tree of this name are not sound; `None` if they are, as far
+/// as the history tells. Who takes a change back puts no file back.
+pub fn unsound<'e>(entries: &'e [Entry], tree: &str) -> Option<&'e Entry> {
+    let mut newest = entries
+        .iter()
+        .rev()
+        .filter_map(|entry| Some((entry, entry.judged.as_ref()?)));
+    newest
+        .find(|(_, judged)| judged.tree == tree)
+        .filter(|(_, judged)| !judged.sound)
+        .map(|(entry, _)| entry)
+}
+
 /// The newest change, of those before the one that made `generation`, that marked the future tree
 /// as one in which something is being installed.
 pub fn install_mark(entries: &[Entry], generation: u64) -> Option<&Entry> {
@@ -367,7 +392,32 @@ mod tests {
             undoes,
             before: Delta::of(before, after),
             after: Delta::of(after, before),
+            judged: None,
         }
+    }
+
+    #[test]
+    fn a_tree_is_unsound_until_a_later_change_of_it_ends_well() {
+        let judged = |tree: &str, sound| {
+            let mut entry = entry(&first(), &first(), None);
+            let tree = tree.to_owned();
+            entry.judged = Some(Judged { tree, sound });
+            entry
+        };
+        let other = entry(&first(), &first(), Some(1));
+        let mut entries = vec![
+            judged("a", true),
+            judged("a", false),
+            judged("b", true),
+            other,
+        ];
+        assert_eq!(unsound(&entries, "a"), Some(&entries[1]));
+        assert_eq!(unsound(&entries, "b"), None);
+        entries.push(judged("a", true));
+        assert_eq!(unsound(&entries, "a"), None);
+        // The line of a change that is about no files is as it always was.
+        let text = serde_json::to_string(&entries[3]).unwrap();
+        assert!(!text.contains("judged"), "{text}");
     }
 
     fn first() -> Parity {

@@ -33,7 +33,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use history::{Delta, Entry, install_mark, undoable, undoable_before};
+pub use history::{Delta, Entry, Judged, install_mark, undoable, undoable_before, unsound};
 pub use holder::Holder;
 pub use hooks::{Begun, Prepared, Ran, prepared, ran};
 pub use lock::make_lock_file;

@@ -14,7 +14,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::history::{self, Delta, Entry};
+use super::history::{self, Delta, Entry, Judged};
 use super::holder::Holder;
 use super::hooks::{self, Begun, Journal, Prepared, Ran};
 use super::replace::{New, Spare, Stamp, is_no_room, keep_room, room_for, second};
@@ -134,7 +134,7 @@ impl Writer {
         writer.parity.roles.generation = generation;
         let mut first = parity;
         first.roles.generation = generation + 1;
-        writer.commit(first, None, None)?;
+        writer.commit(first, None, None, None)?;
         Ok(writer)
     }
 
@@ -208,6 +208,7 @@ impl Writer {
         after: Parity,
         reason: Option<&str>,
         undoes: Option<u64>,
+        judged: Option<Judged>,
     ) -> Result<(), StoreError> {
         let entry = Entry {
             format: 1,
@@ -220,6 +221,7 @@ impl Writer {
             undoes,
             before: Delta::of(&self.parity, &after),
             after: Delta::of(&after, &self.parity),
+            judged,
         };
         self.tell(Some(entry))?;
         if let Err(error) = self.replace(&after) {
@@ -380,7 +382,7 @@ impl Writer {
             self.parity = known;
         }
         let command = std::mem::replace(&mut self.holder.command, "by hand".to_owned());
-        let done = self.commit(after, None, None);
+        let done = self.commit(after, None, None, None);
         self.holder.command = command;
         match done {
             Ok(()) | Err(StoreError::Unrecorded(..)) => {}

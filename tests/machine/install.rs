@@ -483,7 +483,30 @@ fn install_patch_that_breaks_a_tree_says_what_happens_to_mail_and_every_way_out(
             .read("state/parity.toml")
             .contains("guarded = [\"a\"]")
     );
+    // Unguarded, what it broke would bounce.
+    stage.parity(&["trust", "a"]).expect(1).complains(&[
+        "tree a is not sound as far as is known: change ",
+        "(patch a ",
+        "patch a --reason",
+        "trust a --force",
+    ]);
+    stage.parity(&["trust", "a", "--dry-run"]).expect(1);
+    stage
+        .parity(&["trust", "a", "--force", "--dry-run"])
+        .expect(0);
+    // Nobody is sent where he would be refused.
+    fs::rename(stage.path("b/mail"), stage.path("b/mail-away")).unwrap();
+    let again = ["patch", "a", "--reason", "x", "false"];
+    let done = stage.parity(&again).expect(3);
+    println!("| {}", done.stderr.replace('\n', "\n| "));
+    assert!(!done.stderr.contains("upgrade --all"), "{done:?}");
+    done.complains(&["no list can move to the other tree now: ", "b/mail"]);
+    fs::rename(stage.path("b/mail-away"), stage.path("b/mail")).unwrap();
     stage.put_commands("a");
+    stage
+        .parity(&["patch", "a", "--reason", "mended", "true"])
+        .expect(0);
+    stage.parity(&["trust", "a"]).expect(0);
     let line = "echo 'VERSION = \"2.2.0\"' > \"$MM_TREE/Mailman/Version.py\"; exit 2\n";
     let path = script(&stage, line);
     stage

@@ -28,17 +28,18 @@ pub mod manifest;
 pub mod may;
 pub mod patch;
 pub mod refusals;
+pub mod underway;
 pub mod versions;
 
 use std::ffi::OsString;
 
 use crate::accounts;
+use crate::admin::aliases;
 use crate::admin::change::Change;
 use crate::admin::hooks;
-use crate::admin::inside::{self, Inside};
-use crate::admin::install::extent::resolved;
 use crate::admin::install::fence::Fence;
 use crate::admin::install::versions::Versions;
+use crate::admin::moving;
 use crate::admin::outcome::{AFTER, Outcome, Refused, guarded_until, typed};
 use crate::admin::request::{Mode, Request};
 use crate::admin::step::{Step, no_state};
@@ -47,7 +48,7 @@ use crate::parity::{FutureState, Parity};
 use crate::running::End;
 use crate::settings::On;
 use crate::site::Site;
-use crate::store::{self, Held, Hold, Underway};
+use crate::store;
 use crate::tree::Tree;
 
 /// `install COMMAND`.
@@ -59,7 +60,7 @@ pub fn install(site: &Site, command: &[OsString], request: &Request) -> Outcome 
         return Err(only_root(site, request.act));
     }
     let (_, future) = trees(site, request.act)?;
-    let _underway = underway(site, future, request)?;
+    let _underway = underway::take(site, future, request)?;
     let begun = mark(site, request, true)?;
     if request.mode == Mode::Trial {
         return Ok(begun.end());
@@ -105,7 +106,7 @@ fn left(site: &Site, mut refused: Refused) -> Refused {
 /// Every reason why not.
 pub fn begin(site: &Site, request: &Request) -> Outcome {
     let (_, future) = trees(site, request.act)?;
-    let _underway = underway(site, future, request)?;
+    let _underway = underway::take(site, future, request)?;
     let mut begun = mark(site, request, false)?;
     if request.mode == Mode::Real {
         begun.say(format!(
@@ -125,7 +126,7 @@ pub fn begin(site: &Site, request: &Request) -> Outcome {
 /// No install is under way; or what is wrong with what was installed, and the tree is `broken`.
 pub fn end_by_hand(site: &Site, request: &Request) -> Outcome {
     let (_, future) = trees(site, request.act)?;
-    let _underway = underway(site, future, request)?;
+    let _underway = underway::take(site, future, request)?;
     end(site, request, None)
 }
 
@@ -147,48 +148,6 @@ fn trees<'s>(site: &'s Site, act: &'static str) -> Result<(&'s Tree, &'s Tree), 
             site.path
         ))),
     }
-}
-
-/// The right to run a command in `tree`; a trial only looks.
-pub fn underway(site: &Site, tree: &Tree, request: &Request) -> Result<Option<Underway>, Refused> {
-    let held = match request.mode {
-        Mode::Real => Underway::take(site, &tree.name, &request.line).map(Some),
-        Mode::Trial => match Underway::by(site) {
-            Some(running) => Err(Held::By(Some(running))),
-            None => Ok(None),
-        },
-    };
-    let refused = match held {
-        Err(Held::Unknown(error)) => return Err(no_state(request.act, site, &error)),
-        Err(Held::By(Some(running))) if running.is_left => Refused::new(request.act, running),
-        Err(held) => {
-            return Err(Refused::new(request.act, held)
-                .hint("wait until it has ended; what it was started with goes with its process"));
-        }
-        Ok(underway) => {
-            let left = still_running(site);
-            if left.is_empty() {
-                return Ok(underway);
-            }
-            return Err(left_running(Refused::empty(request.act), &left));
-        }
-    };
-    let left = still_running(site);
-    Err(match left.is_empty() {
-        true => refused.hint("wait until it has ended; root is told which processes these are"),
-        false => left_running(refused, &left),
-    })
-}
-
-/// What the last command in a tree started, as far as this user sees.
-pub fn still_running(site: &Site) -> Vec<Inside> {
-    inside::started_by_command(&resolved(&Hold::path(site)))
-}
-
-/// What a command that ended, or whose mm-parity was killed, left running.
-fn left_running(mut refused: Refused, left: &[Inside]) -> Refused {
-    refused.reasons.push(command::told(left));
-    refused.hint("wait until it has ended, or stop it by its process id, then type this again")
 }
 
 fn only_root(site: &Site, act: &'static str) -> Refused {
@@ -286,12 +245,35 @@ fn end(site: &Site, request: &Request, trouble: Option<String>) -> Outcome {
     }
     match manifest {
         Some(manifest) => {
-            sound(&mut change, future, release)?;
+            let is_old = sound(&mut change, future, release)?;
             manifest::keep(&mut change, manifest, future);
+            let parity = change.parity().clone();
+            // The lock is given up with it: what follows asks more of the tree.
+            let mut done = change.end();
+            if request.mode == Mode::Real {
+                done.text += &next(site, &parity, is_old);
+            }
+            Ok(done)
         }
-        None => broken(&mut change, future, judged)?,
+        None => broken(&mut change, future, judged).map(|()| change.end()),
     }
-    Ok(change.end())
+}
+
+/// What to type next, and the way back.
+fn next(site: &Site, parity: &Parity, is_old: bool) -> String {
+    let upgrade = typed(site, "upgrade LIST");
+    let lists = aliases::known_at_least(site, parity).lists;
+    let next = match is_old {
+        true => typed(site, "commit --revert"),
+        false => match moving::not_ahead(site, parity, &lists) {
+            Ok(()) => upgrade,
+            Err(reasons) => format!(
+                "{upgrade}, which would be refused now: {}",
+                reasons.join("; ")
+            ),
+        },
+    };
+    format!("next: {next}\nthe way back: {}\n", typed(site, "undo"))
 }
 
 fn still_installing(site: &Site, act: &'static str, parity: &Parity) -> Result<(), Refused> {
@@ -309,8 +291,8 @@ fn still_installing(site: &Site, act: &'static str, parity: &Parity) -> Result<(
     }
 }
 
-/// The tree takes lists, unless it has what was retired.
-fn sound(change: &mut Change<'_>, future: &Tree, release: String) -> Result<(), Refused> {
+/// The tree takes lists, unless it has what was retired; whether it has.
+fn sound(change: &mut Change<'_>, future: &Tree, release: String) -> Result<bool, Refused> {
     let site = change.site;
     let parity = change.parity().clone();
     let is_old = was_retired(change, &parity) && release == parity.roles.future_release;
@@ -337,19 +319,16 @@ fn sound(change: &mut Change<'_>, future: &Tree, release: String) -> Result<(), 
             ),
         ),
     };
-    change.carry_out(Step::to(after), &[told])?;
+    let step = Step {
+        judged: Some(patch::judged_as(future, true)),
+        ..Step::to(after)
+    };
+    change.carry_out(step, &[told])?;
     change.forget_beside(&versions::path(site));
     if !is_old {
         change.say(guarded_until(site, future));
     }
-    if change.request.mode == Mode::Real {
-        match is_old {
-            true => change.say(format!("next: {}", typed(site, "commit --revert"))),
-            false => change.say(format!("next: {}", typed(site, "upgrade LIST"))),
-        }
-        change.say(format!("the way back: {}", typed(site, "undo")));
-    }
-    Ok(())
+    Ok(is_old)
 }
 
 /// Whether the tree was retired when the install began.

@@ -26,6 +26,7 @@ use crate::admin::closing::Moves;
 use crate::admin::install::fence::Fence;
 use crate::admin::install::judge::{Judged, judge};
 use crate::admin::install::{command, manifest, shown, underway, versions};
+use crate::admin::moving;
 use crate::admin::outcome::{AFTER, Outcome, Refused, guarded_until, lists, names, typed};
 use crate::admin::request::{Mode, Request};
 use crate::admin::rights;
@@ -53,7 +54,7 @@ pub fn patch(site: &Site, name: &str, argv: &[OsString], request: &Request) -> O
     }
     let loaded = store::load(site).map_err(|error| no_state(request.act, site, &error))?;
     let tree = in_use(site, &loaded.parity, name, request.act)?;
-    let _underway = underway(site, tree, request)?;
+    let _underway = underway::take(site, tree, request)?;
     let current = site
         .config
         .tree(&loaded.parity.roles.current)
@@ -138,6 +139,8 @@ fn guard<'s>(site: &'s Site, tree: &Tree, request: &'s Request) -> Result<Change
     }
     let step = Step {
         moves: Some(Moves::Guarded(lists_on_it)),
+        // Until its end says otherwise.
+        judged: Some(judged_as(tree, false)),
         ..Step::to(parity.guard(&tree.name))
     };
     let told = guarded_until(site, tree);
@@ -177,7 +180,11 @@ fn end(site: &Site, tree: &Tree, request: &Request, before: Before<'_>) -> Outco
     };
     let after = change.parity().patched(&tree.name, release);
     let told = told + "; no list moved, and it is guarded";
-    change.carry_out(Step::to(after), &[told])?;
+    let step = Step {
+        judged: Some(judged_as(tree, reasons.is_empty())),
+        ..Step::to(after)
+    };
+    change.carry_out(step, &[told])?;
     if let Some(manifest) = manifest {
         manifest::keep(&mut change, manifest, tree);
     }
@@ -196,7 +203,18 @@ fn end(site: &Site, tree: &Tree, request: &Request, before: Before<'_>) -> Outco
     if reasons.is_empty() {
         return Ok(change.end());
     }
-    Err(failed(&change, tree, reasons))
+    // Nobody waits for what is asked of the other tree.
+    let parity = change.parity().clone();
+    drop(change);
+    Err(failed(site, &parity, tree, request.act, reasons))
+}
+
+/// What the history keeps of a tree's files.
+pub fn judged_as(tree: &Tree, sound: bool) -> store::Judged {
+    store::Judged {
+        tree: tree.name.clone(),
+        sound,
+    }
 }
 
 /// The release is of another line: no fix, but an upgrade of all lists on the tree at once.
@@ -214,15 +232,21 @@ fn other_line(site: &Site, tree: &Tree, recorded: &str, judged: &Judged) -> Opti
 }
 
 /// What is wrong, what it does to mail, and every way out.
-fn failed(change: &Change<'_>, tree: &Tree, reasons: Vec<String>) -> Refused {
-    let (site, parity) = (change.site, change.parity());
-    let mut refused = Refused::empty(change.request.act);
+fn failed(
+    site: &Site,
+    parity: &Parity,
+    tree: &Tree,
+    act: &'static str,
+    reasons: Vec<String>,
+) -> Refused {
+    let mut refused = Refused::empty(act);
+    let lists_on_it = on(site, parity, tree);
     refused.status = AFTER;
     refused.reasons = reasons;
     refused.reasons.push(format!(
         "tree {} serves {} and is not sound: it is guarded, so mail that its programs fail on waits",
         tree.name,
-        lists(on(site, parity, tree).len())
+        lists(lists_on_it.len())
     ));
     let is_current = tree.name == parity.roles.current;
     match (is_current, parity.roles.future_state) {
@@ -232,7 +256,13 @@ fn failed(change: &Change<'_>, tree: &Tree, reasons: Vec<String>) -> Refused {
             typed(site, "commit --revert"),
             typed(site, "downgrade --all")
         )),
-        (true, FutureState::Ready) => refused.hints.push(typed(site, "upgrade --all")),
+        (true, FutureState::Ready) => match moving::not_ahead(site, parity, &lists_on_it) {
+            Ok(()) => refused.hints.push(typed(site, "upgrade --all")),
+            Err(reasons) => refused.hints.push(format!(
+                "no list can move to the other tree now: {}",
+                reasons.join("; ")
+            )),
+        },
         (true, _) => {}
     }
     let again = format!("patch {} --reason TEXT COMMAND", tree.name);
