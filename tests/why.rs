@@ -210,6 +210,54 @@ fn names_that_are_no_lists_are_refused_with_those_that_are_near() {
         .complains(&["no list matches"]);
 }
 
+#[test]
+fn a_list_that_is_gone_is_told_so_whatever_would_be_run() {
+    let stage = Stage::new();
+    stage.aliases(&["adopt"]).expect(0);
+    stage.parity(&["pause", "toylist"]).expect(0);
+    for list in ["toylist", "reallist2"] {
+        assert_eq!(json(&stage, &["why", list])["gone"], Value::Null);
+        fs::remove_dir_all(stage.path(&format!("var/lists/{list}"))).unwrap();
+    }
+    has(
+        &row(&stage, "toylist", "gone"),
+        &[
+            "no tree has such a list; its name in parity.toml: ",
+            "forget toylist; ",
+            "sync --remove",
+        ],
+    );
+    let told = row(&stage, "reallist2", "gone");
+    has(
+        &told,
+        &[
+            "no tree has such a list; entries that lead there: ",
+            "sync --remove",
+        ],
+    );
+    assert!(!told.contains("forget"), "{told}");
+    assert_eq!(
+        json(&stage, &["why", "reallist2"])["gone"],
+        "no tree has such a list"
+    );
+    // What is typed then leaves no name of it, and why says where to look.
+    stage.parity(&["forget", "toylist"]).expect(0);
+    stage.aliases(&["sync", "--remove"]).expect(0);
+    stage.parity(&["why", "toylist"]).expect(1).complains(&[
+        "there is no list toylist",
+        "hint: there was one: ",
+        "history toylist",
+    ]);
+    stage
+        .parity(&["history", "toylist"])
+        .expect(0)
+        .says(&["forget toylist"]);
+    stage
+        .parity(&["why", "elsewhere"])
+        .expect(1)
+        .complains(&["hint: the lists there are: ", "status --all"]);
+}
+
 /// The commands of a history.
 fn commands(stage: &Stage, words: &[&str]) -> Vec<String> {
     let told = json(stage, words);

@@ -1,6 +1,9 @@
 //! `why`: which tree a list is on, since when and by whom, by which rule, and what its mail meets
 //! there.
 //!
+//! A list that nothing but a name is left of is told to be that: what would be run for it says
+//! nothing of what becomes of its mail.
+//!
 //! The tree and what is run there are asked of what a delivery asks (`decision`); how the list came
 //! there, of the history.
 //!
@@ -14,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::admin::aliases;
 use crate::admin::history::Format;
-use crate::admin::outcome::{Done, Outcome, Refused, typed};
+use crate::admin::outcome::{Done, Outcome, Refused, typed, typed_aliases};
 use crate::admin::past::{self, Way};
 use crate::admin::selection;
 use crate::admin::step::no_state;
@@ -25,6 +28,7 @@ use crate::list::{ListName, Verb};
 use crate::parity::{Parity, Role};
 use crate::site::{Placement, Site, SiteError};
 use crate::store::{self, Entry};
+use crate::tree::Tree;
 
 const ACT: &str = "say why";
 
@@ -34,6 +38,7 @@ struct Why<'a> {
     list: ListName,
     parity: Parity,
     place: Result<Placement<'a>, SiteError>,
+    gone: Option<String>,
     entries: Vec<Entry>,
     verbs: Vec<(Verb, Result<Command, Undecided>)>,
 }
@@ -52,9 +57,13 @@ pub fn why(site: &Site, name: &OsStr, verb: Option<&OsStr>, format: Format) -> O
     });
     let verb = verb.transpose()?;
     let loaded = store::load(site).map_err(|error| no_state(ACT, site, &error))?;
-    let list = existing(site, &loaded.parity, list)?;
     let entries = store::history(site).map_err(|error| no_state(ACT, site, &error))?;
+    let list = existing(site, &loaded.parity, &entries, list)?;
     let place = site.place(&list);
+    let gone = place
+        .as_ref()
+        .ok()
+        .and_then(|place| gone(site, place, &list));
     let verbs = match &place {
         Ok(place) => verbs(site, place, &list, verb),
         Err(_) => Vec::new(),
@@ -64,6 +73,7 @@ pub fn why(site: &Site, name: &OsStr, verb: Option<&OsStr>, format: Format) -> O
         list,
         parity: loaded.parity,
         place,
+        gone,
         entries,
         verbs,
     };
@@ -74,7 +84,12 @@ pub fn why(site: &Site, name: &OsStr, verb: Option<&OsStr>, format: Format) -> O
 }
 
 /// The list as it is spelled where it is known.
-fn existing(site: &Site, parity: &Parity, list: ListName) -> Result<ListName, Refused> {
+fn existing(
+    site: &Site,
+    parity: &Parity,
+    entries: &[Entry],
+    list: ListName,
+) -> Result<ListName, Refused> {
     let known = aliases::known_at_least(site, parity);
     if let Some(spelled) = known.lists.get(&list) {
         return Ok(spelled.clone());
@@ -84,11 +99,61 @@ fn existing(site: &Site, parity: &Parity, list: ListName) -> Result<ListName, Re
         return Err(Refused::new(ACT, what).hint(typed(site, "check")));
     }
     let near = selection::near(&list, &known.lists);
-    let refused = Refused::new(ACT, format!("there is no list {list}"));
-    Err(match near.is_empty() {
-        true => refused.hint(typed(site, "status --all")),
-        false => refused.hint(format!("near {list}: {}", near.join(", "))),
+    let mut refused = Refused::new(ACT, format!("there is no list {list}"));
+    let other = site.config.other_tree(&parity.roles.current);
+    if let Some(other) = other.filter(|other| has(site, other, &list) == Some(true)) {
+        let upgrade = typed(site, &format!("upgrade {list}"));
+        refused = refused.hint(format!("tree {} alone has it: {upgrade}", other.name));
+    }
+    let is_told = |name: &str| site.list(name).is_ok_and(|told| told == list);
+    if entries.iter().flat_map(past::names).any(is_told) {
+        let history = typed(site, &format!("history {list}"));
+        refused = refused.hint(format!("there was one: {history}"));
+    }
+    if !near.is_empty() {
+        refused = refused.hint(format!("near {list}: {}", near.join(", ")));
+    }
+    Err(match refused.hints.is_empty() {
+        true => refused.hint(format!(
+            "the lists there are: {}",
+            typed(site, "status --all")
+        )),
+        false => refused,
     })
+}
+
+/// Whether the tree has such a list; `None` if it does not say.
+fn has(site: &Site, tree: &Tree, list: &ListName) -> Option<bool> {
+    let there = aliases::enumerate(site, &tree.name).ok()?;
+    Some(there.contains(list))
+}
+
+/// That the tree which the list's mail goes to has no such list; `None` if it has, or does not say.
+fn gone(site: &Site, place: &Placement<'_>, list: &ListName) -> Option<String> {
+    let tree = place.tree;
+    if has(site, tree, list) != Some(false) {
+        return None;
+    }
+    let mut others = site
+        .config
+        .trees
+        .iter()
+        .filter(|other| other.name != tree.name);
+    Some(
+        match others.find(|other| has(site, other, list) != Some(false)) {
+            None => "no tree has such a list".to_owned(),
+            Some(other) if has(site, other, list) == Some(true) => {
+                format!(
+                    "tree {} has no such list, and tree {} has",
+                    tree.name, other.name
+                )
+            }
+            Some(other) => format!(
+                "tree {} has no such list, and tree {} does not say which it has",
+                tree.name, other.name
+            ),
+        },
+    )
 }
 
 /// What a delivery would do: for the verbs of both trees, or for one.
@@ -123,6 +188,9 @@ impl Why<'_> {
     fn text(&self) -> String {
         let mut rows = vec![("list".to_owned(), self.list.to_string())];
         let mut row = |key: &str, value: String| rows.push((key.to_owned(), value));
+        if let Some(gone) = &self.gone {
+            row("gone", format!("{gone}; {}", self.left()));
+        }
         match &self.place {
             Ok(place) => {
                 row(
@@ -157,6 +225,19 @@ impl Why<'_> {
         let width = rows.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
         let line = |(key, value): (String, String)| format!("{key:<width$}  {value}\n");
         rows.into_iter().map(line).collect()
+    }
+
+    /// What still names a list that is gone, and how that goes as well.
+    fn left(&self) -> String {
+        let entries = typed_aliases(self.site, "sync --remove");
+        let entries = format!("entries that lead there: {entries}");
+        match self.parity.names().contains(&self.list) {
+            false => entries,
+            true => {
+                let forget = typed(self.site, &format!("forget {}", self.list));
+                format!("its name in parity.toml: {forget}; {entries}")
+            }
+        }
     }
 
     /// Why it is on that tree.
@@ -247,6 +328,7 @@ impl Why<'_> {
             "release": of(&|place| place.release.as_str().into()),
             "guarded": of(&|place| place.guarded.into()),
             "rule": of(&|place| self.rule(place).into()),
+            "gone": self.gone,
             "why": place.err().map(ToString::to_string),
             "since": came,
             "pinned": self.parity.pinned.contains(&self.list),
