@@ -296,6 +296,101 @@ fn data_that_are_put_back_by_hand_come_back_by_undo() {
 }
 
 #[test]
+fn without_a_name_the_newest_of_the_lists_own_tree_is_put_back_and_none_that_it_cannot_read() {
+    let stage = stage();
+    let old = data(&stage);
+    upgraded(&stage);
+    convert(&stage, 113);
+    stage
+        .parity(&["downgrade", "toylist", "--restore"])
+        .expect(0)
+        .says(&["today's data are set aside as 3"]);
+    stage.write(CONFIG, config(112, "edited since"), 0o644);
+    // 3 is newer, and is of tree b.
+    stage
+        .parity(&["snapshots", "restore", "toylist"])
+        .expect(0)
+        .says(&["as in snapshot 2"]);
+    assert_eq!(data(&stage), old);
+    // By its name: the release of tree a is not known to read that.
+    stage
+        .parity(&["snapshots", "restore", "toylist", "--at", "3"])
+        .expect(1)
+        .complains(&[
+            "snapshot 3 of toylist has data version 113",
+            "--at 3 --force",
+        ]);
+    assert_eq!(data(&stage), old);
+    stage
+        .parity(&["snapshots", "restore", "toylist", "--at", "3", "--force"])
+        .expect(0);
+    assert_eq!(stage.read(CONFIG).as_bytes(), config(113, "new"));
+    stage.parity(&["undo"]).expect(0);
+    assert_eq!(data(&stage), old);
+}
+
+#[test]
+fn an_undo_whose_data_are_gone_says_so_and_does_nothing() {
+    let gone: [fn(&Stage); 3] = [
+        |stage| fs::remove_dir_all(stage.path("state/snapshots/3")).unwrap(),
+        |stage| stage.write("state/snapshots/3/toylist/snapshot.json", "{", 0o600),
+        |stage| fs::remove_dir_all(stage.path("state/snapshots/3/toylist/data")).unwrap(),
+    ];
+    for words in [
+        &["downgrade", "toylist", "--restore"][..],
+        &["snapshots", "restore", "toylist", "--at", "2"],
+    ] {
+        for lose in gone {
+            let stage = stage();
+            upgraded(&stage);
+            convert(&stage, 113);
+            stage.parity(words).expect(0);
+            lose(&stage);
+            let before = (data(&stage), stage.read("state/parity.toml"));
+            stage
+                .parity(&["undo"])
+                .expect(1)
+                .complains(&["undo --keep-data"]);
+            stage.parity(&["undo", "--dry-run"]).expect(1);
+            assert_eq!((data(&stage), stage.read("state/parity.toml")), before);
+            stage
+                .parity(&["undo", "--keep-data"])
+                .expect(0)
+                .says(&["the data stay as that change has put them back"]);
+            assert_eq!(data(&stage), before.0);
+            assert!(stage.read("state/parity.toml").contains("toylist"));
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_read_is_named_wherever_it_is_wanted() {
+    let stage = stage();
+    upgraded(&stage);
+    convert(&stage, 113);
+    stage.write("state/snapshots/2/toylist/snapshot.json", "{", 0o600);
+    let shown = stage.parity(&["snapshots"]).expect(0);
+    shown.says(&["no snapshots", "note: cannot be read: "]);
+    stage
+        .parity(&["downgrade", "toylist", "--restore"])
+        .expect(1)
+        .complains(&[
+            "toylist has no snapshot",
+            "cannot be read: ",
+            "snapshots/2/toylist",
+            "--keep-data",
+        ]);
+    stage
+        .parity(&["snapshots", "restore", "toylist"])
+        .expect(1)
+        .complains(&[
+            "toylist has no snapshot of its data on tree b",
+            "cannot be read: ",
+        ]);
+    assert_eq!(leftovers(&stage), Vec::<String>::new());
+}
+
+#[test]
 fn what_was_set_aside_is_removed_by_nobody_who_was_not_asked_to() {
     let stage = stage();
     let site = stage.read("site.toml");

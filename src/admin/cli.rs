@@ -421,9 +421,12 @@ pub enum SnapshotsAct {
         /// The list.
         #[arg(value_name = "LIST")]
         list: OsString,
-        /// Which: as `snapshots` names it; the newest without this.
+        /// Which: as `snapshots` names it; without this, the newest of the tree that the list is on.
         #[arg(long, value_name = "ID")]
         at: Option<String>,
+        /// Even data that the release of that tree is not known to read.
+        #[arg(long)]
+        force: bool,
         /// Trial and reason.
         #[command(flatten)]
         how: How,

@@ -10,6 +10,8 @@
 //!
 //! **Invariants.** Nothing here after the commit point refuses anything.
 
+use std::collections::BTreeSet;
+
 use crate::admin::fence;
 use crate::admin::interrupts::Interrupts;
 use crate::admin::outcome::{AFTER, Refused, typed};
@@ -125,6 +127,12 @@ impl Data {
         })
     }
 
+    /// The lists whose data are put back.
+    pub(super) fn restored(&self) -> BTreeSet<String> {
+        let lists = self.restore.iter().flat_map(Restoring::lists);
+        lists.map(str::to_owned).collect()
+    }
+
     /// Nothing comes of the step.
     pub(super) fn undone(&mut self, mut refused: Refused) -> Refused {
         self.fence = None;
@@ -139,7 +147,7 @@ impl Data {
 
     /// What comes after the commit point, by which `parity` stands.
     pub(super) fn end(self, site: &Site, parity: &Parity, after: &mut After) {
-        let mut its = std::collections::BTreeSet::new();
+        let mut its = BTreeSet::new();
         if let Some(shot) = &self.fence {
             after.notes.extend(fence::kept(site, shot));
             its.extend(shot.lists().map(str::to_owned));
@@ -150,7 +158,8 @@ impl Data {
             its.extend(restore.lists().map(str::to_owned));
             match done {
                 Ok(()) => after.notes.push(format!(
-                    "today's data are set aside: {}",
+                    "today's data are set aside as {}: {}",
+                    restore.generation(),
                     typed(site, "snapshots")
                 )),
                 Err(error) => {

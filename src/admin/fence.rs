@@ -128,7 +128,7 @@ fn refuse_unreadable(
     }
 }
 
-fn told(range: &RangeInclusive<u64>) -> String {
+pub(super) fn told(range: &RangeInclusive<u64>) -> String {
     match (range.start(), range.end()) {
         (0, to) => format!("up to {to}"),
         (from, to) if from == to => to.to_string(),
@@ -314,6 +314,7 @@ impl Eyes<'_> {
             let then = self.then.get_or_init(|| {
                 let all = |_: &str| true;
                 snapshots::newest_of_tree(&Store::of(self.site), &all, &tree.name)
+                    .map(|(newest, _)| newest)
                     .unwrap_or_default()
             });
             let then = then.get(list.as_str()).and_then(|then| then.data_version);
@@ -341,7 +342,7 @@ fn put_back(
     let mut refused = Refused::empty(change.request.act);
     let mut found = Vec::new();
     let its = |name: &str| moving.contains(name);
-    let mut newest =
+    let (mut newest, broken) =
         snapshots::newest_of_tree(&store, &its, &from).map_err(|error| change.refuse(error))?;
     for list in moving {
         match newest.remove(list.as_str()) {
@@ -371,6 +372,11 @@ fn put_back(
         }
     }
     if !refused.reasons.is_empty() {
+        // The one that is wanted may be among them.
+        let unread = broken
+            .iter()
+            .map(|error| format!("cannot be read: {error}"));
+        refused.reasons.extend(unread);
         let words = words(change, moving);
         let keep = typed(change.site, &format!("{words} --keep-data"));
         refused
@@ -413,10 +419,19 @@ pub(super) fn restoring(
     let (current, _) = change.trees()?;
     let profile = Profile::of(site, current).map_err(|error| Refused::new(act, error))?;
     let (mut backs, mut needed, mut files) = (Vec::new(), 0, 0);
+    let all: BTreeSet<ListName> = found.iter().map(|(list, _)| list.clone()).collect();
     for (list, snapshot) in found {
         let data = profile.data(current, &list).unwrap_or_default();
-        let loss =
-            snapshots::loss(&store, &snapshot, &data).map_err(|error| Refused::new(act, error))?;
+        let loss = snapshots::loss(&store, &snapshot, &data).map_err(|error| {
+            let refused = Refused::new(act, error);
+            match act {
+                "restore" => refused,
+                _ => refused.hint(format!(
+                    "to leave the data as they are: {}",
+                    typed(site, &format!("{} --keep-data", words(change, &all)))
+                )),
+            }
+        })?;
         let word = change.verb("lost", "would be lost");
         for line in lost(&list, &snapshot, &loss, word) {
             change.say(line);

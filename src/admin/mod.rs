@@ -468,13 +468,19 @@ fn snapshots_act(site: &Site, asked: cli::Snapshots) -> Outcome {
         Some(cli::SnapshotsAct::Restore {
             list,
             at,
+            force,
             how,
             closing,
         }) => {
-            let line = format!("snapshots restore {}", list.to_string_lossy());
+            let at_that = at.as_ref().map(|at| format!(" --at {at}"));
+            let line = format!(
+                "snapshots restore {}{}",
+                list.to_string_lossy(),
+                at_that.unwrap_or_default()
+            );
             let request = request("restore", &line, how);
             let request = patient(request, Some(&closing), None);
-            snapshots::restore(site, &list, at.as_deref(), &request)
+            snapshots::restore(site, &list, (at.as_deref(), force), &request)
         }
     }
 }

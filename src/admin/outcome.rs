@@ -18,8 +18,6 @@ pub type Outcome = Result<Done, Refused>;
 pub struct Done {
     /// For standard output: what happened, and the way back.
     pub text: String,
-    /// For standard error: what the admin should know besides.
-    pub notes: Vec<String>,
     /// What failed after the change was made; the status is then 3.
     pub failed: Vec<String>,
     /// What to type next, for what is in `failed`.

@@ -18,10 +18,13 @@ use crate::admin::outcome::{Done, Outcome, Refused, typed};
 use crate::admin::request::{Mode, Request};
 use crate::admin::step::Step;
 use crate::admin::terminal;
+use crate::list::ListName;
 use crate::parity::Role;
+use crate::profiles::Profile;
 use crate::settings::Settings;
 use crate::site::Site;
-use crate::snapshots::{self, Snapshot, SnapshotError, Store};
+use crate::snapshots::{self, Snapshot, SnapshotError, Store, Why};
+use crate::tree::Tree;
 
 /// `snapshots [LIST…]`.
 ///
@@ -34,18 +37,20 @@ pub fn list(site: &Site, lists: &[OsString], format: Format) -> Outcome {
     let (found, broken) = Store::of(site)
         .all(&is_asked)
         .map_err(|error| Refused::new(ACT, error))?;
+    let unread: Vec<String> = broken.iter().map(ToString::to_string).collect();
     let text = match format {
         Format::Json => {
             let rows: Vec<_> = found.iter().map(row).collect();
-            terminal::json(&json!({"format": 1, "snapshots": rows}))
+            terminal::json(&json!({"format": 1, "snapshots": rows, "unread": unread}))
         }
-        Format::Text => table(&found),
+        Format::Text => {
+            let notes = unread
+                .iter()
+                .map(|error| format!("note: cannot be read: {error}\n"));
+            table(&found) + &notes.collect::<String>()
+        }
     };
-    Ok(Done {
-        text,
-        failed: broken.iter().map(ToString::to_string).collect(),
-        ..Done::default()
-    })
+    Ok(Done::saying(text))
 }
 
 fn is_meant(site: &Site, word: &OsStr, name: &str) -> bool {
@@ -145,32 +150,31 @@ pub fn prune(site: &Site, keep: Option<usize>, request: &Request) -> Outcome {
     Ok(change.end())
 }
 
-/// `snapshots restore LIST`.
+/// `snapshots restore LIST`, of which snapshot, and whether by force.
 ///
 /// # Errors
-/// There is no such snapshot, somebody is inside, or it cannot be put back.
-pub fn restore(site: &Site, list: &OsStr, at: Option<&str>, request: &Request) -> Outcome {
+/// There is no such snapshot, the release is not known to read it, somebody is inside, or it cannot be
+/// put back.
+pub fn restore(
+    site: &Site,
+    list: &OsStr,
+    (at, by_force): (Option<&str>, bool),
+    request: &Request,
+) -> Outcome {
     let mut change = Change::begin(site, request)?;
     let list = site
         .list(list.as_bytes())
         .map_err(|_| change.refuse(format!("{list:?} is not the name of a list")))?;
-    let (found, _) = Store::of(site)
-        .all(&|name| name == list.as_str())
-        .map_err(|error| change.refuse(error))?;
-    let mut found = found.into_iter().rev();
-    let snapshot = found
-        .find(|one| at.is_none_or(|at| one.id == at))
-        .ok_or_else(|| {
-            let none = SnapshotError::None(list.clone(), at.map(str::to_owned));
-            let look = typed(site, &format!("snapshots {list}"));
-            change.refuse(none).hint(look)
-        })?;
     let (current, future) = change.trees()?;
     let roles = change.parity().roles.clone();
     let tree = match change.parity().of(&list) {
         Role::Current => (current, roles.current_release.as_str()),
         Role::Future => (future, roles.future_release.as_str()),
     };
+    let snapshot = chosen(&change, &list, at, &tree.0.name)?;
+    if !by_force {
+        refuse_unread(&change, &list, &snapshot, tree)?;
+    }
     let after = change.parity().again();
     let told = vec![
         format!(
@@ -193,4 +197,74 @@ pub fn restore(site: &Site, list: &OsStr, at: Option<&str>, request: &Request) -
         change.say(format!("the way back: {}", typed(site, "undo")));
     }
     Ok(change.end())
+}
+
+/// The snapshot `at`; without that, the newest of data as `tree` had them. What stood there for a
+/// moment, when putting it back was cut short, is taken by its name alone.
+///
+/// # Errors
+/// There is none.
+fn chosen(
+    change: &Change<'_>,
+    list: &ListName,
+    at: Option<&str>,
+    tree: &str,
+) -> Result<Snapshot, Refused> {
+    let (found, broken) = Store::of(change.site)
+        .all(&|name| name == list.as_str())
+        .map_err(|error| change.refuse(error))?;
+    let is_it = |one: &Snapshot| match at {
+        Some(at) => one.id == at,
+        None => one.tree == tree && one.why != Why::CutShort,
+    };
+    let found = found.into_iter().rev().find(is_it);
+    found.ok_or_else(|| {
+        let none = SnapshotError::None(list.clone(), at.map(str::to_owned)).to_string();
+        let mut refused = match at {
+            Some(_) => change.refuse(none),
+            None => change.refuse(format!("{none} of its data on tree {tree}")),
+        };
+        let unread = broken
+            .iter()
+            .map(|error| format!("cannot be read: {error}"));
+        refused.reasons.extend(unread);
+        let look = typed(change.site, &format!("snapshots {list}"));
+        refused.hint(format!("what there is: {look}; then: --at ID"))
+    })
+}
+
+/// Data of another release may be beyond what the list's own reads.
+fn refuse_unread(
+    change: &Change<'_>,
+    list: &ListName,
+    snapshot: &Snapshot,
+    (tree, release): (&Tree, &str),
+) -> Result<(), Refused> {
+    let profile = Profile::of(change.site, tree).map_err(|error| change.refuse(error))?;
+    let Some(version) = snapshot.data_version else {
+        return Ok(());
+    };
+    let is_its_own = snapshot.tree == tree.name && snapshot.release == release;
+    let range = profile.reads(release);
+    let is_read = range.as_ref().is_some_and(|range| range.contains(&version));
+    if is_its_own || is_read || !profile.says_what_is_read() {
+        return Ok(());
+    }
+    let reads = range.map_or("not known to read any".to_owned(), |range| {
+        format!("known to read {}", fence::told(&range))
+    });
+    let refused = change.refuse(format!(
+        "snapshot {} of {list} has data version {version}; release {release:?} in tree {} is {reads}",
+        snapshot.id, tree.name
+    ));
+    let again = format!("snapshots restore {list} --at {} --force", snapshot.id);
+    Err(refused
+        .hint(format!(
+            "others: {}",
+            typed(change.site, &format!("snapshots {list}"))
+        ))
+        .hint(format!(
+            "to put it back all the same: {}",
+            typed(change.site, &again)
+        )))
 }

@@ -24,7 +24,7 @@ use crate::list::ListName;
 use crate::parity::Parity;
 use crate::site::Site;
 use crate::snapshots::{Restoring, Shot};
-use crate::store::{self, Judged, StoreError, Writer};
+use crate::store::{self, About, Judged, StoreError, Writer};
 
 /// How a refusal begins to say that everything is where it was.
 const UNMOVED: &str = "no list has moved";
@@ -141,8 +141,13 @@ pub(super) fn make(
         drop(closed);
         return Err(taken_back(site, refused, applied, writer));
     }
-    let reason = request.reason.as_deref();
-    match writer.commit(step.after, reason, step.undoes, step.judged) {
+    let about = About {
+        reason: request.reason.as_deref(),
+        undoes: step.undoes,
+        restored: data.restored(),
+        judged: step.judged,
+    };
+    match writer.commit(step.after, about) {
         Ok(()) => {}
         // THE CHANGE STANDS: every delivery sees it; only its line in the history waits.
         Err(error @ StoreError::Unrecorded(..)) => after.failed.push(error.to_string()),

@@ -5,7 +5,7 @@
 //!
 //! **Invariants.** What the history does not tell is not guessed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admin::aliases;
 use crate::admin::change::Change;
@@ -15,13 +15,13 @@ use crate::admin::fence;
 use crate::admin::moving::{step_ahead, tell_of_mail, told_of};
 use crate::admin::outcome::{Outcome, Refused, few, names, typed};
 use crate::admin::releases::{self, refuse_commit};
-use crate::admin::request::{Mode, Request};
+use crate::admin::request::{DataChoice, Mode, Request};
 use crate::admin::step::{Step, no_state};
 use crate::admin::trust::refuse_trouble;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};
 use crate::site::Site;
-use crate::snapshots::{self, Restoring, Shot, Store};
+use crate::snapshots::{self, Restoring, Shot, Snapshot, SnapshotError, Store};
 use crate::store::{self, Entry};
 
 /// `undo`.
@@ -222,8 +222,15 @@ fn restore(
     if !back.is_empty() {
         return fence::back(change, back, generation);
     }
-    let aside = snapshots::set_aside_by(&Store::of(change.site), entry.generation)
+    if change.request.data == DataChoice::Keep {
+        if !entry.restored.is_empty() {
+            change.say("the data stay as that change has put them back");
+        }
+        return Ok(None);
+    }
+    let (aside, broken) = snapshots::set_aside_by(&Store::of(change.site), entry.generation)
         .map_err(|error| change.refuse(error))?;
+    refuse_missing(change, entry, &aside, &broken)?;
     let mut found = Vec::new();
     for (name, snapshot) in aside {
         let list = change
@@ -251,6 +258,40 @@ fn restore(
         false => (current, roles.current_release.as_str()),
     };
     fence::restoring(change, found, tree, generation).map(Some)
+}
+
+/// What was set aside by the change must be there, or nothing of it would be taken back.
+fn refuse_missing(
+    change: &Change<'_>,
+    entry: &Entry,
+    aside: &BTreeMap<String, Snapshot>,
+    broken: &[SnapshotError],
+) -> Result<(), Refused> {
+    let mut missing = entry
+        .restored
+        .iter()
+        .filter(|list| !aside.contains_key(*list));
+    let Some(first) = missing.next() else {
+        return Ok(());
+    };
+    let all: Vec<_> = [first].into_iter().chain(missing).collect();
+    let all: Vec<_> = all
+        .iter()
+        .map(|list| list.escape_debug().to_string())
+        .collect();
+    let mut refused = change.refuse(format!(
+        "what change {} set aside of the data of {} is not in {:?} any more, or cannot be read",
+        entry.generation,
+        all.join(", "),
+        Store::of(change.site).path
+    ));
+    refused
+        .reasons
+        .extend(broken.iter().map(ToString::to_string));
+    let keep = typed(change.site, "undo --keep-data");
+    Err(refused.hint(format!(
+        "to take back the rest, and leave the data as they are: {keep}"
+    )))
 }
 
 /// The lists that change no tree, and whose data are put back.

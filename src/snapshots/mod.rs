@@ -387,7 +387,8 @@ impl OfList<'_> {
     }
 }
 
-/// The newest snapshot with data as tree `tree` had them, of each list for which `is_asked` says so.
+/// The newest snapshot with data as tree `tree` had them, of each list for which `is_asked` says so;
+/// and those of these lists that cannot be read.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -395,35 +396,37 @@ pub fn newest_of_tree(
     store: &Store,
     is_asked: &dyn Fn(&str) -> bool,
     tree: &str,
-) -> Result<BTreeMap<String, Snapshot>, SnapshotError> {
-    let (found, _) = store.all(is_asked)?;
+) -> Result<(BTreeMap<String, Snapshot>, Vec<SnapshotError>), SnapshotError> {
+    let (found, broken) = store.all(is_asked)?;
     let its = found
         .into_iter()
         .filter(|one| one.tree == tree && one.why != Why::CutShort);
     // Oldest first: the last one stays.
-    Ok(its.map(|one| (one.list.clone(), one)).collect())
+    let newest = its.map(|one| (one.list.clone(), one)).collect();
+    Ok((newest, broken))
 }
 
-/// The snapshots that change `generation` set aside, by list.
+/// The snapshots that change `generation` set aside, by list; and those of it that cannot be read.
 ///
 /// # Errors
 /// The directory cannot be read.
 pub fn set_aside_by(
     store: &Store,
     generation: u64,
-) -> Result<BTreeMap<String, Snapshot>, SnapshotError> {
-    let mut found = BTreeMap::new();
+) -> Result<(BTreeMap<String, Snapshot>, Vec<SnapshotError>), SnapshotError> {
+    let (mut found, mut broken) = (BTreeMap::new(), Vec::new());
     for id in store.ids()? {
         if number(&id).is_none_or(|(change, _)| change != generation) {
             continue;
         }
-        let (of, _) = store.of_id(&id)?;
+        let (of, unread) = store.of_id(&id)?;
+        broken.extend(unread);
         // The first one of a change is the one that it set aside.
         for one in of.into_iter().filter(|one| one.why == Why::Restore) {
             found.entry(one.list.clone()).or_insert(one);
         }
     }
-    Ok(found)
+    Ok((found, broken))
 }
 
 /// The lists of which a change has such a snapshot already.

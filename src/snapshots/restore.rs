@@ -114,6 +114,11 @@ impl Restoring {
         self.backs.iter().map(|back| back.snapshot.list.as_str())
     }
 
+    /// The change that puts them back: what it sets aside is called so.
+    pub fn generation(&self) -> u64 {
+        self.journal.generation
+    }
+
     /// Makes all ready beside the places, doors open.
     ///
     /// # Errors

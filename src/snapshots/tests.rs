@@ -113,7 +113,7 @@ impl Drop for Scratch {
 }
 
 fn newest(scratch: &Scratch, list: &str) -> Snapshot {
-    let mut all = newest_of_tree(&scratch.store(), &|name| name == list, "a").unwrap();
+    let (mut all, _) = newest_of_tree(&scratch.store(), &|name| name == list, "a").unwrap();
     all.remove(list).unwrap()
 }
 
@@ -150,7 +150,7 @@ fn a_stop_after_each_step_leaves_todays_data_or_the_snapshots_and_keeps_the_othe
         assert_eq!(of(&scratch, "1"), old, "stopped after {stop} steps");
         if is_committed {
             assert_eq!(of(&scratch, "2"), new, "stopped after {stop} steps");
-            let aside = set_aside_by(&scratch.store(), 2).unwrap();
+            let (aside, _) = set_aside_by(&scratch.store(), 2).unwrap();
             assert_eq!(aside["toy"].data_version, Some(8));
         }
         assert!(!is_cut_short(&scratch.store()));

@@ -40,6 +40,9 @@ pub struct Entry {
     pub reason: Option<String>,
     /// The generation that this change takes back, if it does.
     pub undoes: Option<u64>,
+    /// The lists whose data were put back by it; what stood there was set aside.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub restored: BTreeSet<String>,
     /// What was before, as far as it differs.
     pub before: Delta,
     /// What is after, as far as it differs.
@@ -390,6 +393,7 @@ mod tests {
             command: "x".into(),
             reason: None,
             undoes,
+            restored: BTreeSet::new(),
             before: Delta::of(before, after),
             after: Delta::of(after, before),
             judged: None,

@@ -40,7 +40,7 @@ pub use lock::make_lock_file;
 pub use manifest::{Head, Manifest, Row, What};
 pub use seal::render;
 pub use underway::{Held, Hold, Running, Underway};
-pub use writer::{Writer, is_busy};
+pub use writer::{About, Writer, is_busy};
 
 use crate::clock::Timestamp;
 use crate::doors::DoorError;

@@ -8,6 +8,7 @@
 //! kernel's: whoever dies lets go of it. No change is refused because the history cannot be
 //! written, nor because room cannot be kept.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
@@ -53,6 +54,19 @@ pub struct Writer {
 pub fn is_busy(site: &Site) -> bool {
     let file = File::open(site.config.state.join("writer"));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// What the history tells of a change besides what differs.
+#[derive(Debug, Default)]
+pub struct About<'a> {
+    /// Why, if it was said.
+    pub reason: Option<&'a str>,
+    /// The generation that it takes back, if it does.
+    pub undoes: Option<u64>,
+    /// The lists whose data it puts back.
+    pub restored: BTreeSet<String>,
+    /// What came of a look at a tree, where it was one.
+    pub judged: Option<Judged>,
 }
 
 impl Writer {
@@ -134,7 +148,7 @@ impl Writer {
         writer.parity.roles.generation = generation;
         let mut first = parity;
         first.roles.generation = generation + 1;
-        writer.commit(first, None, None, None)?;
+        writer.commit(first, About::default())?;
         Ok(writer)
     }
 
@@ -203,13 +217,7 @@ impl Writer {
     /// # Errors
     /// `Unrecorded` if the change stands and its line does not; else nothing has changed, as
     /// where somebody edited parity.toml since it was read (`Edited`).
-    pub fn commit(
-        &mut self,
-        after: Parity,
-        reason: Option<&str>,
-        undoes: Option<u64>,
-        judged: Option<Judged>,
-    ) -> Result<(), StoreError> {
+    pub fn commit(&mut self, after: Parity, about: About<'_>) -> Result<(), StoreError> {
         let entry = Entry {
             format: 1,
             generation: after.roles.generation,
@@ -217,11 +225,12 @@ impl Writer {
             user: self.holder.user.clone(),
             uid: accounts::runner(),
             command: self.holder.command.clone(),
-            reason: reason.map(str::to_owned),
-            undoes,
+            reason: about.reason.map(str::to_owned),
+            undoes: about.undoes,
+            restored: about.restored,
             before: Delta::of(&self.parity, &after),
             after: Delta::of(&after, &self.parity),
-            judged,
+            judged: about.judged,
         };
         self.tell(Some(entry))?;
         if let Err(error) = self.replace(&after) {
@@ -382,7 +391,7 @@ impl Writer {
             self.parity = known;
         }
         let command = std::mem::replace(&mut self.holder.command, "by hand".to_owned());
-        let done = self.commit(after, None, None, None);
+        let done = self.commit(after, About::default());
         self.holder.command = command;
         match done {
             Ok(()) | Err(StoreError::Unrecorded(..)) => {}
