@@ -123,6 +123,27 @@ fn a_tree_that_fails_its_tests_is_broken_until_it_is_mended() {
     assert_eq!(future(&stage), "ready 2.1.41, guarded");
 }
 
+/// The next release may not read what this one is about to send, or tries again.
+#[test]
+fn an_install_is_refused_while_a_message_goes_out_or_is_tried_again() {
+    let stage = Stage::new();
+    for queue in ["out", "retry", "archive"] {
+        let entry = format!("b/qfiles/{queue}/1795867331.5+{}.pck", "0".repeat(40));
+        stage.make_dir(&format!("b/qfiles/{queue}"));
+        stage.write(&entry, "(dp0\n.", 0o644);
+        stage
+            .parity(&["install", "--begin", "--dry-run"])
+            .expect(1)
+            .complains(&["tree b took 1 message and has not handled it: ", &entry]);
+        std::fs::remove_file(stage.path(&entry)).unwrap();
+    }
+    // What it put aside waits for a person.
+    stage.make_dir("b/qfiles/shunt");
+    let entry = format!("b/qfiles/shunt/1795867331.5+{}.pck", "0".repeat(40));
+    stage.write(&entry, "(dp0\n.", 0o644);
+    stage.parity(&["install", "--begin", "--dry-run"]).expect(0);
+}
+
 #[test]
 fn an_install_is_refused_with_every_reason() {
     let stage = Stage::new();

@@ -344,7 +344,8 @@ fn patch_in(site: &Site, asked: install::cli::Patch) -> Outcome {
         dry_run: asked.dry_run,
         reason: Some(asked.reason),
     };
-    let request = patient(request("patch", &line, how), None, Some(&asked.draining));
+    let draining = asked.waiting.draining();
+    let request = patient(request("patch", &line, how), None, Some(&draining));
     install::patch::patch(site, &asked.tree, &asked.command, &request)
 }
 

@@ -48,6 +48,18 @@ pub enum Sign {
 }
 
 impl Queues {
+    /// The directories of all that the tree took and has not done with, each once.
+    pub fn to_handle(&self) -> Vec<String> {
+        let mut all = self.inbound.clone();
+        all.extend(
+            self.drain
+                .iter()
+                .filter(|text| !self.inbound.contains(text))
+                .cloned(),
+        );
+        all
+    }
+
     /// What an entry with these bytes says of its list, as often as it says it.
     ///
     /// NO NAME HIDES ANOTHER. The message is in there too, and its bytes may look like the beginning

@@ -1,4 +1,5 @@
-//! What stands in a tree's inbound queues at this moment, whichever list it is for.
+//! What a tree has still to handle at this moment, whichever list it is for: what came in, what goes
+//! out, and what is tried again. The release that is there put it there, and the next one may not read it.
 //!
 //! **Invariants.** Looks once and waits for nothing. A queue that another tree has as well is not
 //! this one's: who handles what is in there cannot be told.
@@ -13,7 +14,7 @@ use super::directory::Directory;
 use super::{QueueError, Queues};
 use crate::list::ListName;
 
-/// The entries in the inbound queues, without those of queues that `other` has, too.
+/// The entries in the queues, without those of queues that `other` has, too.
 ///
 /// # Errors
 /// A queue cannot be looked at.
@@ -22,9 +23,10 @@ pub fn waiting(
     other: Option<Queues<'_>>,
     lists: &BTreeSet<ListName>,
 ) -> Result<Vec<PathBuf>, QueueError> {
-    let others = other.map_or_else(Vec::new, |other| other.places(&other.words.inbound, lists));
+    let all = |queues: Queues<'_>| queues.places(&queues.words.to_handle(), lists);
+    let others = other.map_or_else(Vec::new, all);
     let mut waiting = Vec::new();
-    for place in queues.places(&queues.words.inbound, lists) {
+    for place in all(queues) {
         if others.iter().any(|other| are_one(&other.path, &place.path)) {
             continue;
         }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::admin::cli::{Draining, Hooking, How};
+use crate::span::Span;
 
 /// `install`.
 #[derive(Debug, Args)]
@@ -74,7 +75,30 @@ pub struct Patch {
     pub dry_run: bool,
     /// Those that are inside when the tree is guarded.
     #[command(flatten)]
-    pub draining: Draining,
+    pub waiting: Waiting,
+}
+
+/// What becomes of deliveries in flight before a command changes the tree that they run in.
+#[derive(Debug, Args)]
+pub struct Waiting {
+    /// How long deliveries in flight, which began before the tree was guarded, are waited for; then
+    /// COMMAND begins all the same, and they are named.
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub drain: Span,
+    /// Do not wait for them.
+    #[arg(long, conflicts_with = "drain")]
+    pub now: bool,
+    /// End those that run under mm-guard then; their messages come again, to the same tree.
+    #[arg(long)]
+    pub kill: bool,
+}
+
+impl Waiting {
+    /// The same for what lists meet that go back.
+    pub fn draining(&self) -> Draining {
+        let Waiting { drain, now, kill } = *self;
+        Draining { drain, now, kill }
+    }
 }
 
 /// `may-install`.
