@@ -42,6 +42,8 @@ pub struct Config {
     pub program: PathBuf,
     /// Who the MTA runs mm-deliver as.
     pub users: Vec<Account>,
+    /// Whether the MTA may tell an address in the place of a verb and a list.
+    pub rcpt: bool,
     /// How long a delivery waits at a closed door.
     pub wait: Span,
     /// How long a guarded program may run.
@@ -144,6 +146,8 @@ struct RawAliases {
 struct RawDeliver {
     program: Spanned<String>,
     users: Spanned<Vec<String>>,
+    #[serde(default)]
+    rcpt: bool,
     wait: Option<Spanned<String>>,
     deadline: Option<Spanned<String>>,
 }
@@ -272,6 +276,7 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
             .iter()
             .map(|user| Account::new(user))
             .collect(),
+        rcpt: raw.deliver.rcpt,
         wait,
         deadline,
         permanent: permanent(&raw.probation.permanent)?,

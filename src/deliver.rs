@@ -1,7 +1,8 @@
-//! One message's whole story: `mm-deliver VERB LIST`.
+//! One message's whole story: `mm-deliver VERB LIST`, or `--rcpt ADDRESS`.
 //!
 //! Read the command line; open the site; come in by the list's door; find the tree that serves
-//! the list; look up what it runs for the verb; become that. With `--explain` the story is told instead.
+//! the list; look up what it runs for the verb; become that. Of an address `rcpt` finds list and verb
+//! first. With `--explain` the story is told instead.
 //!
 //! **Invariants.** Reads no stdin, writes no file, spawns nothing. Every failure of ours is
 //! [`sysexits::TEMPFAIL`] and one line on stderr without a path, since an MTA may mail that
@@ -18,12 +19,15 @@ use crate::doors::{self, DoorError, Floor, LockFile, Pass};
 use crate::handover::{Command, HandoverError};
 use crate::list::{BadName, ListName, Verb};
 use crate::parity::Role;
+use crate::rcpt::{self, ComeIn, Meant, Unmeant};
 use crate::site::{DEFAULT_SITE, Placement, Site, SiteError};
 use crate::{sysexits, syslog};
 
 const USAGE: &str = "\
 usage: mm-deliver [--site FILE] VERB LIST
+       mm-deliver [--site FILE] [--sender ADDRESS] --rcpt ADDRESS | --rcpt-env
        mm-deliver [--site FILE] --explain [--as USER] [--tree TREE] VERB LIST
+       mm-deliver [--site FILE] --explain [--as USER] [--tree TREE] --rcpt ADDRESS
        mm-deliver --help | --version
 
 Hands the message on standard input to the tree that serves LIST. An MTA runs it from
@@ -31,6 +35,14 @@ an alias:
 
     toylist-request: \"|/usr/lib/mm-deliver/mm-deliver request toylist\"
 
+or, where no alias names the list, from a transport of its own, which tells the
+address; list and verb are then found by the trees' profiles (rcpt = true in site.toml):
+
+    mm-deliver --rcpt toylist-request@lists.example.org
+
+  --rcpt ADDRESS whom the message is for; nothing may follow
+  --rcpt-env     the same, as RECIPIENT in the environment says it (Exim)
+  --sender ADDRESS  the envelope sender, where the MTA does not say it in SENDER
   --site FILE    the site (default /etc/mm-deliver/site.toml)
   --explain      print tree, release, rule, argv and environment; run nothing
                  (for people: in an alias it would take the message and drop it)
@@ -40,9 +52,9 @@ an alias:
 VERB is one of: post admin bounces confirm join leave owner request subscribe
 unsubscribe editor comment sendkey; the tree's profile says which it knows.
 
-Exit status: 67 if the list's tree has no such address but the other one has;
-75 for every failure of mm-deliver's own (the MTA keeps the message and tries
-again); else that of the tree's program. --explain: 0, or what a delivery
+Exit status: 67 if the list's tree has no such address but the other one has,
+and if no list has the address of --rcpt; 75 for every failure of mm-deliver's own (the
+MTA keeps the message and tries again); else that of the tree's program. --explain: 0, or what a delivery
 would end with.
 ";
 
@@ -62,8 +74,19 @@ enum Call {
 #[derive(Debug, PartialEq, Eq)]
 struct Words {
     site: PathBuf,
-    verb: OsString,
-    list: OsString,
+    whom: Whom,
+}
+
+/// Whom the message is for.
+#[derive(Debug, PartialEq, Eq)]
+enum Whom {
+    /// What an alias says.
+    List { verb: OsString, list: OsString },
+    /// What a transport says; and who sent it, if it says that.
+    Address {
+        address: OsString,
+        sender: Option<OsString>,
+    },
 }
 
 /// Why a message is not handed over.
@@ -77,6 +100,8 @@ enum Failure {
     Site(SiteError),
     /// The list's door is closed, or there is none.
     Door(DoorError),
+    /// The address is no list's, or whose it is cannot be told.
+    Unmeant(Unmeant),
     /// No program takes it.
     Undecided(Undecided),
     Handover(HandoverError),
@@ -84,10 +109,23 @@ enum Failure {
     NoTree(OsString),
 }
 
+impl From<Unmeant> for Failure {
+    /// What an alias can meet as well is the same failure.
+    fn from(unmeant: Unmeant) -> Failure {
+        match unmeant {
+            Unmeant::Site(error) => Failure::Site(error),
+            Unmeant::Door(error) => Failure::Door(error),
+            Unmeant::Undecided(undecided) => Failure::Undecided(undecided),
+            other => Failure::Unmeant(other),
+        }
+    }
+}
+
 impl Failure {
     fn status(&self) -> c_int {
         match self {
             Failure::Undecided(undecided) => undecided.status(),
+            Failure::Unmeant(unmeant) => unmeant.status(),
             _ => sysexits::TEMPFAIL,
         }
     }
@@ -103,9 +141,11 @@ impl Failure {
             }
             Failure::Name(..) => "the alias of this address names no list",
             Failure::Door(DoorError::Closed(_)) => "the list is being moved",
+            Failure::Unmeant(Unmeant::NoList) => "no such address",
             Failure::Site(_)
             | Failure::Door(_)
             | Failure::NoTree(_)
+            | Failure::Unmeant(_)
             | Failure::Undecided(Undecided::Site(_)) => {
                 "the site's files cannot be used at the moment"
             }
@@ -127,6 +167,7 @@ impl fmt::Display for Failure {
             Failure::Site(error) => error.fmt(f),
             Failure::Door(error) => error.fmt(f),
             Failure::Undecided(undecided) => undecided.fmt(f),
+            Failure::Unmeant(unmeant) => unmeant.fmt(f),
             Failure::Handover(error) => error.fmt(f),
             Failure::As(user, error) => write!(f, "cannot become user {user:?}: {error}"),
             Failure::NoTree(name) => write!(f, "site.toml has no tree {name:?}"),
@@ -177,7 +218,7 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Call, Failure>
     let usage = |what: &str| Failure::Usage(what.to_owned());
     let mut site = None;
     let mut explain = false;
-    let (mut user, mut tree) = (None, None);
+    let (mut user, mut tree, mut sender, mut address) = (None, None, None, None);
     let mut words = Vec::new();
     while let Some(word) = arguments.next() {
         let mut value = || {
@@ -192,21 +233,48 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Call, Failure>
             // First, or not at all: what follows a verb came from an alias.
             b"--site" if site.is_none() && !explain && words.is_empty() => site = Some(value()?),
             b"--explain" if words.is_empty() => explain = true,
+            b"--sender" if sender.is_none() && words.is_empty() => sender = Some(value()?),
+            // Last: whatever followed would come from whoever sends.
+            b"--rcpt" | b"--rcpt-env" if words.is_empty() => {
+                address = Some(match word.as_bytes() {
+                    b"--rcpt" => value()?,
+                    _ => std::env::var_os("RECIPIENT")
+                        .ok_or_else(|| usage("RECIPIENT is not in the environment"))?,
+                });
+                words.extend(arguments);
+                break;
+            }
             b"--as" if explain && words.is_empty() => user = Some(value()?),
             b"--tree" if explain && words.is_empty() => tree = Some(value()?),
             [b'-', ..] if words.is_empty() => return Err(usage("unknown option")),
             _ => words.push(word),
         }
     }
-    let [verb, list] =
-        <[OsString; 2]>::try_from(words).map_err(|_| usage("VERB and LIST are expected"))?;
     let site = site.map_or_else(|| PathBuf::from(DEFAULT_SITE), PathBuf::from);
-    let words = Words { site, verb, list };
+    let whom = whom(address, sender, words).map_err(usage)?;
+    let words = Words { site, whom };
     Ok(if explain {
         Call::Explain { words, user, tree }
     } else {
         Call::Deliver(words)
     })
+}
+
+/// Either an address and nothing else, or a verb and a list.
+fn whom(
+    address: Option<OsString>,
+    sender: Option<OsString>,
+    words: Vec<OsString>,
+) -> Result<Whom, &'static str> {
+    match (address, sender) {
+        (Some(address), sender) if words.is_empty() => Ok(Whom::Address { address, sender }),
+        (Some(_), _) => Err("nothing may follow --rcpt ADDRESS"),
+        (None, Some(_)) => Err("--sender needs --rcpt"),
+        (None, None) => match <[OsString; 2]>::try_from(words) {
+            Ok([verb, list]) => Ok(Whom::List { verb, list }),
+            Err(_) => Err("VERB and LIST are expected"),
+        },
+    }
 }
 
 /// `call`, if nothing follows.
@@ -240,25 +308,60 @@ fn deliver(words: &Words) -> Failure {
         return Failure::Closed(fd);
     }
     match decide(words) {
-        Ok((command, pass)) => Failure::Handover(command.exec(Some(&pass))),
+        Ok((command, pass)) => Failure::Handover(command.exec(pass.as_ref())),
         Err(failure) => failure,
     }
 }
 
-fn decide(words: &Words) -> Result<(Command, Pass), Failure> {
-    let verb = parse_verb(&words.verb)?;
+fn decide(words: &Words) -> Result<(Command, Option<Pass>), Failure> {
     let site = Site::open(&words.site).map_err(Failure::Site)?;
-    let list = parse_list(&site, &words.list)?;
     let config = &site.config;
-    // THE ORDER. What parity.toml says stays true only while the floor is held.
-    let pass = doors::enter(&config.lock_file(), &list, Floor::Mail, config.wait)
-        .map_err(Failure::Door)?;
-    let place = decision::place(&site, &list).map_err(Failure::Undecided)?;
-    let command = decision::command(&site, &place, verb, &list).map_err(Failure::Undecided)?;
+    let meant = meant(&site, &words.whom, &|list| {
+        // THE ORDER. What parity.toml says stays true only while the floor is held.
+        let pass = doors::enter(&config.lock_file(), list, Floor::Mail, config.wait)
+            .map_err(Unmeant::Door)?;
+        let place = decision::place(&site, list).map_err(Unmeant::Undecided)?;
+        Ok((place, Some(pass)))
+    })?;
+    let command = command(&site, &words.whom, &meant)?;
     command
-        .check(&site.trusted(), &place.tree.root)
+        .check(&site.trusted(), &meant.place.tree.root)
         .map_err(Failure::Handover)?;
-    Ok((command, pass))
+    Ok((command, meant.pass))
+}
+
+/// The list, and what is asked of it; come in for.
+fn meant<'a>(site: &'a Site, whom: &Whom, come_in: ComeIn<'_, 'a>) -> Result<Meant<'a>, Failure> {
+    match whom {
+        Whom::List { verb, list } => {
+            let verb = parse_verb(verb)?;
+            let list = parse_list(site, list)?;
+            let (place, pass) = come_in(&list)?;
+            Ok(Meant {
+                list,
+                verb,
+                extension: None,
+                place,
+                pass,
+            })
+        }
+        Whom::Address { address, .. } => Ok(rcpt::find(site, address.as_bytes(), come_in)?),
+    }
+}
+
+/// What is run for it.
+fn command(site: &Site, whom: &Whom, meant: &Meant<'_>) -> Result<Command, Failure> {
+    let mut command = decision::command(site, &meant.place, meant.verb, &meant.list)
+        .map_err(Failure::Undecided)?;
+    if let Whom::Address { address, sender } = whom {
+        rcpt::tell(
+            &mut command,
+            address,
+            meant.extension.as_deref(),
+            sender.as_deref(),
+        );
+    }
+    Ok(command)
 }
 
 fn parse_verb(word: &OsStr) -> Result<Verb, Failure> {
@@ -278,30 +381,41 @@ fn assume(name: &OsStr) -> Result<(), Failure> {
 
 /// Tells what a delivery would do, as the user that this process is.
 fn explain(words: &Words, tree: Option<&OsStr>) -> Result<String, Failure> {
-    let verb = parse_verb(&words.verb)?;
     let site = Site::open(&words.site).map_err(Failure::Site)?;
-    let list = parse_list(&site, &words.list)?;
     // A door that is closed at this moment is no fault.
     LockFile::open(&site.config.lock_file()).map_err(Failure::Door)?;
-    let mut place = site.place(&list).map_err(Failure::Site)?;
-    let rule = match tree {
+    let supposed = match tree {
         Some(name) => {
-            let no_tree = || Failure::NoTree(name.to_owned());
             let tree = name.to_str().and_then(|name| site.config.tree(name));
-            place.suppose(tree.ok_or_else(no_tree)?);
-            format!("--tree {}", place.tree.name)
+            Some(tree.ok_or_else(|| Failure::NoTree(name.to_owned()))?)
         }
-        None => {
-            decision::is_taken(&place).map_err(Failure::Undecided)?;
-            decision::rule(&site, &place)
-        }
+        None => None,
     };
-    let command = decision::command(&site, &place, verb, &list).map_err(Failure::Undecided)?;
+    let meant = meant(&site, &words.whom, &|list| {
+        let mut place = site.place(list).map_err(Unmeant::Site)?;
+        match supposed {
+            Some(tree) => place.suppose(tree),
+            None => decision::is_taken(&place).map_err(Unmeant::Undecided)?,
+        }
+        Ok((place, None))
+    })?;
+    let rule = match supposed {
+        Some(tree) => format!("--tree {}", tree.name),
+        None => decision::rule(&site, &meant.place),
+    };
+    let command = command(&site, &words.whom, &meant)?;
     command
-        .check(&site.trusted(), &place.tree.root)
+        .check(&site.trusted(), &meant.place.tree.root)
         .and_then(|()| command.check_format())
         .map_err(Failure::Handover)?;
-    Ok(tell(&place, &rule, &command))
+    let told = tell(&meant.place, &rule, &command);
+    Ok(match words.whom {
+        Whom::List { .. } => told,
+        Whom::Address { .. } => format!(
+            "{told}list         {}\nverb         {}\n",
+            meant.list, meant.verb
+        ),
+    })
 }
 
 fn tell(place: &Placement<'_>, rule: &str, command: &Command) -> String {
@@ -354,6 +468,13 @@ mod tests {
             "--site f --site g post l",
             "--tree a post l",
             "-- post l",
+            "--rcpt",
+            "--rcpt l l",
+            "--rcpt l --explain",
+            "--rcpt l --sender s",
+            "--sender s post l",
+            "--sender s --sender t --rcpt l",
+            "post --rcpt l",
         ] {
             assert!(
                 matches!(read(bad), Err(Failure::Usage(_))),
@@ -363,6 +484,21 @@ mod tests {
         // After the verb a word is a word: the list's name, which will be refused.
         assert!(matches!(read("post --site"), Ok(Call::Deliver(_))));
         assert!(matches!(read("post l --site f"), Err(Failure::Usage(_))));
+    }
+
+    #[test]
+    fn an_address_is_one_word_whatever_it_looks_like() {
+        for address in ["--help", "--explain", "--site", "-", "--rcpt", "post"] {
+            let Ok(Call::Deliver(words)) = read(&format!("--sender --help --rcpt {address}"))
+            else {
+                panic!("{address} was not taken")
+            };
+            let whom = Whom::Address {
+                address: address.into(),
+                sender: Some("--help".into()),
+            };
+            assert_eq!(words.whom, whom);
+        }
     }
 
     #[test]
@@ -378,9 +514,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_an_address_of_the_other_tree_is_permanent() {
+    fn nothing_but_an_address_that_there_is_not_is_permanent() {
         let list = ListName::parse("l").unwrap();
         let status = |undecided| Failure::Undecided(undecided).status();
+        let unmeant = |unmeant: Unmeant| Failure::from(unmeant).status();
+        assert_eq!(unmeant(Unmeant::NoList), 67);
+        assert_eq!(unmeant(Unmeant::NotServed), 75);
+        assert_eq!(unmeant(Unmeant::NoSentinel(PathBuf::new())), 75);
         assert_eq!(status(Undecided::NoAddress(Verb::Post, list)), 67);
         assert_eq!(status(Undecided::UnknownVerb(Verb::Post)), 75);
         assert_eq!(status(Undecided::Paused(String::new())), 75);

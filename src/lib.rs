@@ -43,6 +43,7 @@ pub mod dialogue;
 pub mod doors;
 pub mod handover;
 pub mod incoming;
+pub mod rcpt;
 pub mod serving;
 pub mod site;
 

@@ -7,9 +7,6 @@
 use std::borrow::Borrow;
 use std::fmt;
 
-/// Bytes that a list's local part may have, and as many again for its domain.
-const LONGEST: usize = 128;
-
 /// A list: `toylist`, or `toylist@lists.example.org` where one name serves several domains.
 ///
 /// Two spellings that differ in case are the same list: comparison, order and
@@ -38,6 +35,9 @@ pub enum BadName {
 }
 
 impl ListName {
+    /// Bytes that a list's local part may have, and as many again for its domain.
+    pub const LONGEST: usize = 128;
+
     /// Reads the name of a list: `[a-z0-9_][a-z0-9._+=-]*`, 1 to 128 bytes, upper case
     /// allowed, then optionally `@` and a domain.
     ///
@@ -103,7 +103,7 @@ fn check_local(local: &[u8]) -> Result<(), BadName> {
     let &[first, ..] = local else {
         return Err(BadName::Empty);
     };
-    if local.len() > LONGEST {
+    if local.len() > ListName::LONGEST {
         return Err(BadName::TooLong);
     }
     if !first.is_ascii_alphanumeric() && first != b'_' {
@@ -126,7 +126,7 @@ fn check_domain(domain: &[u8]) -> Result<(), BadName> {
                 .all(|&b| b.is_ascii_alphanumeric() || b == b'-')
             && label[0] != b'-'
     };
-    if domain.len() > LONGEST || !domain.split(|&b| b == b'.').all(label) {
+    if domain.len() > ListName::LONGEST || !domain.split(|&b| b == b'.').all(label) {
         return Err(BadName::Domain);
     }
     Ok(())
@@ -174,7 +174,7 @@ impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadName::Empty => f.write_str("it is empty"),
-            BadName::TooLong => write!(f, "it is longer than {LONGEST} bytes"),
+            BadName::TooLong => write!(f, "it is longer than {} bytes", ListName::LONGEST),
             BadName::Start(byte) => {
                 write!(f, "it may not begin with \"{}\"", byte.escape_ascii())
             }

@@ -40,6 +40,10 @@ impl Case {
 pub struct Route {
     /// The verb that is served.
     pub verb: Verb,
+    /// The local parts that ask for it, `{list}` in each.
+    pub addresses: Cow<'static, [Cow<'static, str>]>,
+    /// The byte behind which more may follow in such a local part: `+`.
+    pub extension: Option<u8>,
     /// How they get into a tree.
     pub way: Way,
 }
@@ -58,6 +62,9 @@ pub enum Way {
 pub struct Routing {
     /// The spelling of lists in argv.
     pub case: Case,
+    /// Files or directories of which every list has one: a delivery that is told an address, and no
+    /// list, looks there. Empty: such deliveries cannot be served.
+    pub exists: Cow<'static, [Cow<'static, str>]>,
     /// One row for each verb that the list manager knows.
     pub routes: Cow<'static, [Route]>,
     /// What a web request needs, if the list manager has pages that are its lists'.
@@ -147,6 +154,7 @@ struct First {
     case: Case,
     #[serde(rename = "needs", default)]
     _needs: Vec<String>,
+    exists: Option<toml::Spanned<Vec<Cow<'static, str>>>>,
     verbs: BTreeMap<toml::Spanned<String>, Row>,
     web: Option<toml::Spanned<RawWeb>>,
 }
@@ -155,8 +163,8 @@ struct First {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
-    #[serde(rename = "addresses")]
-    _addresses: Vec<String>,
+    addresses: Vec<Cow<'static, str>>,
+    extension: Option<String>,
     argv: Option<Vec<Cow<'static, str>>>,
     recipient: Option<Cow<'static, str>>,
 }
@@ -172,10 +180,8 @@ impl First {
             let at = word.span().start;
             let verb = Verb::parse(word.get_ref().as_bytes())
                 .ok_or_else(|| bad(at, format!("not a verb: {:?}", word.get_ref())))?;
-            let way = row
-                .way()
-                .map_err(|what| bad(at, format!("verb {verb}: {what}")))?;
-            routes.push(Route { verb, way });
+            let route = row.cook(verb);
+            routes.push(route.map_err(|what| bad(at, format!("verb {verb}: {what}")))?);
         }
         routes.sort_by_key(|route| route.verb);
         let web = self.web.map(|raw| {
@@ -183,8 +189,19 @@ impl First {
             let cooked = raw.into_inner().cook();
             cooked.map_err(|what| bad(at, format!("[web]: {what}")))
         });
+        let exists = match self.exists {
+            None => Vec::new(),
+            Some(paths) if paths.get_ref().iter().all(|path| is_one_lists(path)) => {
+                paths.into_inner()
+            }
+            Some(paths) => {
+                let what = "exists: each begins with \"{data}/\" and has {list} or {local} in it";
+                return Err(bad(paths.span().start, what.to_owned()));
+            }
+        };
         Ok(Routing {
             case: self.case,
+            exists: exists.into(),
             routes: routes.into(),
             web: web.transpose()?,
         })
@@ -192,6 +209,21 @@ impl First {
 }
 
 impl Row {
+    fn cook(mut self, verb: Verb) -> Result<Route, &'static str> {
+        let addresses = std::mem::take(&mut self.addresses).into();
+        let extension = match self.extension.take().as_deref().map(str::as_bytes) {
+            None => None,
+            Some(&[byte]) if b"+-=._".contains(&byte) => Some(byte),
+            Some(_) => return Err("extension is one of + - = . _"),
+        };
+        Ok(Route {
+            verb,
+            addresses,
+            extension,
+            way: self.way()?,
+        })
+    }
+
     fn way(self) -> Result<Way, &'static str> {
         let is_program = |argv: &Vec<Cow<'_, str>>| {
             let mut words = argv.iter();
@@ -209,6 +241,15 @@ impl Row {
             _ => Err("either `argv` or `recipient` says where its messages go"),
         }
     }
+}
+
+/// Whether this is a path of one list, below the data.
+fn is_one_lists(template: &str) -> bool {
+    let below = template.strip_prefix("{data}/").unwrap_or_default();
+    let named = ["{list}", "{local}"]
+        .iter()
+        .any(|name| below.contains(name));
+    named && !below.split('/').any(|part| part.is_empty() || part == "..")
 }
 
 /// Whether this is the address of a list, whichever list it is.

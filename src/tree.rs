@@ -48,7 +48,16 @@ pub enum Runners {
     None,
 }
 
+/// The file in a tree's data that says "these are the data, all of them": without it a list that is
+/// not found there may be one whose file system is not mounted.
+const SENTINEL: &str = ".mm-deliver-data";
+
 impl Tree {
+    /// Where the sentinel of its data stands.
+    pub fn sentinel(&self) -> PathBuf {
+        self.data.join(SENTINEL)
+    }
+
     /// `template` with `{tree}`, `{data}`, `{domain}`, `{url}`, `{list}` and `{local}` replaced.
     ///
     /// The list's name is spelled as `case` says; `{local}` is what stands before its `@`, and

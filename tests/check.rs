@@ -382,7 +382,11 @@ fn cases() -> Vec<Case> {
 }
 
 /// Kinds that this stage cannot have: who proves them instead.
-const ELSEWHERE: [(Kind, &str); 12] = [
+const ELSEWHERE: [(Kind, &str); 13] = [
+    (
+        Kind::Rcpt,
+        "check_says_which_lists_are_not_found_by_address",
+    ),
     (Kind::Inside, "check_finds_what_of_the_lists_is_in_a_tree"),
     (Kind::Shared, "check_finds_what_two_trees_must_not_share"),
     (

@@ -44,6 +44,7 @@ fn every_key_of_the_example_site_is_one_that_is_read() {
         .replace("\n#web", "\nweb")
         .replace("\n#[web]", "\n[web]")
         .replace("\n#users", "\nusers")
+        .replace("\n#rcpt", "\nrcpt")
         .replace("\n#wait", "\nwait")
         .replace("\n#deadline", "\ndeadline")
         .replace("\n#permanent", "\npermanent")
@@ -91,8 +92,11 @@ fn every_key_of_the_example_profile_is_one_that_is_read() {
     let text = example("profile.toml")
         .replace("\n#[owner]", "\n[owner]")
         .replace("\n#of", "\nof")
-        .replace("\n#needs", "\nneeds");
-    Profile::parse(&text).unwrap();
+        .replace("\n#needs", "\nneeds")
+        .replace("\n#extension", "\nextension");
+    let profile = Profile::parse(&text).unwrap();
+    assert_eq!(profile.routing.routes[0].extension, Some(b'+'));
+    assert_eq!(profile.routing.exists.len(), 2);
     let text = text.replace("lists/{list}\"\n\n", "lists\"\n\n");
     let error = Profile::parse(&text).unwrap_err().what;
     assert!(error.contains("`of` is one list's"), "{error}");

@@ -28,6 +28,9 @@ mod examples;
 /// mm-deliver: which program gets the message, and what happens to mail when none can.
 mod deliver;
 
+/// mm-deliver --rcpt: which list an address is of, and what happens to mail where that cannot be told.
+mod rcpt;
+
 /// mm-cgi: which program answers a request, and what a visitor gets where none can.
 mod cgi;
 

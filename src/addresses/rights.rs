@@ -92,7 +92,20 @@ pub fn denied(site: &Site, tree: &Tree, verb: Verb, list: &ListName) -> Vec<Deni
     if let Some(fault) = at_fault(site, &site.config.program) {
         return vec![fault];
     }
-    as_each(&site.config.users, |user| ask(site, tree, verb, list, user))
+    as_each(&site.config.users, |user| {
+        explain(site, tree, &[verb.as_str(), list.as_str()], user)
+    })
+}
+
+/// Asks whether each of `[deliver] users` would find `list`, on `tree`, by its address; every reason
+/// why not.
+pub fn rcpt_denied(site: &Site, tree: &Tree, list: &ListName) -> Vec<Denied> {
+    if let Some(fault) = at_fault(site, &site.config.program) {
+        return vec![fault];
+    }
+    as_each(&site.config.users, |user| {
+        explain(site, tree, &["--rcpt", list.as_str()], user)
+    })
 }
 
 /// Asks whether each of `[deliver] users` could run mm-guard; every reason why not.
@@ -219,25 +232,14 @@ fn is_ours(line: &str, tree: &Tree) -> bool {
     words.next() == Some("tree") && words.next() == Some(tree.name.as_str())
 }
 
-fn ask(
-    site: &Site,
-    tree: &Tree,
-    verb: Verb,
-    list: &ListName,
-    user: Option<&Account>,
-) -> Result<(), Denied> {
+/// Asks what a delivery of these words would run in this tree.
+fn explain(site: &Site, tree: &Tree, whom: &[&str], user: Option<&Account>) -> Result<(), Denied> {
     let program = &site.config.program;
     let mut command = Command::new(program);
     if !site.is_default() {
         command.arg("--site").arg(&site.path);
     }
-    command.args([
-        "--explain",
-        "--tree",
-        &tree.name,
-        verb.as_str(),
-        list.as_str(),
-    ]);
+    command.args(["--explain", "--tree", &tree.name]).args(whom);
     let (status, first, name) = first_line(&mut command, user)?;
     match (status, is_ours(&first, tree)) {
         (Answer::Done, true) => Ok(()),

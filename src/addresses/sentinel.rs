@@ -7,26 +7,16 @@
 //!
 //! **Invariants.** Looks at one file; never makes it: that would be to answer one's own question.
 
-use std::fs;
-use std::path::PathBuf;
-
 use super::error::AddressError;
 use crate::tree::Tree;
-
-/// Its name, in the directory of the data.
-const NAME: &str = ".mm-deliver-data";
-
-/// Where the sentinel of this tree's data stands.
-pub(super) fn path(tree: &Tree) -> PathBuf {
-    tree.data.join(NAME)
-}
+use std::fs;
 
 /// Asks for the sentinel.
 ///
 /// # Errors
 /// `NoSentinel`: it is not there, or is no plain file.
 pub(super) fn check(tree: &Tree) -> Result<(), AddressError> {
-    let path = path(tree);
+    let path = tree.sentinel();
     match fs::symlink_metadata(&path) {
         Ok(meta) if meta.is_file() => Ok(()),
         _ => Err(AddressError::NoSentinel(path)),

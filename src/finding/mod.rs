@@ -129,6 +129,8 @@ kinds! {
     ProbationLog "probation-log",
     /// The MTA does not tell what a tree's list manager needs.
     Needs "needs",
+    /// Addresses without aliases of which mm-deliver finds no list, or cannot tell.
+    Rcpt "rcpt",
     /// Sendmail's restricted shell does not know mm-deliver.
     Smrsh "smrsh",
     /// A hook of site.toml that could not be run.

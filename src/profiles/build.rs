@@ -14,6 +14,8 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 struct Profile {
     case: String,
+    #[serde(default)]
+    exists: Vec<String>,
     verbs: BTreeMap<String, Row>,
     web: Option<Web>,
 }
@@ -30,6 +32,8 @@ struct Web {
 
 #[derive(Deserialize)]
 struct Row {
+    addresses: Vec<String>,
+    extension: Option<String>,
     argv: Option<Vec<String>>,
     recipient: Option<String>,
 }
@@ -63,25 +67,26 @@ fn table(file: &Path) -> Result<String, Box<dyn Error>> {
     let mut rows: Vec<_> = profile.verbs.iter().collect();
     rows.sort_by_key(|(verb, _)| ORDER.iter().position(|known| known == verb));
     let mut code = format!(
-        "Shipped {{ name: {name:?}, routing: Routing {{ case: Case::{}, routes: Cow::Borrowed(&[\n",
-        pascal(&profile.case)
+        "Shipped {{ name: {name:?}, routing: Routing {{ case: Case::{}, exists: {}, \
+         routes: Cow::Borrowed(&[\n",
+        pascal(&profile.case),
+        words(&profile.exists)
     );
     for (verb, row) in rows {
         let way = match (&row.argv, &row.recipient) {
-            (Some(argv), None) => {
-                let words = argv.iter();
-                let words: String = words
-                    .map(|word| format!("Cow::Borrowed({word:?}), "))
-                    .collect();
-                format!("Run(Cow::Borrowed(&[{words}]))")
-            }
+            (Some(argv), None) => format!("Run({})", words(argv)),
             (None, Some(recipient)) => format!("Lmtp(Cow::Borrowed({recipient:?}))"),
             _ => return Err(format!("{verb}: either argv or recipient").into()),
         };
+        let extension = row
+            .extension
+            .as_deref()
+            .and_then(|text| text.bytes().next());
         writeln!(
             code,
-            "Route {{ verb: Verb::{}, way: Way::{way} }},",
-            pascal(verb)
+            "Route {{ verb: Verb::{}, addresses: {}, extension: {extension:?}, way: Way::{way} }},",
+            pascal(verb),
+            words(&row.addresses)
         )?;
     }
     let web = profile.web.as_ref().map_or_else(|| "None".to_owned(), web);
@@ -93,14 +98,16 @@ fn table(file: &Path) -> Result<String, Box<dyn Error>> {
     Ok(code)
 }
 
+/// Texts as a Rust expression.
+fn words(words: &[String]) -> String {
+    let words = words
+        .iter()
+        .map(|word| format!("Cow::Borrowed({word:?}), "));
+    format!("Cow::Borrowed(&[{}])", words.collect::<String>())
+}
+
 /// `[web]` as a Rust expression.
 fn web(web: &Web) -> String {
-    let words = |words: &[String]| -> String {
-        let words = words
-            .iter()
-            .map(|word| format!("Cow::Borrowed({word:?}), "));
-        format!("Cow::Borrowed(&[{}])", words.collect::<String>())
-    };
     let program = web.program.as_ref().map_or_else(
         || "None".to_owned(),
         |program| format!("Some(Cow::Borrowed({program:?}))"),

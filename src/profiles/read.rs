@@ -33,6 +33,8 @@ struct Raw {
     _case: Case,
     #[serde(default)]
     needs: Vec<Need>,
+    #[serde(rename = "exists")]
+    _exists: Option<IgnoredAny>,
     verbs: BTreeMap<Spanned<String>, RawVerb>,
     web: Option<Spanned<IgnoredAny>>,
     lists: Spanned<RawLists>,
@@ -62,6 +64,8 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawVerb {
     addresses: Vec<Spanned<String>>,
+    #[serde(rename = "extension")]
+    _extension: Option<String>,
     argv: Option<Spanned<Vec<String>>>,
     #[serde(rename = "recipient")]
     _recipient: Option<String>,

@@ -629,3 +629,31 @@ fn places_of_data_are_one_lists_and_below_the_data() {
         assert!(bad.at.is_some());
     }
 }
+
+/// What a delivery looks for is what the enumeration goes by.
+#[test]
+fn a_list_exists_by_address_exactly_if_it_is_enumerated() {
+    let list = ListName::parse("toylist").unwrap();
+    for shipped in SHIPPED {
+        let profile = Profile::parse(shipped.text).unwrap();
+        let exists = shipped.routing.exists.iter();
+        let exists: Vec<String> = exists
+            .map(|path| tree().expand(path, Some((&list, Case::Lower))))
+            .collect();
+        let enumerated: Vec<String> = match &profile.lists {
+            Lists::Aliases => Vec::new(),
+            Lists::Directory { holds, .. } => {
+                let directory = profile.directory(&tree(), Some(&list)).unwrap();
+                let directory = directory.to_str().unwrap().to_owned();
+                match holds.is_empty() {
+                    true => vec![directory],
+                    false => holds
+                        .iter()
+                        .map(|one| format!("{directory}/{one}"))
+                        .collect(),
+                }
+            }
+        };
+        assert_eq!(exists, enumerated, "{}", shipped.name);
+    }
+}

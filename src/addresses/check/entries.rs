@@ -248,7 +248,7 @@ fn judge_stale(view: &View<'_>, stale: &Stale) -> Group {
         .trees
         .current(view.parity)
         .filter(|(tree, _)| stale.why == StaleWhy::Gone && sentinel::check(tree).is_err())
-        .map(|(tree, _)| sentinel::path(tree));
+        .map(|(tree, _)| tree.sentinel());
     let mend = match sentinel {
         _ if view.found.destinations(stale.place).len() > 1 => {
             Mend::Do("take mm-deliver out of the line: others are served by it".to_owned())

@@ -4,7 +4,7 @@
 //! and their data (`lists`) and owners (`owners`), both trees, their releases and programs (`trees`), and files
 //! (`files`), whether they live and handle what they take (`signs`), what they must not share (`layout`), what
 //! cron runs of them (`pointing`), what came of guarded deliveries (`probation`), Sendmail's restricted shell
-//! (`smrsh`), the hooks of site.toml (`hooks`), what is kept of lists' data (`snapshots`), and through
+//! (`smrsh`), whether lists are found by their addresses where no alias says them (`rcpt`), the hooks of site.toml (`hooks`), what is kept of lists' data (`snapshots`), and through
 //! `addresses` at alias text and database.
 //!
 //! **Invariants.** Changes nothing. Silent when all is well. What cannot be looked at is
@@ -18,6 +18,7 @@ mod lists;
 mod owners;
 mod pointing;
 mod probation;
+mod rcpt;
 mod signs;
 mod smrsh;
 mod snapshots;
@@ -98,6 +99,7 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     lists::look(site, &parity, known.as_ref(), findings);
     owners::look(site, &parity, known.as_ref(), findings);
     trees::look(site, &parity, known.as_ref(), findings);
+    rcpt::look(site, &parity, known.as_ref(), findings);
     files::look(site, &parity, findings);
     probation::look(site, &parity, findings);
     signs::look(site, &parity, findings);
