@@ -39,6 +39,8 @@ mod mailman21;
 /// From one installation to two trees, release after release, with mail flowing.
 mod play;
 
+/// Lists without aliases, by a transport of the MTA's own.
+mod by_address;
 /// The map of lists of domains, as Postfix looks it up.
 mod domains;
 /// Mail through each of the four MTAs.
