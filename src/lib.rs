@@ -59,6 +59,8 @@ pub mod addresses;
 #[cfg(feature = "admin")]
 pub mod admin;
 #[cfg(feature = "admin")]
+pub mod completion;
+#[cfg(feature = "admin")]
 pub mod copying;
 #[cfg(feature = "admin")]
 pub mod finding;

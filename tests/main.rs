@@ -103,6 +103,9 @@ mod page;
 /// A person at a terminal.
 mod terminal;
 
+/// What a shell is offered; whether mm-deliver may be removed.
+mod completion;
+
 /// mm-aliases adopt and unadopt: entries are turned, and come back as they were.
 mod adopt;
 

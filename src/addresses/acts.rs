@@ -10,8 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use super::check::{self, Depth};
 use super::cli::{self, Act, Cli};
@@ -67,6 +67,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Err(failure) => ExitCode::from(complain(&failure, &cli)),
     }
+}
+
+/// The command line, for who writes it down or completes it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {

@@ -140,6 +140,7 @@ pub(super) enum Act {
 #[derive(Debug, Args)]
 pub(super) struct Adopt {
     /// These lists alone
+    #[arg(value_name = "LIST", add = crate::completion::lists())]
     pub(super) lists: Vec<OsString>,
     #[command(flatten)]
     pub(super) dry: Dry,

@@ -62,7 +62,7 @@ mod wanted;
 mod well;
 mod why;
 
-pub use acts::main;
+pub use acts::{command, main};
 pub use check::{Depth, states, survey, unreadable};
 pub use disk::check_all_read;
 pub use error::AddressError;

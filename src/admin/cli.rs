@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::admin::status::Form;
 use crate::admin::{examples, install};
+use crate::completion;
 use crate::finding::Format;
 use crate::site::DEFAULT_SITE;
 use crate::span::Span;
@@ -47,6 +48,9 @@ pub enum Act {
     Check(Check),
     /// Answer a package's script whether something may be installed in a directory now.
     MayInstall(install::cli::MayInstall),
+    /// Answer a package's script whether mm-deliver may be removed now: not while aliases lead to it.
+    #[command(after_help = examples::MAY_REMOVE)]
+    MayRemove,
     /// Play the whole story on a toy site of its own: no root, no MTA.
     #[command(after_help = examples::TRY)]
     Try {
@@ -63,7 +67,7 @@ pub enum OnSite {
     #[command(after_help = examples::STATUS)]
     Status {
         /// Show these lists: names or globs.
-        #[arg(value_name = "LIST")]
+        #[arg(value_name = "LIST", add = completion::lists())]
         lists: Vec<OsString>,
         /// Show all lists.
         #[arg(long, conflicts_with = "lists")]
@@ -108,7 +112,7 @@ pub enum OnSite {
     #[command(after_help = examples::DRAIN)]
     Drain {
         /// Names.
-        #[arg(value_name = "LIST", required_unless_present = "all")]
+        #[arg(value_name = "LIST", required_unless_present = "all", add = completion::lists())]
         lists: Vec<OsString>,
         /// Show who is inside of any list.
         #[arg(long, conflicts_with = "lists")]
@@ -147,7 +151,7 @@ pub enum OnSite {
     #[command(after_help = examples::TRUST)]
     Trust {
         /// The tree, as site.toml names it.
-        #[arg(value_name = "TREE")]
+        #[arg(value_name = "TREE", add = completion::trees())]
         tree: String,
         /// Even where what was done to its files last did not end well.
         #[arg(long)]
@@ -203,7 +207,7 @@ pub enum OnSite {
         #[arg(long)]
         dry_run: bool,
         /// The list.
-        #[arg(value_name = "LIST")]
+        #[arg(value_name = "LIST", add = completion::lists())]
         list: OsString,
         /// A program of the list's tree, and what is passed on to it.
         #[arg(
@@ -224,7 +228,7 @@ pub enum OnSite {
         #[arg(value_name = "JOB")]
         job: OsString,
         /// Names or globs; without them, all lists.
-        #[arg(value_name = "LIST")]
+        #[arg(value_name = "LIST", add = completion::lists())]
         lists: Vec<OsString>,
     },
     /// Say why a list is where it is: which tree, since when, by whom, by which rule, and what its
@@ -232,7 +236,7 @@ pub enum OnSite {
     #[command(after_help = examples::WHY)]
     Why {
         /// The list.
-        #[arg(value_name = "LIST")]
+        #[arg(value_name = "LIST", add = completion::lists())]
         list: OsString,
         /// Tell of this verb alone.
         #[arg(long, value_name = "VERB")]
@@ -245,7 +249,7 @@ pub enum OnSite {
     #[command(after_help = examples::HISTORY)]
     History {
         /// Show what concerns these lists: names or globs.
-        #[arg(value_name = "LIST")]
+        #[arg(value_name = "LIST", add = completion::lists())]
         lists: Vec<OsString>,
         /// How to print it.
         #[arg(long, value_enum, default_value_t = Rows::Text)]
@@ -279,7 +283,7 @@ pub struct Init {
 #[command(next_help_heading = "With --from; found out without")]
 pub struct Host {
     /// The list manager's profile.
-    #[arg(long, value_name = "NAME", requires = "from")]
+    #[arg(long, value_name = "NAME", requires = "from", add = completion::profiles())]
     pub profile: Option<String>,
     /// Where the lists' data go, on the same file system; else PREFIX-data, or where they are.
     #[arg(long, value_name = "DIR", requires = "from")]
@@ -323,7 +327,7 @@ pub enum Mta {
 #[derive(Debug, Args)]
 pub struct Move {
     /// Names or globs ('*' in quotes).
-    #[arg(value_name = "LIST", required_unless_present = "all")]
+    #[arg(value_name = "LIST", required_unless_present = "all", add = completion::lists())]
     pub lists: Vec<OsString>,
     /// All lists.
     #[arg(long, conflicts_with = "lists")]
@@ -394,7 +398,7 @@ pub struct Snapshots {
     #[command(subcommand)]
     pub act: Option<SnapshotsAct>,
     /// Show those of these lists: names or globs.
-    #[arg(value_name = "LIST")]
+    #[arg(value_name = "LIST", add = completion::lists())]
     pub lists: Vec<OsString>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Rows::Text)]
@@ -419,7 +423,7 @@ pub enum SnapshotsAct {
     #[command(after_help = examples::RESTORE)]
     Restore {
         /// The list.
-        #[arg(value_name = "LIST")]
+        #[arg(value_name = "LIST", add = completion::lists())]
         list: OsString,
         /// Which: as `snapshots` names it; without this, the newest of the tree that the list is on.
         #[arg(long, value_name = "ID")]

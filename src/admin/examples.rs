@@ -19,6 +19,13 @@ and what mends it. For cron, which sends what is printed:
     mm-parity check
     mm-parity check --format prometheus --output /var/lib/prometheus/node-exporter/mm-check.prom";
 
+/// `may-remove`.
+pub(super) const MAY_REMOVE: &str = "\
+For a package's prerm: status 0 if no alias pipes to mm-deliver, else 1, with what to type on standard \
+error. 0 as well where there is no site.toml.
+
+    mm-parity may-remove";
+
 /// `try`.
 pub(super) const TRY: &str = "\
 Some 30 messages of a toy site's own are delivered while its lists move; the directory is all it touches.

@@ -26,6 +26,7 @@ pub mod install;
 mod interrupts;
 pub mod jobs;
 pub mod marks;
+mod may_remove;
 pub mod moving;
 pub mod outcome;
 pub mod past;
@@ -50,7 +51,7 @@ pub mod why;
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::admin::cli::{
     Act, Cli, Closing, Data, Draining, Hooking, Host, How, Init, Move, OnSite, Rows,
@@ -105,6 +106,11 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> u8 {
     }
 }
 
+/// The command line, for who writes it down or completes it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 fn run(cli: Cli) -> Outcome {
     match cli.act {
         Act::Try { dir } => {
@@ -124,6 +130,10 @@ fn run(cli: Cli) -> Outcome {
         Act::MayInstall(asked) => {
             let path = std::path::absolute(&cli.site).unwrap_or(cli.site);
             install::may::may_install(&asked.root, Site::open(&path), &path)
+        }
+        Act::MayRemove => {
+            let path = std::path::absolute(&cli.site).unwrap_or(cli.site);
+            may_remove::may_remove(Site::open(&path), &path)
         }
         Act::OnSite(act) => {
             let site = Site::open(&cli.site);

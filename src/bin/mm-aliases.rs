@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use mm_deliver::addresses;
+use mm_deliver::{addresses, completion};
 
 fn main() -> ExitCode {
+    completion::answer("mm-aliases", addresses::command);
     addresses::main(std::env::args_os())
 }

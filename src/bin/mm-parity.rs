@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use mm_deliver::admin;
+use mm_deliver::{admin, completion};
 
 fn main() -> ExitCode {
+    completion::answer("mm-parity", admin::command);
     ExitCode::from(admin::main(std::env::args_os()))
 }

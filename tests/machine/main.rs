@@ -43,6 +43,8 @@ mod play;
 mod by_address;
 /// The map of lists of domains, as Postfix looks it up.
 mod domains;
+/// README's chapters for each MTA, typed as they stand.
+mod guides;
 /// Mail through each of the four MTAs.
 mod mta;
 /// What still starts programs of a tree that a commit left.
@@ -87,6 +89,9 @@ mod calls;
 
 /// A release is installed by a command, behind a fence.
 mod install;
+
+/// Our own Debian package.
+mod package;
 
 /// The same by dpkg and apt.
 mod packages;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::admin::cli::{Draining, Hooking, How};
+use crate::completion;
 use crate::span::Span;
 
 /// `install`.
@@ -62,7 +63,7 @@ pub struct Install {
 )]
 pub struct Patch {
     /// The tree, as site.toml names it.
-    #[arg(value_name = "TREE")]
+    #[arg(value_name = "TREE", add = completion::trees())]
     pub tree: String,
     /// What changes its files.
     #[arg(value_name = "COMMAND", trailing_var_arg = true, required = true)]
