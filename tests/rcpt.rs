@@ -274,6 +274,39 @@ fn a_guarded_tree_is_guarded_by_address_as_well() {
     assert_eq!(done.status, Some(70), "{done:#?}");
 }
 
+/// Two list managers: the addresses of a list mean what its own tree's profile says.
+#[test]
+fn the_tree_that_a_list_is_on_says_what_its_addresses_mean() {
+    let stage = stage();
+    let own = include_str!("../src/profiles/mailman2.toml")
+        .replace("[\"{list}-owner\"]", "[\"{list}-chief\"]")
+        .replace("[\"{list}-bounces\"]", "[\"{list}-owner\"]");
+    let (before, rest) = own.split_once("[verbs.admin]").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    stage.make_dir("profiles");
+    stage.write("profiles/other.toml", format!("{before}{after}"), 0o644);
+    let site = stage.read("site.toml");
+    let (a, b) = site.split_once("[trees.b]").unwrap();
+    let b = b.replacen("\"mailman2\"", "\"other\"", 1);
+    stage.write("site.toml", format!("{a}[trees.b]{b}"), 0o644);
+
+    for (address, verb, list, tree) in [
+        ("toylist-owner", "bounces", "toylist", "b"),
+        ("toylist-chief", "owner", "toylist", "b"),
+        ("reallist1-owner", "owner", "reallist1", "a"),
+        ("reallist1-admin", "admin", "reallist1", "a"),
+    ] {
+        let got = ran(&stage, address);
+        assert_eq!(
+            (got.tree.as_str(), &got.argv[1..]),
+            (tree, &[verb, list].map(str::to_owned)[..])
+        );
+    }
+    // An alias that only the other tree has gives the same.
+    ends(&stage, "toylist-admin", 67, "no such address");
+    ends(&stage, "nosuchlist-chief", 67, "no such address");
+}
+
 #[test]
 fn explain_tells_the_list_and_the_verb_of_an_address() {
     let stage = stage();
@@ -303,6 +336,10 @@ fn check_says_which_lists_are_not_found_by_address() {
     stage.parity(&["check"]).expect(0).says(&[]);
     stage.aliases(&["sync"]).expect(0);
     assert_eq!(stage.read("aliases"), "postmaster: root\n");
+    let status = stage.parity(&["status", "--all", "--format", "json"]);
+    status.expect(0).says(&["\"aliases\": \"ok\""]);
+    let trace = stage.aliases(&["trace", "toylist"]);
+    trace.says(&["no such alias", "mm-deliver --explain --rcpt ADDRESS"]);
 
     fs::remove_file(stage.path("var/.mm-deliver-data")).unwrap();
     let words = [

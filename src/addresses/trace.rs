@@ -118,6 +118,11 @@ impl Traced {
             if !self.near.is_empty() {
                 lines.push(format!("near it: {}", self.near.join(", ")));
             }
+            if trees.site.config.rcpt {
+                let by_address = "by address, if the MTA hands it to mm-deliver: \
+                                  mm-deliver --explain --rcpt ADDRESS";
+                lines.push(by_address.to_owned());
+            }
             return lines;
         }
         let mut lines = Vec::from_iter(assumed);
