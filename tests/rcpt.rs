@@ -274,6 +274,16 @@ fn a_guarded_tree_is_guarded_by_address_as_well() {
     assert_eq!(done.status, Some(70), "{done:#?}");
 }
 
+#[test]
+fn the_package_stays_while_a_transport_may_run_it() {
+    let stage = stage();
+    let words = ["`rcpt = true`", "take that transport out"];
+    stage.parity(&["may-remove"]).expect(1).complains(&words);
+    stage.write("aliases", "postmaster: root\n", 0o644);
+    swap(&stage, "site.toml", "rcpt = true", "rcpt = false");
+    stage.parity(&["may-remove"]).expect(0);
+}
+
 /// Two list managers: the addresses of a list mean what its own tree's profile says.
 #[test]
 fn the_tree_that_a_list_is_on_says_what_its_addresses_mean() {

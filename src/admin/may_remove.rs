@@ -32,6 +32,13 @@ pub(super) fn may_remove(site: Result<Site, SiteError>, path: &Path) -> Outcome 
     let parity = store::load(&site)
         .map_err(|error| unsure(error.to_string()))?
         .parity;
+    // No alias says so, and the MTA's transports are not ours to read.
+    if site.config.rcpt {
+        let what = format!("{path:?} says `rcpt = true`: a transport of the MTA runs it");
+        let hint =
+            "take that transport out of the MTA's configuration, then this line out of site.toml";
+        return Err(Refused::new(ACT, what).hint(hint));
+    }
     let known = aliases::known(&site, &parity).map_err(|error| unsure(error.to_string()))?;
     if known.in_aliases.is_empty() {
         return Ok(Done::default());
