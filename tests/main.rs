@@ -22,6 +22,9 @@ mod in_place;
 /// README says what is so.
 mod readme;
 
+/// README's page for 3 a.m., typed.
+mod night;
+
 /// The examples in contrib are sound.
 mod examples;
 

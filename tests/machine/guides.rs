@@ -17,20 +17,20 @@ const PREFIX: &str = "/usr/local/mailman";
 const EXAMPLES: &str = "/usr/share/doc/mm-deliver/examples";
 
 /// The commands of a chapter, in their order.
-fn commands(chapter: &str) -> Vec<String> {
+pub(crate) fn commands(chapter: &str) -> Vec<String> {
     let readme = fs::read_to_string(source("../../README.md")).unwrap();
     let (_, rest) = readme.split_once(&format!("\n## {chapter}\n")).unwrap();
     let text = rest.split("\n## ").next().unwrap();
     let commands = text.lines().filter_map(|line| {
         let line = line.strip_prefix("    ")?.trim_start();
-        line.starts_with(|c: char| c.is_ascii_lowercase())
+        (line.starts_with(|c: char| c.is_ascii_lowercase()) && !line.contains(" = "))
             .then(|| line.to_owned())
     });
     commands.collect()
 }
 
 /// The examples where the package has them.
-fn put_examples(host: &Host) {
+pub(crate) fn put_examples(host: &Host) {
     host.expect("mount -t tmpfs doc /usr/share/doc");
     let there = host.inside(EXAMPLES);
     fs::create_dir_all(&there).unwrap();
@@ -43,7 +43,7 @@ fn put_examples(host: &Host) {
 }
 
 /// Types a line to a shell.
-fn typed(host: &Host, line: &str) -> (Option<i32>, String) {
+pub(crate) fn typed(host: &Host, line: &str) -> (Option<i32>, String) {
     put(&host.path("/srv/typed"), line.as_bytes(), 0o644);
     println!("| $ {line}");
     let done = host.run("sh -e /srv/typed");

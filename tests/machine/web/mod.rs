@@ -15,6 +15,9 @@ use browser::Browser;
 use http::{Got, begin, end, get, head, post};
 use site::Site;
 
+use crate::guides::{commands, put_examples, typed};
+use crate::rig::put;
+
 /// The release of the tree that answers, as a page shows it.
 fn release(got: &Got) -> &str {
     let at = got.body.find("release ").map(|at| at + "release ".len());
@@ -472,4 +475,42 @@ fn web_a_browser_shows_the_state_of_a_site() {
     browser.reload();
     let text = browser.text("body");
     assert!(text.contains("All 3 lists are on tree a 2.1.39"), "{text}");
+}
+
+#[test]
+fn web_guide_is_what_one_types() {
+    let site = Site::new();
+    let host = &site.host;
+    let ours = "/etc/apache2/conf-enabled/mm-deliver.conf";
+    fs::remove_file(host.path(ours)).unwrap();
+    fs::remove_file(host.path("/etc/nginx/snippets/mm-deliver.conf")).unwrap();
+    let pages = || {
+        let servers = site.servers().into_iter();
+        let of = |(_, port)| get(port, "/mailman/listinfo/toylist").status;
+        servers.map(of).collect::<Vec<_>>()
+    };
+    put_examples(host);
+    // Debian's fcgiwrap is started by systemd, which makes its socket; so is what reloads.
+    std::os::unix::fs::symlink(
+        "/run/web/fcgiwrap.socket",
+        host.path("/run/fcgiwrap.socket"),
+    )
+    .unwrap();
+    let service = "#!/bin/sh\ncase \"$*\" in 'reload apache2') exec apache2ctl graceful ;; \
+                   'reload nginx') exec nginx -s reload ;; esac\nexit 1\n";
+    put(
+        &host.path("/usr/lib/mm-deliver/systemctl"),
+        service.as_bytes(),
+        0o755,
+    );
+    let commands = commands("Install on Apache or nginx");
+    assert!(commands.len() >= 7, "{commands:?}");
+    for line in &commands {
+        let (status, said) = typed(host, line);
+        assert_eq!(status, Some(0), "{line}: {said}");
+    }
+    assert!(host.path(ours).exists());
+    site.until("pages by what was typed", || pages() == [200, 200]);
+    host.expect("mm-parity upgrade toylist");
+    assert_eq!(pages(), [200, 200]);
 }
