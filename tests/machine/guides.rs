@@ -23,7 +23,7 @@ pub(crate) fn commands(chapter: &str) -> Vec<String> {
     let text = rest.split("\n## ").next().unwrap();
     let commands = text.lines().filter_map(|line| {
         let line = line.strip_prefix("    ")?.trim_start();
-        (line.starts_with(|c: char| c.is_ascii_lowercase()) && !line.contains(" = "))
+        (line.starts_with(|c: char| c == '/' || c.is_ascii_lowercase()) && !line.contains(" = "))
             .then(|| line.to_owned())
     });
     commands.collect()

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::deliver;
 use super::mailman3::Mailman3;
+use crate::guides::{commands, put_examples, typed};
 use crate::rig::{HOST, programs, put, sender, source};
 
 /// Lists of Mailman 2.1, each with the language of its data file.
@@ -147,6 +148,28 @@ fn lists(site: &Mailman3) -> String {
 fn managers_from21_lists_go_to_mailman3_with_their_members() {
     let site = site();
     by_mailman21(&site, "before");
+
+    println!("| ==== what README has one type before the first list, and then");
+    put_examples(&site.machine);
+    let (typed_now, then): (Vec<String>, Vec<String>) = commands("Moving to Mailman 3")
+        .into_iter()
+        .partition(|line| !line.starts_with("mm-parity "));
+    assert_eq!(typed_now.len(), 3);
+    for line in &typed_now {
+        let line = line
+            .replace("/var/lib/mailman", "/srv/mailman/var")
+            .replace("toylist", "toyland")
+            .replace("lists.example.org", HOST);
+        let (status, said) = typed(&site.machine, &line);
+        assert_eq!(status, Some(0), "{line}: {said}");
+        if line.contains(" look ") {
+            says(&said, &["held messages: 1", "the archive, 1 KiB"]);
+        }
+    }
+    assert_eq!(
+        then,
+        ["mm-parity upgrade toylist", "mm-parity downgrade toylist"]
+    );
 
     println!("| ==== a list goes, with its members, and it is said what stays");
     let said = parity(&site, "upgrade toyland", 0);
