@@ -18,6 +18,11 @@ const NIGHT: &[(&[&str], &str, &str)] = &[
     (&[], "mm-parity check", ""),
     (&[], "mm-aliases trace toylist", "verb     post"),
     (&[], "mm-deliver --explain post toylist", "toylist"),
+    (
+        &[],
+        "mm-deliver --explain --rcpt toylist@lists.example.org",
+        "toylist",
+    ),
     (&[], "mm-parity why toylist", "b (future)"),
     (&[], "mm-parity downgrade LIST", "downgraded 1 list"),
     (&[], "mm-parity downgrade --all", "downgraded 1 list"),
@@ -69,6 +74,11 @@ fn what_one_types_at_3_am_does_what_it_is_there_for() {
     for (before, typed, seen) in NIGHT {
         assert!(left.remove(*typed), "the page does not say: {typed}");
         let stage = Stage::new();
+        if typed.contains("--rcpt") {
+            let site = stage.read("site.toml");
+            let by_address = site.replace("[deliver]\n", "[deliver]\nrcpt = true\n");
+            stage.write("site.toml", by_address, 0o644);
+        }
         let run = |line: &str| {
             let mut words = line.split(' ');
             let program = words.next().unwrap();
