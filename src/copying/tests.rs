@@ -348,6 +348,39 @@ fn of_what_grows_the_ends_are_kept_and_the_rest_comes_from_what_it_grew_to() {
 }
 
 #[test]
+fn what_grew_is_read_by_nobody_who_could_not_read_it() {
+    let scratch = Scratch::new();
+    let old = vec![b'x'; 3_000_000];
+    scratch.write("from/tree/mbox", &old);
+    let mode = |name: &str, mode: u32| {
+        fs::set_permissions(scratch.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode("from/tree/mbox", 0o644);
+    let grows = |path: &Path| path.ends_with("mbox");
+    let rules = Rules {
+        grows: &grows,
+        ..PLAIN
+    };
+    let told = bring(&scratch, &mut Known::new(), &rules).unwrap();
+    // Whoever may write the directory puts a link to a secret there.
+    scratch.write("secret", b"secret\n");
+    mode("secret", 0o600);
+    fs::remove_file(scratch.path("from/tree/mbox")).unwrap();
+    fs::hard_link(scratch.path("secret"), scratch.path("from/tree/mbox")).unwrap();
+    let live = Place::find(&scratch.path("from/tree")).unwrap();
+    let copy = Place::find(&scratch.path("to/tree")).unwrap();
+    let to = open_directory(&scratch.path("to")).unwrap();
+    let rules = Rules {
+        ends: Some((&told.ends, &live)),
+        ..PLAIN
+    };
+    let told = Copy::bring(&copy, &to, OsStr::new("back"), &mut Known::new(), &rules).unwrap();
+    assert_eq!(told.other.len(), 1);
+    let back = fs::metadata(scratch.path("to/back/mbox")).unwrap();
+    assert_eq!(back.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn what_is_left_out_is_not_in_the_copy() {
     let scratch = Scratch::new();
     scratch.write("from/tree/lock", "");

@@ -125,6 +125,16 @@ pub struct Copy<'a> {
     told: Told,
 }
 
+/// What a copy was filled with.
+enum Filled {
+    /// Nothing: there is nothing any more.
+    Not,
+    /// What it is the copy of.
+    Own,
+    /// A file that is another's now, or that fewer may read: the copy is given what that has.
+    Foreign(OwnedFd, Stat),
+}
+
 /// Whether one try was enough.
 enum Tried {
     Done,
@@ -382,12 +392,17 @@ impl<'a> Copy<'a> {
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let copy = open_beneath(to.0, to.1, flags, Mode::RUSR | Mode::WUSR).map_err(&failed)?;
-        if !self.bytes(file.as_fd(), &stat, copy.as_fd(), below)? {
-            drop(copy);
-            remove(to.0, to.1).map_err(&failed)?;
-            return Ok(Tried::Done);
-        }
-        give(file.as_fd(), &stat, copy.as_fd(), true, &mut self.told.lost).map_err(&failed)?;
+        let filled = self.bytes(file.as_fd(), &stat, copy.as_fd(), below)?;
+        let (like, its) = match &filled {
+            Filled::Not => {
+                drop(copy);
+                remove(to.0, to.1).map_err(&failed)?;
+                return Ok(Tried::Done);
+            }
+            Filled::Own => (file.as_fd(), &stat),
+            Filled::Foreign(live, its) => (live.as_fd(), its),
+        };
+        give(like, its, copy.as_fd(), true, &mut self.told.lost).map_err(&failed)?;
         let now = fstat(&file).map_err(&failed)?;
         let by_ends = self.is_by_ends(&stat, below);
         if Stamp::of(&now) != Stamp::of(&stat) {
@@ -407,58 +422,64 @@ impl<'a> Copy<'a> {
         Ok(Tried::Done)
     }
 
-    /// Fills the copy; `false` if there is nothing to fill it with.
+    /// Fills the copy.
     fn bytes(
         &mut self,
         file: BorrowedFd<'_>,
         stat: &Stat,
         copy: BorrowedFd<'_>,
         below: &Path,
-    ) -> Result<bool, CopyError> {
+    ) -> Result<Filled, CopyError> {
         let failed = self.failed(below);
         let size = u64::try_from(stat.st_size).unwrap_or_default();
         let is_over = self.rules.is_over;
         if let Some((ends, live)) = self.rules.ends
             && ends.contains(below)
         {
-            return self.grown(file, size, copy, live, below);
+            return self.grown((file, stat), size, copy, live, below);
         }
         let done = match self.is_by_ends(stat, below) {
             true => contents::copy_ends(file, copy, size).map(|()| true),
             false => contents::copy(file, copy, size, &|| is_over()),
         };
         match done.map_err(failed)? {
-            true => Ok(true),
+            true => Ok(Filled::Own),
             false => Err(CopyError::of(&self.path(below), Cause::Over)),
         }
     }
 
     /// Fills the copy with the first `size` bytes of what grew since, if its ends are those of
     /// `file`; else with all that stands there now.
+    ///
+    /// NOBODY READS MORE BY IT. Whoever may write the data may have put a hard link to a file of
+    /// somebody else's there: what is not as it was kept stays as its owner has it.
     fn grown(
         &mut self,
-        file: BorrowedFd<'_>,
+        (file, kept): (BorrowedFd<'_>, &Stat),
         size: u64,
         copy: BorrowedFd<'_>,
         live: &Place,
         below: &Path,
-    ) -> Result<bool, CopyError> {
+    ) -> Result<Filled, CopyError> {
         let Some(now) = open_below(live, below)? else {
             self.told.gone.push(below.to_owned());
-            return Ok(false);
+            return Ok(Filled::Not);
         };
         let failed = self.failed(below);
         let stat = fstat(&now).map_err(&failed)?;
         let has = u64::try_from(stat.st_size).unwrap_or_default();
+        let is_its = (stat.st_uid, stat.st_gid) == (kept.st_uid, kept.st_gid)
+            && kept.st_mode & !stat.st_mode & 0o777 == 0;
         let is_same =
             has >= size && contents::same_ends(file, now.as_fd(), size).map_err(&failed)?;
-        if !is_same {
+        if !is_same || !is_its {
             self.told.other.push(below.to_owned());
         }
         let size = if is_same { size } else { has };
         let is_over = self.rules.is_over;
         match contents::copy(now.as_fd(), copy, size, &|| is_over()).map_err(&failed)? {
-            true => Ok(true),
+            true if is_its => Ok(Filled::Own),
+            true => Ok(Filled::Foreign(now, stat)),
             false => Err(CopyError::of(&self.path(below), Cause::Over)),
         }
     }
