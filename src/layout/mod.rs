@@ -14,9 +14,7 @@
 //! | before the journal is removed | all taken back | as ever | is refused | removes it |
 //!
 //! **Invariants.** A directory moves by one exchange of names, with a link that leads to where it
-//! goes: at each moment its old path leads to it, and a program that has it open keeps it. (But in the
-//! instant in which an undo exchanges them, whoever has read the link and not yet followed it is told of
-//! a loop, once.) Nothing
+//! goes: at each moment its old path leads to it, and a program that has it open keeps it. Nothing
 //! is copied, nothing is overwritten, and nothing is removed but what a step made. A time that a
 //! step changed is put back; what somebody else changed in the same directory between a kill and
 //! the end of that step is not told by the directory's time.

@@ -4,6 +4,9 @@
 //! as well. Names are looked up in an opened directory, which is reached through no link, and by one
 //! part: who may write the list manager's directories leads us nowhere. Nothing is overwritten.
 
+/// A directory that was exchanged for a link comes back.
+mod back;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -165,7 +168,7 @@ impl Step {
                     ))),
                 }
             }
-            Step::Exchange { from, to, .. } => exchange_back(&Name::of(from)?, &Name::of(to)?),
+            Step::Exchange { from, to, .. } => back::exchange(&Name::of(from)?, &Name::of(to)?),
             Step::Move { from, to } => shift_back(from, to),
             Step::File { path, text, .. } => remove_file(path, text),
         }
@@ -314,24 +317,6 @@ fn exchange(from: &Name, to: &Name, id: (u64, u64)) -> io::Result<()> {
         return Err(from.other());
     }
     to.sync().and_then(|()| from.sync())
-}
-
-fn exchange_back(from: &Name, to: &Name) -> io::Result<Back> {
-    if from.is_link_to(&to.path)? && to.is_directory()? {
-        from.rename(to, RenameFlags::EXCHANGE)?;
-        if !from.is_directory()? {
-            from.rename(to, RenameFlags::EXCHANGE)?;
-            return Err(from.other());
-        }
-        from.sync()?;
-    }
-    if to.is_link_to(&to.path)? {
-        to.unlink(AtFlags::empty())?;
-    }
-    match from.is_directory()? {
-        true => Ok(Back::Done),
-        false => Err(from.other()),
-    }
 }
 
 fn shift(from: &Name, to: &Name) -> io::Result<()> {
