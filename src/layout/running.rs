@@ -8,7 +8,7 @@
 //! **Invariants.** Looks at /proc, sends no signal.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,7 @@ pub fn look(roots: &[PathBuf], moving: &[PathBuf]) -> (Vec<Process>, Vec<Process
         };
         // Its program, or the script of an interpreter; not a file that an editor has.
         let programs = words.iter().take(3).map(PathBuf::from).chain(link("exe"));
-        let is_of =
-            |path: PathBuf| roots.iter().any(|root| path.starts_with(root)) && path.is_file();
+        let is_of = |path: PathBuf| is_below(&path, roots);
         let is_in = |moving: &PathBuf| {
             let directory = process.directory.as_ref();
             directory.is_some_and(|directory| directory.starts_with(moving))
@@ -61,4 +60,36 @@ pub fn look(roots: &[PathBuf], moving: &[PathBuf]) -> (Vec<Process>, Vec<Process
         }
     }
     (running, standing)
+}
+
+/// Whether a file is below one of `roots`, as it is spelled or without links: a command line has
+/// the root as the admin typed it.
+fn is_below(path: &Path, roots: &[PathBuf]) -> bool {
+    let starts = |path: &Path| roots.iter().any(|root| path.starts_with(root));
+    let leads = || path.is_absolute() && fs::canonicalize(path).is_ok_and(|real| starts(&real));
+    (starts(path) || leads()) && path.is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_that_runs_by_a_link_to_the_root_is_below_it() {
+        let dir = std::env::temp_dir().join(format!("mm-running-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).unwrap();
+        let dir = dir.canonicalize().unwrap();
+        for root in ["real", "other"] {
+            fs::create_dir(dir.join(root)).unwrap();
+            fs::write(dir.join(root).join("run"), "").unwrap();
+        }
+        std::os::unix::fs::symlink("real", dir.join("link")).unwrap();
+        let roots = [dir.join("real")];
+        assert!(is_below(&dir.join("real/run"), &roots));
+        assert!(is_below(&dir.join("link/run"), &roots));
+        assert!(!is_below(&dir.join("other/run"), &roots));
+        assert!(!is_below(&dir.join("link/gone"), &roots));
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -4,11 +4,14 @@
 //! connection, which is closed at once.
 //!
 //! **Invariants.** No signal is sent, no name is looked up, and nothing waits longer than
-//! [`PATIENCE`]. Where /proc hides other users' processes, none found is not "none runs".
+//! [`PATIENCE`]; but for a path in a command line that ends as a wanted one does and begins otherwise,
+//! which is followed to where it leads. Where /proc hides other users' processes, none found is not "none runs".
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -88,7 +91,7 @@ fn seen(sign: &Sign, tree: &Tree, processes: &Processes) -> Seen {
                 Ok(all)
                     if all
                         .iter()
-                        .any(|line| wanted.iter().any(|words| has(line, words))) =>
+                        .any(|line| wanted.iter().any(|words| has(line, words, &tree.root))) =>
                 {
                     Seen::Yes
                 }
@@ -104,7 +107,11 @@ fn seen(sign: &Sign, tree: &Tree, processes: &Processes) -> Seen {
         Sign::Pid { file, command } => {
             let path = PathBuf::from(tree.expand(file, None));
             match pid(&path).map(|pid| (pid, pid.and_then(command_of))) {
-                Ok((_, Some(line))) if commands(command, tree).iter().any(|w| has(&line, w)) => {
+                Ok((_, Some(line)))
+                    if commands(command, tree)
+                        .iter()
+                        .any(|w| has(&line, w, &tree.root)) =>
+                {
                     Seen::Yes
                 }
                 Ok((Some(pid), None)) if !processes.are_all => {
@@ -143,7 +150,7 @@ fn commands(words: &str, tree: &Tree) -> Vec<Vec<String>> {
 }
 
 /// Whether a command line has these words in a row; of the last one its beginning counts.
-fn has(line: &[Vec<u8>], words: &[String]) -> bool {
+fn has(line: &[Vec<u8>], words: &[String], root: &Path) -> bool {
     let Some((last, rest)) = words.split_last() else {
         return false;
     };
@@ -151,9 +158,26 @@ fn has(line: &[Vec<u8>], words: &[String]) -> bool {
         let same = window
             .iter()
             .zip(rest)
-            .all(|(word, wanted)| word == wanted.as_bytes());
-        same && window[rest.len()].starts_with(last.as_bytes())
+            .all(|(word, wanted)| word == wanted.as_bytes() || leads_to(word, wanted, root));
+        let end = &window[rest.len()];
+        same && (end.starts_with(last.as_bytes()) || leads_to(end, last, root))
     })
+}
+
+/// Whether a word is the wanted path by another spelling of the tree's root: site.toml has it
+/// without links, a command line as the admin typed it. What is below the root is compared by name:
+/// two trees may have links to one interpreter. Only a word that ends alike is looked up.
+fn leads_to(word: &[u8], wanted: &str, root: &Path) -> bool {
+    let path = Path::new(OsStr::from_bytes(word));
+    let Ok(rest) = Path::new(wanted).strip_prefix(root) else {
+        return false;
+    };
+    let Some(front) = path.ancestors().nth(rest.components().count()) else {
+        return false;
+    };
+    path.is_absolute()
+        && path.ends_with(rest)
+        && matches!((fs::canonicalize(front), fs::canonicalize(root)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The command lines of all processes that can be seen.
@@ -236,5 +260,38 @@ fn listens(address: &str, tree: &Tree) -> Seen {
             Seen::Unknown(format!("cannot connect to {place}: {error}"))
         }
         Err(error) => Seen::No(format!("nobody answers at {place}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_runs_by_a_link_to_the_root_is_the_trees() {
+        let dir = std::env::temp_dir().join(format!("mm-life-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir(&dir).unwrap();
+        let dir = dir.canonicalize().unwrap();
+        for root in ["real", "other"] {
+            fs::create_dir_all(dir.join(root).join("bin")).unwrap();
+            // One program for both, as an interpreter is.
+            symlink("/bin/true", dir.join(root).join("bin/run")).unwrap();
+        }
+        symlink("real", dir.join("link")).unwrap();
+        let of = |root: &str| dir.join(root).join("bin/run").to_str().unwrap().to_owned();
+        let line = |root: &str| {
+            let words = ["python".to_owned(), of(root), "--all".to_owned()];
+            words.map(String::into_bytes).to_vec()
+        };
+        // As a word before others, and as the last one.
+        for wanted in [vec![of("real"), "--all".to_owned()], vec![of("real")]] {
+            assert!(has(&line("link"), &wanted, &dir.join("real")));
+            assert!(has(&line("real"), &wanted, &dir.join("real")));
+            assert!(!has(&line("other"), &wanted, &dir.join("real")));
+        }
+        fs::remove_dir_all(&dir).unwrap();
     }
 }
