@@ -572,32 +572,46 @@ fn what_cannot_move_in_one_instant_is_refused_with_what_to_do() {
 
 #[test]
 fn a_list_manager_that_runs_is_noticed_and_goes_on() {
-    let stage = host();
-    let runner = stage.path("mailman/bin/qrunner");
-    // As long as its standard input is open.
-    stage.write("mailman/bin/qrunner", "read line\n", 0o755);
-    let mut command = std::process::Command::new("/bin/sh");
-    command.arg(&runner).arg("--runner=IncomingRunner:0:1");
-    command.current_dir(stage.path("mailman/lists"));
-    command.stdin(std::process::Stdio::piped());
-    let mut child = crate::stage::spawn(&mut command);
-    let asked = std::time::Instant::now();
-    let line = format!("/proc/{}/cmdline", child.id());
-    while !fs::read_to_string(&line).is_ok_and(|line| line.contains("qrunner"))
-        && asked.elapsed().as_secs() < 20
-    {
-        std::thread::yield_now();
+    // As its directory is called, and as its admin may have typed it.
+    for spelled in ["mailman", "link"] {
+        let stage = host();
+        symlink(stage.path("mailman"), stage.path("link")).unwrap();
+        // As long as its standard input is open.
+        stage.write("mailman/bin/qrunner", "read line\n", 0o755);
+        let mut command = std::process::Command::new("/bin/sh");
+        command.arg(stage.path(spelled).join("bin/qrunner"));
+        command.arg("--runner=IncomingRunner:0:1");
+        command.current_dir(stage.path("mailman/lists"));
+        command.stdin(std::process::Stdio::piped());
+        let mut child = crate::stage::spawn(&mut command);
+        let asked = std::time::Instant::now();
+        let line = format!("/proc/{}/cmdline", child.id());
+        while !fs::read_to_string(&line).is_ok_and(|line| line.contains("qrunner"))
+            && asked.elapsed().as_secs() < 20
+        {
+            std::thread::yield_now();
+        }
+        let done = from(&stage, &[]);
+        let checked = stage.parity(&["check"]).stdout;
+        let running = format!("process {} (", child.id());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        done.expect(0).says(&[
+            "note: the list manager runs (1 process, such as",
+            &running,
+            "stands in",
+        ]);
+        // One of its runners runs, and the others do not.
+        assert!(
+            checked.contains("--runner=BounceRunner:\" runs"),
+            "{spelled}: {checked}"
+        );
+        assert!(
+            !checked.contains("--runner=IncomingRunner:\" runs"),
+            "{spelled}: {checked}"
+        );
+        stage.parity(&["init", "--undo"]).expect(0);
     }
-    let done = from(&stage, &[]);
-    let running = format!("process {} (", child.id());
-    drop(child.stdin.take());
-    child.wait().unwrap();
-    done.expect(0).says(&[
-        "note: the list manager runs (1 process, such as",
-        &running,
-        "stands in",
-    ]);
-    stage.parity(&["init", "--undo"]).expect(0);
 }
 
 #[test]
