@@ -423,6 +423,24 @@ fn a_site_that_init_writes_explains_each_key_and_knows_the_hosts_templates() {
     assert!(link.join("en/options.html").exists());
 }
 
+#[test]
+fn jobs_run_as_whom_the_installation_names() {
+    for (said, expected) in [
+        ("", "#user = \"list\"\n"),
+        ("MAILMAN_USER = 'nobody'\n", "\nuser = \"nobody\"\n"),
+        // Nobody runs anything as root, or as who is not there.
+        ("MAILMAN_USER = 'root'\n", "#user = \"list\"\n"),
+        ("MAILMAN_USER = 'nosuchuser'\n", "#user = \"list\"\n"),
+    ] {
+        let stage = host();
+        let settings = format!("from Defaults import *\n{said}");
+        stage.write("mailman/Mailman/mm_cfg.py", settings, 0o644);
+        from(&stage, &[]).expect(0);
+        let site = stage.read("site.toml");
+        assert!(site.contains(expected), "{said}: {site}");
+    }
+}
+
 /// The findings of one kind, as `check` tells them.
 fn found(stage: &Stage, kind: &str) -> Vec<String> {
     let text = stage.parity(&["check"]).stdout;

@@ -114,12 +114,13 @@ impl Data {
     fn refuse(&self, site: &Site, request: &Request, errors: &[SnapshotError]) -> Refused {
         let mut refused = Refused::empty(request.act);
         refused.reasons = errors.iter().map(ToString::to_string).collect();
-        refused.hint(match self.restore {
-            Some(_) => format!(
-                "the data are as they were; to take lists back without theirs: {}",
-                typed(site, "downgrade LIST --keep-data")
+        refused.hint(match (&self.restore, request.act) {
+            (Some(_), "restore") => "the data are as they were".to_owned(),
+            (Some(_), act) => format!(
+                "the data are as they were; to leave them so: {}",
+                typed(site, &keep_data(act))
             ),
-            None => format!(
+            (None, _) => format!(
                 "no list has moved; `keep = 0` in [snapshots] of {:?} keeps no data, and then there \
                  is no way back for them",
                 site.path
@@ -172,5 +173,13 @@ impl Data {
         }
         let its = its.iter().map(String::as_str).collect();
         after.notes.extend(fence::prune(site, &its, parity));
+    }
+}
+
+/// What is typed of an act to leave data as they are.
+fn keep_data(act: &str) -> String {
+    match act {
+        "downgrade" => "downgrade LIST --keep-data".to_owned(),
+        act => format!("{act} --keep-data"),
     }
 }

@@ -37,6 +37,8 @@ pub struct Values {
     pub program: PathBuf,
     /// Who the MTA runs it as.
     pub users: Vec<String>,
+    /// Who the list manager's own programs run as, where its settings say so.
+    pub jobs: Option<String>,
 }
 
 /// The word that site.toml has for an MTA.
@@ -98,6 +100,7 @@ impl Values {
             ("aliases", "files") => Some(array(self.aliases.iter().map(|file| path(file)))),
             ("aliases", "mta") => Some(quoted(word(self.mta))),
             ("deliver", "program") => Some(path(&self.program)),
+            ("jobs", "user") => Some(quoted(self.jobs.as_deref()?)),
             ("deliver", "users") => Some(array(self.users.iter().map(|user| quoted(user)))),
             _ => return None,
         })
@@ -163,6 +166,7 @@ mod tests {
             mta: Mta::Exim,
             program: "/usr/local/mm-deliver".into(),
             users: vec!["list".into(), "8".into()],
+            jobs: None,
         }
     }
 

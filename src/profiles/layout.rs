@@ -29,6 +29,8 @@ pub struct Layout {
     setting: String,
     /// The setting that says where its data are, if not in its root.
     pub home: Option<String>,
+    /// The setting that says as whom it runs.
+    pub user: Option<String>,
     /// How a setting is written by who adds one: `NAME = 'VALUE'`.
     pub write: String,
     /// What of its home is the lists' data, and goes outside.
@@ -98,6 +100,7 @@ pub(super) struct RawLayout {
     defaults: Vec<Spanned<String>>,
     setting: Option<Spanned<String>>,
     home: Option<String>,
+    user: Option<String>,
     #[serde(default)]
     write: String,
     data: Vec<Spanned<String>>,
@@ -166,7 +169,10 @@ impl RawLayout {
             Some(text) => setting(text)?,
             None => String::new(),
         };
-        let asks = self.home.is_some() || !self.apart.is_empty() || !self.regenerates.is_empty();
+        let asks = self.home.is_some()
+            || self.user.is_some()
+            || !self.apart.is_empty()
+            || !self.regenerates.is_empty();
         if asks && (setting.is_empty() || self.settings.is_empty()) {
             return Err(BadProfile {
                 at: Some(self.holds.span().start),
@@ -181,6 +187,7 @@ impl RawLayout {
             defaults: texts(self.defaults),
             setting,
             home: self.home,
+            user: self.user,
             write: self.write,
             data: texts(self.data),
             own: texts(self.own),

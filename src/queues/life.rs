@@ -265,6 +265,7 @@ fn listens(address: &str, tree: &Tree) -> Seen {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
     use std::os::unix::fs::symlink;
 
     use super::*;

@@ -140,9 +140,9 @@ impl Restoring {
             let what = "data that were put back earlier are not set aside yet";
             return Err(SnapshotError::Metadata(path, what.to_owned()));
         }
-        // 1.
-        self.journal.write(&self.store)?;
+        // 1. One that fails may have left it there all the same.
         self.is_begun = true;
+        self.journal.write(&self.store)?;
         let mut rows = self.journal.places.iter_mut();
         for back in &self.backs {
             let data = self.store.data(&back.snapshot)?;

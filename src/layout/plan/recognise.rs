@@ -90,6 +90,7 @@ pub(super) fn draft(from: &Path, site_file: &Path, profile: &str) -> Result<(Sit
         mta: Mta::None,
         program: "/nowhere".into(),
         users: vec!["0".to_owned()],
+        jobs: None,
     };
     let config = Config::parse(&site_file::render(&values)).map_err(|bad| bad.what)?;
     let tree = config.tree("a").cloned().ok_or("no tree")?;

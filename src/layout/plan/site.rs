@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::recognise::draft;
 use super::{Draft, Reasons, place};
+use crate::accounts::Account;
 use crate::config::{Config, Mta};
 use crate::layout::host;
 use crate::layout::look::{Installation, real};
@@ -39,6 +40,7 @@ impl Draft<'_> {
             aliases,
             program: self.ask.program.clone().unwrap_or_else(program),
             users,
+            jobs: self.runs_as(),
         };
         let text = site_file::render(&values);
         let config = Config::parse(&text)
@@ -92,6 +94,15 @@ impl Draft<'_> {
             paths.push(program);
         }
         host::owner_and_group(paths.iter().map(PathBuf::as_path))
+    }
+
+    /// As whom the installation runs its own programs: a user that there is, and not root.
+    fn runs_as(&self) -> Option<String> {
+        let layout = self.profile.layout()?;
+        let installation = Installation::of(layout, &self.tree);
+        let name = installation.setting(layout.user.as_deref()?)?.value?;
+        let uid = Account::new(&name).uid().ok()?;
+        (uid != 0).then_some(name)
     }
 
     /// Where the queues of both trees are.
