@@ -13,6 +13,8 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use crate::admin::change::Change;
 use crate::admin::outcome::{Refused, few, lists, names, typed};
@@ -449,6 +451,20 @@ pub(super) fn restoring(
     {
         return Err(Refused::new(act, no_room(&room, backs.len()))
             .hint("make room there; a downgrade with --keep-data needs none"));
+    }
+    // Set aside on another disk is copied there, and not renamed.
+    let device = |path: &Path| path.metadata().map(|meta| meta.dev()).ok();
+    if device(&site.config.state) != device(&current.data) {
+        let data: Vec<_> = backs.iter().map(|back| &back.data).collect();
+        let (needed, files) = snapshots::measure_whole(&data);
+        if let Some(room) = snapshots::room(&store.path, needed, files)
+            && !room.is_enough()
+        {
+            return Err(Refused::new(act, no_room(&room, backs.len())).hint(format!(
+                "make room there, for today's data: what may go of older ones: {}",
+                typed(site, "snapshots prune")
+            )));
+        }
     }
     Ok(Restoring::new(
         store,

@@ -43,7 +43,7 @@ pub use loss::{Loss, loss};
 pub use prune::{Pruned, prune, surplus};
 pub use restore::{Back, Restoring};
 pub use room::{Room, room};
-pub use take::{Shot, Want, partial};
+pub use take::{Shot, Want, measure_whole, partial};
 
 use crate::copying::{self, CopyError};
 use crate::list::ListName;

@@ -336,8 +336,13 @@ fn take_over(from: (&OwnedFd, &OsStr), into: &OwnedFd, path: &Path) -> Result<()
         name: from.1.to_owned(),
         path: path.to_owned(),
     };
-    Copy::bring(&place, into, from.1, &mut Known::new(), &WHOLE)?;
+    let mut known = Known::new();
+    let copy = |known: &mut Known| Copy::bring(&place, into, from.1, known, &WHOLE).map(drop);
+    copy(&mut known)?;
     copying::bring_to_disk(open_own_directory(into, OsStr::new(".")).map_err(failed)?)
         .map_err(failed)?;
+    // WHO HAS A FILE OPEN WRITES ON. What he added while it was copied comes along; the rest of it,
+    // by who holds it open longer than all that, goes with the original.
+    copy(&mut known)?;
     remove(from.0, from.1).map_err(failed)
 }

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustix::fs::syncfs;
 use rustix::io::Errno;
 
+use super::row::WHOLE;
 use super::{Kept, OfList, PARTIAL, Snapshot, SnapshotError, Store, Why, list_name, open_or_make};
 use crate::clock::Timestamp;
 use crate::copying::{
@@ -33,6 +34,44 @@ use crate::profiles::{self, ListData};
 
 /// So many files are not brought to the disk one by one.
 const MANY: u64 = 200;
+
+/// How many bytes of a disk and how many files all of these data take, what only grows whole.
+pub fn measure_whole(data: &[&ListData]) -> (u64, u64) {
+    measured(data, &|_| WHOLE)
+}
+
+/// What a list's profile says of its files: which grow, and which are left out.
+type Says<'a> = (
+    &'a (dyn Fn(&Path) -> bool + Sync),
+    &'a (dyn Fn(&Path) -> bool + Sync),
+);
+
+fn measured(
+    data: &[&ListData],
+    rules: &(dyn for<'r> Fn(Says<'r>) -> Rules<'r> + Sync),
+) -> (u64, u64) {
+    let shared = Shared::default();
+    let what = "measuring the data of lists";
+    let sums = parts::each(what, data, &|| false, |data, _| {
+        let of = OfList { data };
+        let (grows, without) = (
+            |path: &Path| of.grows(path),
+            |path: &Path| of.is_left_out(path),
+        );
+        let rules = rules((&grows, &without));
+        let places = data.of.iter();
+        let found = places.flat_map(|place| there(place, &shared).unwrap_or_default());
+        // What there is besides: directories and the metadata.
+        let mut sum = (32 * 1024, 8);
+        for place in found {
+            let Told { room, files, .. } = measure(&place, &rules);
+            sum = (sum.0 + room, sum.1 + files);
+        }
+        sum
+    });
+    let add = |sum: (u64, u64), one: (u64, u64)| (sum.0 + one.0, sum.1 + one.1);
+    sums.into_iter().fold((0, 0), add)
+}
 
 /// So many directories are held open at most.
 const MOST_OPEN: usize = 64;
@@ -200,35 +239,14 @@ impl Shot {
 
     /// How many bytes of a disk and how many files that would take, as far as it can be seen.
     pub fn measure(&self) -> (u64, u64) {
-        let shared = Shared::default();
-        let sums = parts::each(
-            "measuring the data of lists",
-            &self.lists,
-            &|| false,
-            |one, _| {
-                let of = OfList {
-                    data: &one.want.data,
-                };
-                let rules = Rules {
-                    grows: &|path| of.grows(path),
-                    without: &|path| of.is_left_out(path),
-                    ends: None,
-                    is_closed: false,
-                    is_over: &|| false,
-                };
-                let places = one.want.data.of.iter();
-                let found = places.flat_map(|place| there(place, &shared).unwrap_or_default());
-                // What there is besides: directories and the metadata.
-                let mut sum = (32 * 1024, 8);
-                for place in found {
-                    let Told { room, files, .. } = measure(&place, &rules);
-                    sum = (sum.0 + room, sum.1 + files);
-                }
-                sum
-            },
-        );
-        let add = |sum: (u64, u64), one: (u64, u64)| (sum.0 + one.0, sum.1 + one.1);
-        sums.into_iter().fold((0, 0), add)
+        let data: Vec<&ListData> = self.lists.iter().map(|one| &one.want.data).collect();
+        measured(&data, &|of| Rules {
+            grows: of.0,
+            without: of.1,
+            ends: None,
+            is_closed: false,
+            is_over: &|| false,
+        })
     }
 
     /// How many bytes were kept.

@@ -190,3 +190,33 @@ fn crash_on_a_full_disk_without_a_spare_nothing_is_changed_and_the_mend_is_said(
     disk.machine.expect("mm-parity downgrade list07");
     disk.machine.expect("mm-parity check --no-database");
 }
+
+#[test]
+fn crash_on_a_full_disk_no_data_are_put_back_where_todays_have_no_room_beside_them() {
+    let disk = Disk::new();
+    // A release has made much of little; the lists' own disk has room for both.
+    let data = disk.machine.path("/srv/mailman/var/lists/list07");
+    fs::write(data.join("much"), vec![b'x'; 20 << 20]).unwrap();
+    let line = "mm-parity downgrade list07 --restore";
+    let refused = disk.machine.run(line);
+    let said = String::from_utf8([refused.stdout, refused.stderr].concat()).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    for words in [
+        "no room for the data of 1 list",
+        "/var/lib/mm-deliver/snapshots",
+        "today's data",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(data.join("much").exists());
+    assert!(!disk.file("snapshots/restoring.json").exists());
+    disk.machine
+        .expect(&format!("mount -o remount,size=64m {STATE}"));
+    disk.machine.expect(line);
+    assert!(!data.join("much").exists());
+    // With what it made set aside, whole.
+    let aside = disk.file("snapshots/3/list07/data/0/list07/much");
+    assert_eq!(fs::metadata(aside).unwrap().len(), 20 << 20);
+    disk.machine.expect("mm-parity undo");
+    assert!(data.join("much").exists());
+}
