@@ -391,6 +391,35 @@ fn a_snapshot_that_cannot_be_read_is_named_wherever_it_is_wanted() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_lists_settings_holds_up_no_way_back() {
+    let ways: [&[&str]; 5] = [
+        &["downgrade", "toylist", "--keep-data"],
+        &["downgrade", "toylist", "--restore"],
+        &["downgrade", "--all", "--now", "--keep-data"],
+        &["undo", "--keep-data"],
+        &["pause", "toylist"],
+    ];
+    for words in ways {
+        let stage = stage();
+        upgraded(&stage);
+        fs::remove_file(stage.path(CONFIG)).unwrap();
+        let made = Command::new("mkfifo").arg(stage.path(CONFIG)).status();
+        assert!(made.unwrap().success());
+        let site = stage.path("site.toml");
+        let program = stage.path("bin/mm-parity");
+        let mut command = Command::new("timeout");
+        command
+            .arg("60")
+            .arg(program)
+            .arg("--site")
+            .arg(site)
+            .args(words);
+        let done = stage.run(command, b"");
+        assert_eq!(done.status, Some(0), "{words:?}: {done:?}");
+    }
+}
+
+#[test]
 fn what_was_set_aside_is_removed_by_nobody_who_was_not_asked_to() {
     let stage = stage();
     let site = stage.read("site.toml");

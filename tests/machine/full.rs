@@ -220,3 +220,42 @@ fn crash_on_a_full_disk_no_data_are_put_back_where_todays_have_no_room_beside_th
     disk.machine.expect("mm-parity undo");
     assert!(data.join("much").exists());
 }
+
+/// What was set aside is whole from the first moment at which it counts: a kill while what is left
+/// over is removed must not leave an empty one, which an undo would put in the place of the data.
+#[test]
+fn crash_a_kill_while_a_restore_cleans_up_loses_nothing() {
+    let machine = Machine::new(&["toylist"]);
+    machine.expect("mm-parity init --current a");
+    machine.expect("mm-aliases adopt");
+    let list = machine.path("/srv/mailman/var/lists/toylist");
+    let (mut killed_after, mut killed_before) = (0, 0);
+    for call in 1..=8 {
+        machine.expect("mm-parity upgrade toylist");
+        let text = format!("of the new release, {call}\n");
+        fs::write(list.join("new"), &text).unwrap();
+        let kill = format!("-e trace=unlinkat -e inject=unlinkat:signal=KILL:when={call}");
+        machine.run(&format!(
+            "strace -o /tmp/trace {kill} mm-parity downgrade toylist --restore"
+        ));
+        if call % 2 == 0 {
+            // What comes next brings it to an end, and this removes what may go.
+            machine.expect("mm-parity snapshots prune --keep 1");
+        }
+        let parity = machine.path("/var/lib/mm-deliver/parity.toml");
+        let is_ahead = fs::read_to_string(parity).unwrap().contains("\"toylist\"");
+        match is_ahead {
+            true => killed_before += 1,
+            false => {
+                killed_after += 1;
+                machine.expect("mm-parity undo");
+            }
+        }
+        let kept = fs::read_to_string(list.join("new"));
+        assert_eq!(kept.unwrap_or_default(), text, "call {call}");
+        machine.expect("mm-parity downgrade toylist --keep-data");
+        fs::remove_file(list.join("new")).unwrap();
+    }
+    println!("| killed {killed_before} times before the change and {killed_after} times after it");
+    assert!(killed_after > 3, "{killed_after}");
+}
