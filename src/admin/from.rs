@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 
 use crate::admin::aliases;
 use crate::admin::init;
-use crate::admin::outcome::{AFTER, Done, Outcome, Refused, lists, names, typed, typed_aliases};
+use crate::admin::outcome::{
+    AFTER, Done, Outcome, Refused, lists, names, shell_word, typed, typed_aliases,
+};
 use crate::admin::step::no_state;
 use crate::config::Config;
 use crate::layout::carry::{self, Fault};
@@ -22,7 +24,7 @@ use crate::layout::plan::{self, Ask, Plan, Planned, Reasons};
 use crate::layout::{Step, carry_out, package, running, state, take_back};
 use crate::parity::{FutureState, Parity, Roles};
 use crate::profiles::Profile;
-use crate::site::Site;
+use crate::site::{DEFAULT_SITE, Site};
 use crate::store::{self, Writer};
 use crate::syslog::printable;
 
@@ -266,7 +268,11 @@ fn way_back(plan: &Plan) -> String {
 fn typed_at(site_file: &Path, words: &str) -> String {
     match site(site_file, None) {
         Some(site) => typed(&site, words),
-        None => format!("mm-parity {words}"),
+        None if site_file == Path::new(DEFAULT_SITE) => format!("mm-parity {words}"),
+        None => {
+            let path = shell_word(&site_file.to_string_lossy());
+            format!("mm-parity --site {path} {words}")
+        }
     }
 }
 
@@ -341,8 +347,11 @@ pub fn undo(path: &Path, is_trial: bool) -> Outcome {
         text += &format!("kept: {what}\n");
     }
     text += &format!(
-        "the way back: mm-parity init --from {}\n",
-        printable(&plan.from.to_string_lossy())
+        "the way back, with the options of that time: {}\n",
+        typed_at(
+            &plan.site_file,
+            &format!("init --from {}", shell_word(&plan.from.to_string_lossy()))
+        )
     );
     Ok(Done::saying(text))
 }

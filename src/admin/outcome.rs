@@ -115,12 +115,16 @@ fn typed_for(path: &Path, is_default: bool, program: &str, words: &str) -> Strin
     if is_default {
         return format!("{program} {words}");
     }
-    let path = path.to_string_lossy();
+    let path = shell_word(&path.to_string_lossy());
+    format!("{program} --site {path} {words}")
+}
+
+/// A word as a shell takes it.
+pub fn shell_word(word: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(&b);
-    if path.bytes().all(plain) {
-        format!("{program} --site {path} {words}")
-    } else {
-        format!("{program} --site '{}' {words}", path.replace('\'', r"'\''"))
+    match !word.is_empty() && word.bytes().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 

@@ -240,3 +240,50 @@ fn crash_an_init_with_a_failing_call_takes_all_back() {
     assert!(refused > 10, "{refused}");
     println!("| ==== init --from with a failing call: refused and taken back {refused} times");
 }
+
+/// What `init --from` says of an installation that is mounted, and of archives that are, can be done,
+/// and then it goes.
+#[test]
+fn install_of_a_layout_on_file_systems_of_its_own_goes_by_its_hints() {
+    let stage = host();
+    let words = init(&stage).join(" ");
+    let script = format!(
+        "set -e; cd {dir}; parity=\"{program} --site {dir}/site.toml\"\n\
+         refused() {{ ! $parity $1 --dry-run >said 2>&1; cat said; }}\n\
+         done_and_undone() {{ $parity $1; $parity init --undo; }}\n\
+         cp -a mailman kept; echo '== the archives are mounted'\n\
+         mkdir old; mv mailman/archives old/; mkdir mailman/archives; mount -t tmpfs none mailman/archives\n\
+         refused \"{words}\"; umount mailman/archives; rmdir mailman/archives\n\
+         echo '== as the hint says'; mkdir -p mailman-data/archives; mount -t tmpfs none mailman-data/archives\n\
+         cp -a old/archives/. mailman-data/archives; ln -s {dir}/mailman-data/archives mailman/archives\n\
+         done_and_undone \"{words}\"; umount mailman-data/archives\n\
+         rm -r mailman mailman-data; mv kept mailman; echo '== all of it is mounted'\n\
+         mv mailman away; mkdir mailman; mount -t tmpfs none mailman; cp -a away/. mailman\n\
+         refused \"{words}\"; umount mailman; rmdir mailman\n\
+         echo '== as the hint says'; mkdir disk; mount -t tmpfs none disk; cp -a away disk/files\n\
+         ln -s {dir}/disk/files mailman; done_and_undone \"{words}\"; umount disk; echo == end\n",
+        dir = stage.dir.display(),
+        program = stage.path("bin/mm-parity").display(),
+    );
+    let done = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", &script])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    println!("| {}", said.replace('\n', "\n| "));
+    assert!(done.status.success(), "{said}");
+    let parts: Vec<&str> = said.split("== ").collect();
+    assert_eq!(parts.len(), 6, "{said}");
+    let hints = |part: &str| part.matches("hint: ").count();
+    assert!(
+        parts[1].contains("mount it at") && hints(parts[1]) == 1,
+        "{said}"
+    );
+    assert!(
+        parts[3].contains("mount that file system elsewhere") && hints(parts[3]) == 1,
+        "{said}"
+    );
+    for part in [parts[2], parts[4]] {
+        assert!(part.contains("is what it was before the init"), "{said}");
+    }
+}

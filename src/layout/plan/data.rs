@@ -52,6 +52,23 @@ impl Draft<'_> {
         }
     }
 
+    /// Why no data can leave an installation that is a file system of its own; `None` if it is none.
+    fn is_mounted(&self) -> Option<Reasons> {
+        let of = |path: &Path| fs::metadata(path).map(|meta| meta.dev()).ok();
+        let from = &self.from;
+        (of(from)? != of(from.parent()?)?).then(|| {
+            let reason = format!(
+                "{from:?} is a file system of its own: nothing outside of it is on the same one, so its \
+                 data cannot leave it in one instant"
+            );
+            Reasons::one(reason).hint(format!(
+                "with the list manager stopped: mount that file system elsewhere, such as at /srv/mailman, \
+                 move its files into a directory there, and make a link to that in the place of {from:?}; \
+                 then type this again"
+            ))
+        })
+    }
+
     /// Whether nothing is at a place where something is to be made.
     pub(super) fn free(&mut self, path: &Path) -> bool {
         match fs::symlink_metadata(path) {
@@ -62,7 +79,11 @@ impl Draft<'_> {
             }
             Ok(_) => {
                 let reason = format!("{path:?} is there already, and nothing is overwritten");
-                self.reasons.reasons.push(reason);
+                let mut reasons = Reasons::one(reason);
+                if path.parent() == Some(&self.data) {
+                    reasons = reasons.hint("--data DIR, another directory for the data");
+                }
+                self.reasons.add(reasons);
                 false
             }
         }
@@ -138,6 +159,10 @@ impl Draft<'_> {
             return;
         }
         if device(to).is_some_and(|there| there != meta.dev()) {
+            if let Some(reasons) = self.is_mounted() {
+                self.reasons.add(reasons);
+                return;
+            }
             self.reasons.add(
                 Reasons::one(format!(
                     "{to:?} is on another file system than {from:?}: it cannot move in one instant"

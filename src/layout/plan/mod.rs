@@ -126,9 +126,15 @@ impl Reasons {
         self
     }
 
+    /// Each once: what is so of a file system is so of all that is on it.
     fn add(&mut self, other: Reasons) {
-        self.reasons.extend(other.reasons);
-        self.hints.extend(other.hints);
+        for (all, more) in [
+            (&mut self.reasons, other.reasons),
+            (&mut self.hints, other.hints),
+        ] {
+            let new: Vec<String> = more.into_iter().filter(|one| !all.contains(one)).collect();
+            all.extend(new);
+        }
     }
 }
 
