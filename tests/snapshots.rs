@@ -391,6 +391,25 @@ fn a_snapshot_that_cannot_be_read_is_named_wherever_it_is_wanted() {
 }
 
 #[test]
+fn what_two_lists_share_by_their_names_is_no_snapshots() {
+    let stage = stage();
+    stage.add_list("toylist.mbox");
+    for list in ["toylist", "toylist.mbox"] {
+        stage
+            .parity(&["upgrade", list])
+            .expect(0)
+            .says(&["toylist.mbox\" is of toylist", "it is not kept"]);
+    }
+    // The archive's mailbox of the one, as it is on the day; the other's restore leaves it alone.
+    let grown = "From a\n\nFrom here\nFrom b\n\nof today\n";
+    stage.write(MBOX, grown, 0o644);
+    for list in ["toylist.mbox", "toylist"] {
+        stage.parity(&["downgrade", list, "--restore"]).expect(0);
+        assert_eq!(stage.read(MBOX), grown, "{list}");
+    }
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_lists_settings_holds_up_no_way_back() {
     let ways: [&[&str]; 5] = [
         &["downgrade", "toylist", "--keep-data"],

@@ -12,7 +12,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -84,16 +84,45 @@ pub(super) fn keep(
         );
         return None;
     }
-    let want = moving.iter().filter_map(|list| {
-        let data = profile.data(current, list)?;
+    let all = profile.enumerate(current).unwrap_or_default();
+    let mut want = Vec::new();
+    for list in moving {
+        let Some(mut data) = profile.data(current, list) else {
+            continue;
+        };
+        for other in namesakes(list, &all) {
+            let theirs = profile.data(current, other).unwrap_or_default();
+            let (shared, own) = data.of.into_iter().partition(|at| theirs.of.contains(at));
+            data.of = own;
+            for place in shared {
+                let place = place.directory.join(place.pattern());
+                change.say(format!(
+                    "note: {place:?} is of {list} and of {other}: it is not kept"
+                ));
+            }
+        }
         let list = list.clone();
-        Some(Want { list, data })
-    });
+        want.push(Want { list, data });
+    }
     let release = &change.parity().roles.current_release;
     let tree = (current.name.as_str(), release.as_str());
-    let shot = Shot::new(Store::of(site), &change.request.line, tree, want.collect());
+    let shot = Shot::new(Store::of(site), &change.request.line, tree, want);
     refuse_room(site, &shot, refused);
     Some(shot)
+}
+
+/// Lists whose names begin as this one's does, or with it: `toy.mbox` for `toy`, whose archive has a
+/// mailbox of that name.
+fn namesakes<'l>(list: &'l ListName, all: &'l BTreeSet<ListName>) -> Vec<&'l ListName> {
+    let name = list.as_str();
+    let from_there = (Bound::Included(name), Bound::Unbounded);
+    let longer = all.range::<str, _>(from_there);
+    let longer = longer.take_while(|other| other.as_str().starts_with(name));
+    let shorter = (1..name.len()).filter_map(|at| all.get(name.get(..at)?));
+    longer
+        .chain(shorter)
+        .filter(|other| *other != list)
+        .collect()
 }
 
 /// No list goes where its data are known not to be readable.
