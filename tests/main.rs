@@ -103,6 +103,9 @@ mod status;
 /// The status as a page and in figures, and files of which nobody reads half.
 mod page;
 
+/// What was mistyped, or typed where it cannot work.
+mod mistyped;
+
 /// A person at a terminal.
 mod terminal;
 

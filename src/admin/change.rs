@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::admin::aliases::{self, AddressError, Known, Plan};
 use crate::admin::fence;
 use crate::admin::hooks::{self, Hooks};
-use crate::admin::outcome::{Done, Refused, names, typed_aliases};
+use crate::admin::outcome::{Done, Refused, UNCHANGED, names, typed_aliases};
 use crate::admin::probation;
 use crate::admin::request::{Mode, Request};
 use crate::admin::step::{After, Step, make, no_state};
@@ -243,7 +243,7 @@ impl<'a> Change<'a> {
     /// The end: what was said, and in a trial that nothing happened.
     pub fn end(mut self) -> Done {
         if self.request.mode == Mode::Trial {
-            self.say("nothing was changed (--dry-run)");
+            self.done.text += UNCHANGED;
         }
         self.done
     }

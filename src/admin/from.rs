@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use crate::admin::aliases;
 use crate::admin::init;
 use crate::admin::outcome::{
-    AFTER, Done, Outcome, Refused, lists, names, shell_word, typed, typed_aliases,
+    AFTER, Done, Outcome, Refused, UNCHANGED, lists, names, shell_word, typed, typed_aliases,
+    typed_at,
 };
 use crate::admin::step::no_state;
 use crate::config::Config;
@@ -24,7 +25,7 @@ use crate::layout::plan::{self, Ask, Plan, Planned, Reasons};
 use crate::layout::{Step, carry_out, package, running, state, take_back};
 use crate::parity::{FutureState, Parity, Roles};
 use crate::profiles::Profile;
-use crate::site::{DEFAULT_SITE, Site};
+use crate::site::Site;
 use crate::store::{self, Writer};
 use crate::syslog::printable;
 
@@ -56,7 +57,7 @@ pub fn from(ask: &Ask, is_trial: bool) -> Outcome {
             planned.plan.steps.len() + 1,
             planned.plan.state
         );
-        return Ok(Done::saying(text + &settings(&planned)));
+        return Ok(Done::saying(text + &settings(&planned) + UNCHANGED));
     }
     let settings = settings(&planned);
     make_holder(&planned.plan).map_err(|error| {
@@ -99,7 +100,9 @@ fn again(ask: &Ask, plan: &Plan, lines: &[Line], is_trial: bool) -> Outcome {
         plan.steps.len()
     );
     if is_trial {
-        return Ok(Done::saying(text + &steps(&plan.steps[ended..])));
+        return Ok(Done::saying(
+            text + &steps(&plan.steps[ended..]) + UNCHANGED,
+        ));
     }
     let mut journal = Journal::open(&plan.site_file).map_err(|error| Refused::new(ACT, error))?;
     text += &finish(&mut journal)?;
@@ -264,18 +267,6 @@ fn way_back(plan: &Plan) -> String {
     )
 }
 
-/// `words` as the admin types them, where the site may not be there.
-fn typed_at(site_file: &Path, words: &str) -> String {
-    match site(site_file, None) {
-        Some(site) => typed(&site, words),
-        None if site_file == Path::new(DEFAULT_SITE) => format!("mm-parity {words}"),
-        None => {
-            let path = shell_word(&site_file.to_string_lossy());
-            format!("mm-parity --site {path} {words}")
-        }
-    }
-}
-
 /// The site at a path; a site of that path with the text of a plan, if it cannot be opened.
 fn site(path: &Path, plan: Option<&Plan>) -> Option<Site> {
     let text = match plan {
@@ -324,7 +315,7 @@ pub fn undo(path: &Path, is_trial: bool) -> Outcome {
         for (number, step) in plan.steps.iter().rev().enumerate() {
             text += &format!("{}. {step}: {}\n", number + 2, step.way_back());
         }
-        return Ok(Done::saying(text));
+        return Ok(Done::saying(text + UNCHANGED));
     }
     let mut journal = Journal::open(&path).map_err(refused)?;
     let _writer = match site.config.parity_file().exists() && store::load(&site).is_ok() {

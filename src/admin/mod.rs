@@ -28,6 +28,7 @@ pub mod jobs;
 pub mod marks;
 mod may_remove;
 pub mod moving;
+mod opening;
 pub mod outcome;
 pub mod past;
 pub mod probation;
@@ -135,13 +136,7 @@ fn run(cli: Cli) -> Outcome {
             let path = std::path::absolute(&cli.site).unwrap_or(cli.site);
             may_remove::may_remove(Site::open(&path), &path)
         }
-        Act::OnSite(act) => {
-            let site = Site::open(&cli.site);
-            on_site(
-                &site.map_err(|error| Refused::new("open the site", error))?,
-                act,
-            )
-        }
+        Act::OnSite(act) => on_site(&opening::open(&cli.site)?, act),
     }
 }
 
@@ -150,7 +145,7 @@ fn begin_site(path: &Path, begin: Init) -> Outcome {
         return from::undo(path, begin.dry_run);
     }
     let Some(prefix) = begin.from else {
-        let site = Site::open(path).map_err(|error| Refused::new("open the site", error))?;
+        let site = opening::open(path)?;
         return init::init(&site, begin.current.as_deref());
     };
     let Host {
@@ -508,7 +503,7 @@ fn finish(name: &str, outcome: Outcome) -> u8 {
     match outcome {
         Ok(done) => finish_done(name, &done),
         Err(refused) => {
-            for reason in &refused.reasons {
+            for reason in outcome::once(&refused.reasons) {
                 terminal::complain(&format!("{name}: cannot {}: {reason}", refused.act));
             }
             hints(&refused.hints);
@@ -528,7 +523,7 @@ fn finish_done(name: &str, done: &Done) -> u8 {
 }
 
 fn hints(hints: &[String]) {
-    for hint in hints {
+    for hint in outcome::once(hints) {
         terminal::complain(&format!("hint: {hint}"));
     }
 }

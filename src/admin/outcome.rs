@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::list::ListName;
-use crate::site::Site;
+use crate::site::{DEFAULT_SITE, Site};
 use crate::tree::Tree;
 
 /// What a command ends with.
@@ -111,6 +111,12 @@ pub fn typed_aliases(site: &Site, words: &str) -> String {
     typed_for(&site.path, site.is_default(), "mm-aliases", words)
 }
 
+/// As [`typed`], where there may be no site, or none that can be opened.
+pub fn typed_at(path: &Path, words: &str) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    typed_for(&path, path == Path::new(DEFAULT_SITE), "mm-parity", words)
+}
+
 fn typed_for(path: &Path, is_default: bool, program: &str, words: &str) -> String {
     if is_default {
         return format!("{program} {words}");
@@ -127,6 +133,33 @@ pub fn shell_word(word: &str) -> String {
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
+
+/// Each line once, where it stands first: what is asked for several reasons may fail for one cause.
+pub fn once(lines: &[String]) -> impl Iterator<Item = &String> {
+    let mut seen = BTreeSet::new();
+    lines.iter().filter(move |line| seen.insert(*line))
+}
+
+/// A command as a table shows it: its words, or the first of them, how many more there are, and the
+/// options behind those.
+pub fn brief(command: &str) -> String {
+    const MOST: usize = 11;
+    let words: Vec<&str> = command.split(' ').collect();
+    if words.len() <= MOST + 1 {
+        return command.to_owned();
+    }
+    let (first, rest) = words.split_at(MOST);
+    let options: String = rest
+        .iter()
+        .filter(|word| word.starts_with("--"))
+        .map(|word| format!(" {word}"))
+        .collect();
+    let more = rest.len() - options.split_whitespace().count();
+    format!("{} and {more} more{options}", first.join(" "))
+}
+
+/// How a trial ends.
+pub const UNCHANGED: &str = "nothing was changed (--dry-run)\n";
 
 /// `1 list`, `2 lists`.
 pub fn lists(count: usize) -> String {
@@ -175,6 +208,24 @@ mod tests {
             typed_for(Path::new("/x"), true, "mm-parity", "undo"),
             "mm-parity undo"
         );
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let lines = ["x", "y", "x"].map(str::to_owned);
+        assert_eq!(once(&lines).collect::<Vec<_>>(), ["x", "y"]);
+    }
+
+    #[test]
+    fn a_long_command_is_cut_and_its_options_are_not() {
+        let names = (1..=30).map(|n| format!("l{n}")).collect::<Vec<_>>();
+        let line = format!("downgrade {} --restore", names.join(" "));
+        assert_eq!(
+            brief(&line),
+            "downgrade l1 l2 l3 l4 l5 l6 l7 l8 l9 l10 and 20 more --restore"
+        );
+        let short = format!("upgrade {}", names[..11].join(" "));
+        assert_eq!(brief(&short), short);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::run::{Failed, Run};
 use super::turn::Turn;
 use crate::admin::interrupts::Interrupts;
-use crate::admin::outcome::{AFTER, Done, Outcome, Refused, names, typed};
+use crate::admin::outcome::{AFTER, Done, Outcome, Refused, UNCHANGED, names, typed};
 use crate::admin::request::{Mode, Request};
 use crate::admin::step::no_state;
 use crate::list::ListName;
@@ -197,7 +197,7 @@ pub(crate) fn undo_prepared(site: &Site, request: &Request) -> Outcome {
     }
     if request.mode == Mode::Trial {
         let text: String = left.iter().rev().map(|line| told(line) + "\n").collect();
-        return Ok(Done::saying(text + "nothing was changed (--dry-run)\n"));
+        return Ok(Done::saying(text + UNCHANGED));
     }
     let back = undo(site, request, &|_| true).map_err(|error| refused(&error))?;
     if !back.failed.is_empty() {

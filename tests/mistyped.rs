@@ -1,0 +1,73 @@
+//! What was mistyped, or typed where it cannot work: what one is told then, and to type.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use crate::stage::Stage;
+
+#[test]
+fn a_site_that_is_not_there_says_how_to_begin() {
+    let stage = Stage::new();
+    let site = stage.path("it's none.toml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mm-parity"));
+    command.args(["status", "--site"]).arg(&site);
+    let shown = site.to_string_lossy().replace('\'', r"'\''");
+    stage.run(command, b"").expect(1).complains(&[
+        "cannot open the site: cannot read",
+        "hint: a site is in another file? say so: --site FILE",
+        &format!("--site '{shown}' init --from DIRECTORY --dry-run"),
+    ]);
+}
+
+#[test]
+fn a_word_of_site_toml_that_was_mistyped_has_near_ones() {
+    let stage = Stage::new();
+    let text = stage.read("site.toml");
+    stage.write(
+        "site.toml",
+        text.replace("\n[deliver]", "\n[delivr]"),
+        0o644,
+    );
+    stage.parity(&["status"]).expect(1).complains(&[
+        "unknown field `delivr`",
+        "hint: near delivr: deliver",
+        "the mail of all lists waits",
+    ]);
+}
+
+#[test]
+fn a_site_that_others_may_write_says_what_mends_it() {
+    let stage = Stage::new();
+    let site = stage.path("site.toml");
+    fs::set_permissions(&site, fs::Permissions::from_mode(0o666)).unwrap();
+    stage.parity(&["status"]).expect(1).complains(&[
+        "everybody may write it",
+        &format!("chmod o-w {}", site.display()),
+        "the mail of all lists waits",
+    ]);
+    // What the hint says is enough.
+    fs::set_permissions(&site, fs::Permissions::from_mode(0o664)).unwrap();
+    fs::set_permissions(&site, fs::Permissions::from_mode(0o644)).unwrap();
+    stage.parity(&["status"]).expect(0);
+}
+
+#[test]
+fn one_cause_is_told_once() {
+    let stage = Stage::new();
+    let text = stage.read("site.toml");
+    assert!(text.contains("profile"), "{text}");
+    stage.write(
+        "site.toml",
+        text.replace("\"mailman2\"", "\"mailmn2\""),
+        0o644,
+    );
+    let done = stage.parity(&["upgrade", "toylist"]).expect(1);
+    let mut lines: Vec<&str> = done.stderr.lines().collect();
+    let count = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), count, "{}", done.stderr);
+}
