@@ -187,7 +187,7 @@ fn adopt_of_one_list_leaves_the_others() {
     stage
         .aliases(&["adopt", "toylits"])
         .expect(1)
-        .complains(&["no such list", "did you mean toylist"]);
+        .complains(&["no such list", "near toylits: toylist"]);
 }
 
 #[test]

@@ -71,3 +71,75 @@ fn one_cause_is_told_once() {
     lines.dedup();
     assert_eq!(lines.len(), count, "{}", done.stderr);
 }
+
+#[test]
+fn lists_or_all_are_asked_for() {
+    let stage = Stage::new();
+    for act in ["upgrade", "downgrade", "pause", "resume", "pin", "drain"] {
+        let done = stage.parity(&[act]).expect(2);
+        assert!(
+            done.stderr.contains("LIST") && done.stderr.contains("--all"),
+            "{act}: {}",
+            done.stderr
+        );
+        stage.parity(&[act, "--all", "toylist"]).expect(2);
+    }
+}
+
+#[test]
+fn help_is_a_command_of_both() {
+    let stage = Stage::new();
+    for (program, act) in [("mm-parity", "upgrade"), ("mm-aliases", "adopt")] {
+        let words = ["help", act];
+        let help = stage.run(stage.command(program, &words), b"").expect(0);
+        let words = [act, "--help"];
+        let same = stage.run(stage.command(program, &words), b"").expect(0);
+        assert_eq!(help.stdout, same.stdout);
+    }
+}
+
+#[test]
+fn the_site_may_stand_behind_the_command() {
+    let stage = Stage::new();
+    let site = stage.path("site.toml");
+    for (program, words) in [
+        (env!("CARGO_BIN_EXE_mm-parity"), ["status", "--all"]),
+        (env!("CARGO_BIN_EXE_mm-aliases"), ["adopt", "--dry-run"]),
+    ] {
+        let mut command = Command::new(program);
+        command.args(words).arg("--site").arg(&site);
+        stage.run(command, b"").expect(0);
+    }
+    // But what follows a program's name is the program's.
+    stage.put_commands("a");
+    let done = stage.parity(&["run", "--dry-run", "toylist", "list_members", "--site", "x"]);
+    assert!(!done.stderr.contains("cannot open"), "{}", done.stderr);
+}
+
+#[test]
+fn what_is_so_already_is_named() {
+    let stage = Stage::new();
+    stage
+        .parity(&["resume", "--all"])
+        .expect(0)
+        .says(&["nothing to do: no list is paused"]);
+    stage
+        .parity(&["unpin", "toylist"])
+        .expect(0)
+        .says(&["nothing to do: not pinned: toylist"]);
+    stage.parity(&["pause", "toylist"]).expect(0);
+    let again = stage.parity(&["pause", "toylist"]).expect(0);
+    again.says(&["nothing to do: paused already: toylist"]);
+}
+
+#[test]
+fn nobody_is_inside_of_a_list_that_was_mistyped() {
+    let stage = Stage::new();
+    let done = stage.parity(&["drain", "toylst"]).expect(0);
+    done.says(&[
+        "toylst: nobody is inside",
+        "note: there is no list toylst; near it: toylist",
+    ]);
+    let done = stage.parity(&["drain", "toylist"]).expect(0);
+    assert_eq!(done.stdout, "toylist: nobody is inside\n");
+}

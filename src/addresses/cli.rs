@@ -19,7 +19,7 @@ use crate::site::DEFAULT_SITE;
 #[command(name = "mm-aliases", version, after_help = STATUSES)]
 pub(super) struct Cli {
     /// The site
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_SITE)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_SITE, global = true)]
     pub(super) site: PathBuf,
     #[command(subcommand)]
     pub(super) act: Act,

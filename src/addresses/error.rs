@@ -171,8 +171,8 @@ impl AddressError {
             AddressError::NoDomain(path) => vec![format!(
                 "set `domain` of the tree in {path:?}; lists without a domain need no such map"
             )],
-            AddressError::Unknown(_, near) if !near.is_empty() => {
-                vec![format!("did you mean {}?", some_of(near))]
+            AddressError::Unknown(lists, near) if !near.is_empty() => {
+                vec![format!("near {}: {}", some_of(lists), some_of(near))]
             }
             AddressError::Untold(_) => one(needs::MEND),
             AddressError::OnFuture(_) => {

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::admin::status::Form;
 use crate::admin::{examples, install};
@@ -19,14 +19,13 @@ use crate::span::Span;
 #[command(
     name = "mm-parity",
     version,
-    disable_help_subcommand = true,
     after_help = "Exit status: 0 done or nothing to do; 1 refused or failed, nothing changed; 2 usage;\n\
                   3 done, but something after it failed (it says what). `check` has its own: 0 OK,\n\
                   1 WARNING, 2 CRITICAL, 3 UNKNOWN."
 )]
 pub struct Cli {
     /// The site.
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_SITE)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_SITE, global = true)]
     pub site: PathBuf,
     /// What to do.
     #[command(subcommand)]
@@ -110,12 +109,13 @@ pub enum OnSite {
     },
     /// Show who is inside: the processes that handle something of these lists at this moment.
     #[command(after_help = examples::DRAIN)]
+    #[command(group = ArgGroup::new("whose").args(["lists", "all"]).required(true))]
     Drain {
         /// Names.
-        #[arg(value_name = "LIST", required_unless_present = "all", add = completion::lists())]
+        #[arg(value_name = "LIST", add = completion::lists())]
         lists: Vec<OsString>,
         /// Show who is inside of any list.
-        #[arg(long, conflicts_with = "lists")]
+        #[arg(long)]
         all: bool,
     },
     /// Make the future tree the current one.
@@ -325,12 +325,13 @@ pub enum Mta {
 
 /// Which lists, and how.
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false, args = ["lists", "all"])]
 pub struct Move {
     /// Names or globs ('*' in quotes).
-    #[arg(value_name = "LIST", required_unless_present = "all", add = completion::lists())]
+    #[arg(value_name = "LIST", add = completion::lists())]
     pub lists: Vec<OsString>,
     /// All lists.
-    #[arg(long, conflicts_with = "lists")]
+    #[arg(long)]
     pub all: bool,
     /// Trial and reason.
     #[command(flatten)]

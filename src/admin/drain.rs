@@ -10,6 +10,7 @@ use crate::accounts;
 use crate::admin::aliases::known_at_least;
 use crate::admin::inside::{self, Inside};
 use crate::admin::outcome::{Done, Outcome, Refused, names, typed};
+use crate::admin::selection::near;
 use crate::doors::{DoorError, Floor, LockFile, Range};
 use crate::list::ListName;
 use crate::site::Site;
@@ -42,7 +43,29 @@ pub fn drain(site: &Site, words: &[OsString]) -> Outcome {
             }
         }
     }
-    Ok(Done::saying(text + note(unseen)))
+    Ok(Done::saying(text + note(unseen) + &mistyped(site, &lists)))
+}
+
+/// Of lists that nothing knows, those that were perhaps meant. Who is inside is told all the same: a
+/// delivery asks nobody whether there is such a list.
+fn mistyped(site: &Site, lists: &BTreeSet<ListName>) -> String {
+    let Ok(loaded) = store::load(site) else {
+        return String::new();
+    };
+    let known = known_at_least(site, &loaded.parity);
+    if known.enumerated.is_err() {
+        return String::new();
+    }
+    let unknown = lists.difference(&known.lists);
+    unknown
+        .map(|list| match near(list, &known.lists) {
+            near if near.is_empty() => format!("note: there is no list {list}\n"),
+            near => format!(
+                "note: there is no list {list}; near it: {}\n",
+                near.join(", ")
+            ),
+        })
+        .collect()
 }
 
 /// Tells who holds a door or floor of any list: a line a process.

@@ -50,6 +50,24 @@ impl Mark {
         }
     }
 
+    /// What a list is that is so marked.
+    fn state(self) -> &'static str {
+        match self {
+            Mark::Pause | Mark::Resume => "paused",
+            Mark::Pin | Mark::Unpin => "pinned",
+        }
+    }
+
+    /// That a list is as the command would make it.
+    fn already(self) -> &'static str {
+        match self {
+            Mark::Pause => "paused already",
+            Mark::Resume => "not paused",
+            Mark::Pin => "pinned already",
+            Mark::Unpin => "not pinned",
+        }
+    }
+
     fn adds(self) -> bool {
         matches!(self, Mark::Pause | Mark::Pin)
     }
@@ -94,10 +112,15 @@ pub fn mark(site: &Site, mark: Mark, which: &Which, request: &Request) -> Outcom
     if let Some(note) = note {
         change.say(note);
     }
-    let mut chosen = choice.lists;
-    chosen.retain(|list| marked.contains(list) != mark.adds());
+    let meant = choice.lists.union(&choice.others);
+    let (chosen, others): (BTreeSet<ListName>, BTreeSet<ListName>) = meant
+        .cloned()
+        .partition(|list| marked.contains(list) != mark.adds());
     if chosen.is_empty() {
-        change.say("nothing to do: it is so already");
+        change.say(match others.is_empty() {
+            true => format!("nothing to do: no list is {}", mark.state()),
+            false => format!("nothing to do: {}: {}", mark.already(), names(&others)),
+        });
         return Ok(change.end());
     }
     let (done, would, back) = mark.words();
