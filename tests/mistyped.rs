@@ -143,3 +143,30 @@ fn nobody_is_inside_of_a_list_that_was_mistyped() {
     let done = stage.parity(&["drain", "toylist"]).expect(0);
     assert_eq!(done.stdout, "toylist: nobody is inside\n");
 }
+
+#[test]
+fn a_command_of_many_lists_is_cut_in_tables_alone() {
+    let stage = Stage::new();
+    let more: Vec<String> = (1..=20).map(|n| format!("many{n}")).collect();
+    for list in &more {
+        stage.add_list(list);
+    }
+    let mut words = vec!["upgrade"];
+    words.extend(more.iter().map(String::as_str));
+    stage.parity(&words).expect(0);
+    for table in ["history", "snapshots"] {
+        let done = stage.parity(&[table]).expect(0);
+        assert!(
+            done.stdout.contains("many10 and 10 more"),
+            "{}",
+            done.stdout
+        );
+        assert!(
+            !done.stdout.contains("many9 many10 many11"),
+            "{}",
+            done.stdout
+        );
+        let whole = stage.parity(&[table, "--format", "json"]).expect(0);
+        assert!(whole.stdout.contains("many19 many20"), "{}", whole.stdout);
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::admin::aliases;
 use crate::admin::moving::unclear_refusal;
-use crate::admin::outcome::{Done, Outcome, Refused};
+use crate::admin::outcome::{Done, Outcome, Refused, brief};
 use crate::admin::past;
 use crate::admin::selection::{self, Which};
 use crate::admin::step::no_state;
@@ -84,7 +84,7 @@ fn line(entry: &Entry, hooks: Option<&[Ran]>) -> String {
         entry.generation,
         entry.when.escape_debug(),
         entry.user.escape_debug(),
-        entry.command.escape_debug()
+        brief(&entry.command).escape_debug()
     );
     if let Some(undone) = entry.undoes {
         line += &format!("  takes {undone} back");

@@ -14,7 +14,7 @@ use crate::admin::closing::Moves;
 use crate::admin::fence;
 use crate::admin::glob;
 use crate::admin::history::Format;
-use crate::admin::outcome::{Done, Outcome, Refused, typed};
+use crate::admin::outcome::{Done, Outcome, Refused, brief, typed};
 use crate::admin::request::{Mode, Request};
 use crate::admin::step::Step;
 use crate::admin::terminal;
@@ -77,7 +77,7 @@ fn table(found: &[Snapshot]) -> String {
                 one.data_version
                     .map_or("-".to_owned(), |version| format!("data {version}")),
                 fence::size(one.bytes),
-                format!("{} ({})", one.why, one.command.escape_debug()),
+                format!("{} ({})", one.why, brief(&one.command).escape_debug()),
             ]
         })
         .collect();
