@@ -170,3 +170,48 @@ fn a_command_of_many_lists_is_cut_in_tables_alone() {
         assert!(whole.stdout.contains("many19 many20"), "{}", whole.stdout);
     }
 }
+
+#[test]
+fn a_program_that_is_not_there_breaks_no_tree() {
+    let stage = Stage::new();
+    let before = stage.read("state/parity.toml");
+    for name in ["mkae", "/nonexistent/make"] {
+        for words in [
+            &["install", name, "doinstall"][..],
+            &["patch", "a", "--reason", "x", name],
+        ] {
+            let complaint = format!("there is no program \"{name}\"");
+            stage.parity(words).expect(1).complains(&[&complaint]);
+        }
+    }
+    assert_eq!(stage.read("state/parity.toml"), before);
+}
+
+#[test]
+fn what_would_be_refused_is_not_what_to_type_next() {
+    let stage = Stage::new();
+    let history = stage.read("state/history.jsonl");
+    let parity = stage.read("state/parity.toml");
+    assert!(parity.contains("guarded = ["), "{parity}");
+    let mut line: serde_json::Value =
+        serde_json::from_str(history.lines().last().unwrap()).unwrap();
+    line["judged"] = serde_json::json!({"tree": "a", "sound": false});
+    let mut lines: Vec<String> = history.lines().map(str::to_owned).collect();
+    *lines.last_mut().unwrap() = line.to_string();
+    stage.write("state/history.jsonl", lines.join("\n") + "\n", 0o644);
+    let guarded = parity
+        .lines()
+        .map(|line| match line.starts_with("guarded = ") {
+            true => "guarded = [\"a\"]\n".to_owned(),
+            false => format!("{line}\n"),
+        });
+    stage.write("state/parity.toml", guarded.collect::<String>(), 0o644);
+    let done = stage.parity(&["status"]).expect(0);
+    assert!(
+        done.stdout
+            .contains("patch a --reason TEXT COMMAND, since change"),
+        "{}",
+        done.stdout
+    );
+    assert!(!done.stdout.contains("trust a"), "{}", done.stdout);
+}

@@ -265,7 +265,8 @@ impl Record {
         }
         if request.mode == Mode::Real {
             if change.parity().on_future.is_empty() {
-                change.say(format!("next: {}", typed(site, "upgrade LIST")));
+                let next = install::next_upgrade(site, change.parity());
+                change.say(format!("next: {next}"));
             }
             change.say(format!("the way back: {}", typed(site, "undo")));
         }

@@ -10,7 +10,8 @@
 
 #![expect(unsafe_code, reason = "std cannot tie a child's life to ours")]
 
-use std::ffi::OsString;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -26,6 +27,7 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 use crate::admin::inside::{self, Inside};
 use crate::admin::install::fence::{Fence, NoFence, working_directory};
 use crate::admin::interrupts::Interrupts;
+use crate::admin::outcome::Refused;
 use crate::running::{End, unblock_signals};
 use crate::store::Hold;
 use crate::tree::Tree;
@@ -86,6 +88,25 @@ pub fn told(left: &[Inside]) -> String {
          start it anew if it is needed",
         named.join("; ")
     )
+}
+
+/// Refuses a command whose program is not there, before anything is marked for it: a name that was
+/// mistyped makes no tree a broken one.
+///
+/// # Errors
+/// There is no such program.
+pub fn there(argv: &[OsString], act: &'static str) -> Result<(), Refused> {
+    let name = argv.first().map_or(OsStr::new(""), OsString::as_os_str);
+    let is_there = match Path::new(name).components().count() {
+        // As execvp does, a name alone is looked for along PATH.
+        1 if !name.as_encoded_bytes().contains(&b'/') => env::var_os("PATH")
+            .is_none_or(|path| env::split_paths(&path).any(|at| at.join(name).exists())),
+        _ => Path::new(name).exists(),
+    };
+    match is_there {
+        true => Ok(()),
+        false => Err(Refused::new(act, format!("there is no program {name:?}"))),
+    }
 }
 
 /// Runs `argv` in `tree` behind `fence`, with MM_TREE in its environment, to its end.

@@ -40,7 +40,7 @@ use crate::admin::hooks;
 use crate::admin::install::fence::Fence;
 use crate::admin::install::versions::Versions;
 use crate::admin::moving;
-use crate::admin::outcome::{AFTER, Outcome, Refused, guarded_until, typed};
+use crate::admin::outcome::{AFTER, Outcome, Refused, guarded_until, shell_word, typed};
 use crate::admin::request::{Mode, Request};
 use crate::admin::step::{Step, no_state};
 use crate::admin::terminal;
@@ -56,6 +56,7 @@ use crate::tree::Tree;
 /// # Errors
 /// Every reason why not; or what is wrong with what was installed, and the tree is `broken`.
 pub fn install(site: &Site, command: &[OsString], request: &Request) -> Outcome {
+    command::there(command, request.act)?;
     if accounts::runner() != 0 && request.mode == Mode::Real {
         return Err(only_root(site, request.act));
     }
@@ -261,19 +262,24 @@ fn end(site: &Site, request: &Request, trouble: Option<String>) -> Outcome {
 
 /// What to type next, and the way back.
 fn next(site: &Site, parity: &Parity, is_old: bool) -> String {
-    let upgrade = typed(site, "upgrade LIST");
-    let lists = aliases::known_at_least(site, parity).lists;
     let next = match is_old {
         true => typed(site, "commit --revert"),
-        false => match moving::not_ahead(site, parity, &lists) {
-            Ok(()) => upgrade,
-            Err(reasons) => format!(
-                "{upgrade}, which would be refused now: {}",
-                reasons.join("; ")
-            ),
-        },
+        false => next_upgrade(site, parity),
     };
     format!("next: {next}\nthe way back: {}\n", typed(site, "undo"))
+}
+
+/// The first move to a tree that is ready, and what would be against it now.
+pub fn next_upgrade(site: &Site, parity: &Parity) -> String {
+    let upgrade = typed(site, "upgrade LIST");
+    let lists = aliases::known_at_least(site, parity).lists;
+    match moving::not_ahead(site, parity, &lists) {
+        Ok(()) => upgrade,
+        Err(reasons) => format!(
+            "{upgrade}, which would be refused now: {}",
+            reasons.join("; ")
+        ),
+    }
 }
 
 fn still_installing(site: &Site, act: &'static str, parity: &Parity) -> Result<(), Refused> {
@@ -369,7 +375,10 @@ fn broken(change: &mut Change<'_>, future: &Tree, judged: judge::Judged) -> Resu
 /// A command as one would type it, cut to what a line can show.
 pub fn shown(command: &[OsString]) -> String {
     const LONGEST: usize = 200;
-    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
+    let words: Vec<_> = command
+        .iter()
+        .map(|word| shell_word(&word.to_string_lossy()))
+        .collect();
     let line = words.join(" ");
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),

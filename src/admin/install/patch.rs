@@ -46,6 +46,7 @@ use crate::tree::Tree;
 /// # Errors
 /// Why not; or what is wrong with the tree now, which is guarded.
 pub fn patch(site: &Site, name: &str, argv: &[OsString], request: &Request) -> Outcome {
+    command::there(argv, request.act)?;
     if accounts::runner() != 0 && request.mode == Mode::Real {
         return Err(Refused::new(
             request.act,
@@ -250,6 +251,7 @@ fn failed(
     ));
     let is_current = tree.name == parity.roles.current;
     match (is_current, parity.roles.future_state) {
+        _ if lists_on_it.is_empty() => {}
         (false, _) => refused.hints.push(typed(site, "downgrade --all")),
         (true, FutureState::Retired) => refused.hints.push(format!(
             "{}, then {}",
@@ -266,8 +268,9 @@ fn failed(
         (true, _) => {}
     }
     let again = format!("patch {} --reason TEXT COMMAND", tree.name);
+    let or = if refused.hints.is_empty() { "" } else { "or " };
     refused.hints.push(format!(
-        "or put its files back, or mend them: {}",
+        "{or}put its files back, or mend them: {}",
         typed(site, &again)
     ));
     refused.hints.push("undo puts no file back".to_owned());

@@ -60,6 +60,8 @@ struct View<'a> {
     signs: [Option<Signs>; 2],
     /// What the tree that a commit left has yet to do.
     retired: Option<Retired>,
+    /// The change that left the current tree's files unsound, if one has.
+    unsound: Option<u64>,
 }
 
 /// `status`. Without lists: those that are not plainly on the current tree; on a page all of them,
@@ -105,6 +107,8 @@ fn look(site: &Site, parity: Parity) -> Result<View<'_>, Refused> {
         since: since(site, &parity),
         signs: signs(site, &parity, current),
         retired: retired::look(site, &parity),
+        unsound: store::unsound(&store::history(site).unwrap_or_default(), &current.name)
+            .map(|entry| entry.generation),
         profiles,
         aliases: BTreeMap::new(),
         seen: probation::read(site),

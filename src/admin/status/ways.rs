@@ -37,7 +37,18 @@ impl View<'_> {
             ways.push(("back:", say("downgrade LIST, or downgrade --all")));
         }
         if self.guarded(self.current).is_some() {
-            ways.push(("also:", say(&format!("trust {}", self.current.name))));
+            let name = &self.current.name;
+            ways.push((
+                "also:",
+                match self.unsound {
+                    None => say(&format!("trust {name}")),
+                    // To trust it would be refused.
+                    Some(change) => format!(
+                        "{}, since change {change} left tree {name} unsound",
+                        say(&format!("patch {name} --reason TEXT COMMAND"))
+                    ),
+                },
+            ));
         }
         if !self.parity.paused.is_empty() {
             ways.push(("also:", say("resume LIST")));
