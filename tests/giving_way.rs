@@ -87,7 +87,7 @@ fn nobody_holds_up_what_takes_lists_back_or_stops_their_mail() {
             "waited, and was told to give way",
         ]);
         let said = gave_up(upgrade, "SIGTERM");
-        let by = "while it waited for those inside by process ";
+        let by = "while it waited for those inside, by process ";
         assert!(
             said.contains(by) && said.contains(&words.join(" ")),
             "{said}"

@@ -145,6 +145,35 @@ fn nobody_is_inside_of_a_list_that_was_mistyped() {
 }
 
 #[test]
+fn an_undo_of_many_says_the_way_back_too() {
+    let stage = Stage::new();
+    let more: Vec<String> = (1..=12).map(|n| format!("many{n}")).collect();
+    for list in &more {
+        stage.add_list(list);
+    }
+    stage.parity(&["upgrade", "--all"]).expect(0);
+    stage.parity(&["downgrade", "--all"]).expect(0);
+    let undone = stage.parity(&["undo"]).expect(0);
+    assert!(
+        undone.stdout.contains("downgrade --all\n"),
+        "{}",
+        undone.stdout
+    );
+    // Those that were ahead before are not among them.
+    stage.parity(&["downgrade", "many1"]).expect(0);
+    stage.parity(&["undo"]).expect(0);
+    stage.parity(&["downgrade", "many*"]).expect(0);
+    let undone = stage.parity(&["undo"]).expect(0);
+    let words = undone
+        .stdout
+        .lines()
+        .find(|line| line.starts_with("the way back"));
+    let words = words.unwrap().split(" downgrade ").nth(1).unwrap();
+    let words: Vec<&str> = words.split(' ').collect();
+    assert_eq!(words.len(), more.len(), "{words:?}");
+}
+
+#[test]
 fn a_command_of_many_lists_is_cut_in_tables_alone() {
     let stage = Stage::new();
     let more: Vec<String> = (1..=20).map(|n| format!("many{n}")).collect();

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use crate::accounts;
 use crate::admin::aliases::{self, AddressError, Applied, Plan};
 use crate::admin::closing::{self, Closed, Moves};
 use crate::admin::data::Data;
@@ -228,7 +229,7 @@ fn close(
 pub(super) fn told_to_end(request: &Request, came: Came) -> Refused {
     // A terminal is nobody.
     let sender = came.from.and_then(inside::of);
-    let by = sender.map_or(String::new(), |sender| format!(" by {sender}"));
+    let by = sender.map_or(String::new(), |sender| format!(", by {sender}"));
     let reason = format!(
         "told to end ({}) while it waited for those inside{by}",
         came.signal
@@ -280,6 +281,11 @@ fn taken_back(
 pub(super) fn no_state(act: &'static str, site: &Site, error: &StoreError) -> Refused {
     let refused = Refused::new(act, error);
     match error {
+        StoreError::File(_, cause)
+            if cause.kind() == std::io::ErrorKind::PermissionDenied && accounts::runner() != 0 =>
+        {
+            refused.hint("type it as root")
+        }
         StoreError::Site(crate::site::SiteError::Read(path, cause))
             if *path == site.config.parity_file()
                 && cause.kind() == std::io::ErrorKind::NotFound =>

@@ -341,8 +341,12 @@ fn told_of_trees(change: &Change<'_>, after: &Parity) -> Vec<String> {
     }
     if (now.future_state, &now.future_release) != (then.future_state, &then.future_release) {
         told.push(format!(
-            "the future tree is {} again, with {:?} recorded",
-            then.future_state, then.future_release
+            "the future tree is {} again, with {} recorded",
+            then.future_state,
+            match then.future_release.as_str() {
+                "" => "no release".to_owned(),
+                release => format!("{release:?}"),
+            }
         ));
         told.extend(what_next(change, after));
     }
@@ -388,10 +392,17 @@ fn tell_the_way_again(change: &mut Change<'_>, act: &str, lists: &BTreeSet<ListN
     if lists.is_empty() || change.request.mode == Mode::Trial {
         return;
     }
-    if let Some(names) = few(lists) {
-        change.say(format!(
-            "the way back: {}",
-            typed(change.site, &format!("{act} {names}"))
-        ));
-    }
+    let parity = change.parity();
+    let is_all =
+        act == "downgrade" && *lists == parity.on_future && lists.is_disjoint(&parity.pinned);
+    // However many they are: nothing else that could be typed means these very lists.
+    let names = lists.iter().map(ListName::as_str).collect::<Vec<_>>();
+    let words = match is_all && few(lists).is_none() {
+        true => "--all".to_owned(),
+        false => names.join(" "),
+    };
+    change.say(format!(
+        "the way back: {}",
+        typed(change.site, &format!("{act} {words}"))
+    ));
 }

@@ -60,13 +60,17 @@ pub fn life(profile: &Profile, tree: &Tree) -> Life {
         return Life::NotAsked;
     }
     let processes = Processes::look();
-    let (mut down, mut unknown) = (Vec::new(), Vec::new());
+    let (mut down, mut unknown, mut absent) = (Vec::new(), Vec::new(), Vec::new());
     for sign in profile.life() {
         match seen(sign, tree, &processes) {
             Seen::Yes => {}
+            Seen::Absent(command) => absent.push(format!("{command:?}")),
             Seen::No(what) => down.push(what),
             Seen::Unknown(what) => unknown.push(what),
         }
+    }
+    if !absent.is_empty() {
+        down.insert(0, format!("no process runs {}", absent.join(", ")));
     }
     match (down.is_empty(), unknown.is_empty()) {
         (true, true) => Life::Alive,
@@ -79,6 +83,8 @@ pub fn life(profile: &Profile, tree: &Tree) -> Life {
 #[derive(Debug)]
 enum Seen {
     Yes,
+    /// No process runs this command.
+    Absent(String),
     No(String),
     Unknown(String),
 }
@@ -95,9 +101,7 @@ fn seen(sign: &Sign, tree: &Tree, processes: &Processes) -> Seen {
                 {
                     Seen::Yes
                 }
-                Ok(_) if processes.are_all => {
-                    Seen::No(format!("no process {:?} runs", tree.expand(words, None)))
-                }
+                Ok(_) if processes.are_all => Seen::Absent(tree.expand(words, None)),
                 Ok(_) => Seen::Unknown(
                     "this user does not see the processes of others in \"/proc\"".to_owned(),
                 ),
