@@ -236,11 +236,16 @@ fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Call, Failure>
             b"--sender" if sender.is_none() && words.is_empty() => sender = Some(value()?),
             // Last: whatever followed would come from whoever sends.
             b"--rcpt" | b"--rcpt-env" if words.is_empty() => {
-                address = Some(match word.as_bytes() {
+                let given = match word.as_bytes() {
                     b"--rcpt" => value()?,
                     _ => std::env::var_os("RECIPIENT")
                         .ok_or_else(|| usage("RECIPIENT is not in the environment"))?,
-                });
+                };
+                // An expansion that gave nothing is a fault of the transport's, and no sender's.
+                if given.is_empty() {
+                    return Err(usage("the address is empty"));
+                }
+                address = Some(given);
                 words.extend(arguments);
                 break;
             }

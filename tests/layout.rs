@@ -621,11 +621,11 @@ fn a_list_manager_that_runs_is_noticed_and_goes_on() {
         ]);
         // One of its runners runs, and the others do not.
         assert!(
-            checked.contains("--runner=BounceRunner:\" runs"),
+            checked.contains("--runner=BounceRunner:\""),
             "{spelled}: {checked}"
         );
         assert!(
-            !checked.contains("--runner=IncomingRunner:\" runs"),
+            !checked.contains("--runner=IncomingRunner:\""),
             "{spelled}: {checked}"
         );
         stage.parity(&["init", "--undo"]).expect(0);

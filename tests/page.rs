@@ -177,11 +177,24 @@ fn a_file_that_is_written_is_replaced_whole() {
             .status,
         Some(3)
     );
+    // Nobody's link leads root to a file of somebody else's.
+    if fs::metadata(&stage.dir).unwrap().uid() == 0 {
+        stage.write("secret", "secret", 0o600);
+        let planted = stage.path("planted");
+        symlink(stage.path("secret"), &planted).unwrap();
+        std::os::unix::fs::lchown(&planted, Some(65_534), None).unwrap();
+        let planted = planted.to_str().unwrap();
+        stage
+            .parity(&["status", "--format", "html", "--output", planted])
+            .expect(1)
+            .complains(&["cannot tell the status: write", "planted"]);
+        assert_eq!(stage.read("secret"), "secret");
+    }
     // No temporary file stays.
     let names = || {
         fs::read_dir(&stage.dir)
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
     };
-    assert!(names().all(|name| !name.to_string_lossy().starts_with(".atomicwrite")));
+    assert!(names().all(|name| !name.to_string_lossy().contains(".new-")));
 }

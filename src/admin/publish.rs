@@ -2,20 +2,23 @@
 //!
 //! | a kill after | a reader sees |
 //! |---|---|
-//! | 1. the new text in a file of a temporary directory beside it, synced | the old text |
+//! | 1. the new text in a file beside it, `.NAME.new-PID`, synced | the old text |
 //! | 2. its rename | the new text |
 //!
 //! **Invariants.** At no moment half of a text, nor none. Anybody may read it, nobody but its
 //! owner write it, whatever the umask.
 
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use atomicwrites::{AllowOverwrite, AtomicFile};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, renameat, statat, unlinkat};
+use rustix::io::Errno;
 
 use crate::admin::outcome::{Done, Refused};
+use crate::copying::Place;
 
 const MODE: u32 = 0o644;
 
@@ -33,20 +36,34 @@ pub fn publish(mut done: Done, act: &'static str, path: &Path) -> Result<Done, R
     }
 }
 
+/// A link there, or on the way, stays one: what it leads to is replaced, if root or we made it. One of
+/// somebody else's, in a directory that he may write, leads root nowhere.
 fn put(path: &Path, text: &str) -> io::Result<()> {
-    // A link there stays one: what it leads to is replaced.
-    let path = match fs::canonicalize(path) {
-        Ok(path) => path,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => std::path::absolute(path)?,
-        Err(error) => return Err(error),
-    };
-    if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
-        return Err(io::Error::other("it is not a plain file"));
+    let found = Place::find(&std::path::absolute(path)?).and_then(Place::real);
+    let place = found.map_err(|error| io::Error::other(error.to_string()))?;
+    let (directory, name) = (&place.directory, &place.name);
+    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile => {
+            return Err(io::Error::other("it is not a plain file"));
+        }
+        Ok(_) | Err(Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
     }
-    let file = AtomicFile::new(&path, AllowOverwrite);
-    file.write(|file| {
-        file.set_permissions(fs::Permissions::from_mode(MODE))?;
-        file.write_all(text.as_bytes())
-    })
-    .map_err(io::Error::from)
+    let mut new = OsString::from(".");
+    new.push(name);
+    new.push(format!(".new-{}", std::process::id()));
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = openat(directory, &new, flags, Mode::RUSR | Mode::WUSR)?;
+    let written =
+        fill(File::from(file), text).and_then(|()| Ok(renameat(directory, &new, directory, name)?));
+    if written.is_err() {
+        let _ = unlinkat(directory, &new, AtFlags::empty());
+    }
+    written
+}
+
+fn fill(mut file: File, text: &str) -> io::Result<()> {
+    file.set_permissions(fs::Permissions::from_mode(MODE))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
