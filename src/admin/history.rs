@@ -84,7 +84,7 @@ fn line(entry: &Entry, hooks: Option<&[Ran]>) -> String {
         entry.generation,
         entry.when.escape_debug(),
         entry.user.escape_debug(),
-        brief(&entry.command).escape_debug()
+        brief(&entry.command)
     );
     if let Some(undone) = entry.undoes {
         line += &format!("  takes {undone} back");

@@ -141,8 +141,16 @@ pub fn once(lines: &[String]) -> impl Iterator<Item = &String> {
 }
 
 /// A command as a table shows it: its words, or the first of them, how many more there are, and the
-/// options behind those.
+/// options behind those. It can be typed again as it is shown: quotes stay, control characters do not.
 pub fn brief(command: &str) -> String {
+    let escaped = command.chars().map(|c| match c {
+        '\'' | '"' | '\\' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    });
+    cut(&escaped.collect::<String>())
+}
+
+fn cut(command: &str) -> String {
     const MOST: usize = 11;
     let words: Vec<&str> = command.split(' ').collect();
     if words.len() <= MOST + 1 {
@@ -226,6 +234,13 @@ mod tests {
         );
         let short = format!("upgrade {}", names[..11].join(" "));
         assert_eq!(brief(&short), short);
+    }
+
+    #[test]
+    fn a_command_is_shown_as_it_can_be_typed_again() {
+        let quoted = r#"install sh -c 'echo "it'\''s"; exit 3'"#;
+        assert_eq!(brief(quoted), quoted);
+        assert_eq!(brief("pin x\u{1b}[31m\n"), r"pin x\u{1b}[31m\n");
     }
 
     #[test]

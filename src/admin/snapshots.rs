@@ -77,7 +77,7 @@ fn table(found: &[Snapshot]) -> String {
                 one.data_version
                     .map_or("-".to_owned(), |version| format!("data {version}")),
                 fence::size(one.bytes),
-                format!("{} ({})", one.why, brief(&one.command).escape_debug()),
+                format!("{} ({})", one.why, brief(&one.command)),
             ]
         })
         .collect();
