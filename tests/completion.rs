@@ -54,6 +54,27 @@ fn shells_are_offered_lists_trees_profiles_and_commands() {
     );
 }
 
+/// /usr/sbin is in root's PATH only; the files of the package (`manual/`) name it.
+#[test]
+fn shells_ask_again_by_the_path_that_they_asked_by() {
+    let stage = Stage::new();
+    for name in ["mm-parity", "mm-aliases"] {
+        let path = stage.path("bin").join(name);
+        let path = path.to_str().unwrap();
+        for shell in ["bash", "zsh", "fish"] {
+            let mut asked = Command::new(path);
+            asked.env("MM_COMPLETE", shell);
+            let script = stage.run(asked, b"").expect(0).stdout;
+            assert!(script.contains(path), "{shell}: {script}");
+            if shell == "zsh" {
+                // The package's file calls it for the first TAB of a session.
+                let function = format!("_clap_dynamic_completer_{}()", name.replace('-', "_"));
+                assert!(script.contains(&function), "{script}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_other_programs_complete_by_is_no_question_to_us() {
     let stage = Stage::new();

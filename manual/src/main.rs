@@ -56,25 +56,28 @@ const EXAMPLES: [(&str, &str, &str, &str); 2] = [
     ),
 ];
 
-/// Where each shell looks, below /usr/share, and what it finds there: the program is asked.
+/// Where each shell looks, below /usr/share, and what it finds there: the program is asked, by its whole
+/// path, since only root's PATH leads to it. zsh runs the file itself for the first TAB of a session, and
+/// by then what the program has told of is not asked yet.
 const SHELLS: [(&str, &str, &str, &str); 3] = [
     (
         "bash-completion/completions/",
         "",
         "",
-        "eval \"$(MM_COMPLETE=bash PROGRAM)\"\n",
+        "eval \"$(MM_COMPLETE=bash /usr/sbin/PROGRAM)\"\n",
     ),
     (
         "zsh/vendor-completions/",
         "_",
         "",
-        "#compdef PROGRAM\neval \"$(MM_COMPLETE=zsh PROGRAM)\"\n",
+        "#compdef PROGRAM\neval \"$(MM_COMPLETE=zsh /usr/sbin/PROGRAM)\"\n_clap_dynamic_completer_FUNCTION \
+         \"$@\"\n",
     ),
     (
         "fish/vendor_completions.d/",
         "",
         ".fish",
-        "MM_COMPLETE=fish PROGRAM | source\n",
+        "MM_COMPLETE=fish /usr/sbin/PROGRAM | source\n",
     ),
 ];
 
@@ -99,7 +102,9 @@ fn main() -> Done {
     for (directory, before, behind, text) in SHELLS {
         for program in ["mm-parity", "mm-aliases"] {
             let name = format!("{directory}{before}{program}{behind}");
-            write(&out.join(name), &text.replace("PROGRAM", program))?;
+            let text = text.replace("PROGRAM", program);
+            let function = program.replace('-', "_");
+            write(&out.join(name), &text.replace("FUNCTION", &function))?;
         }
     }
     Ok(())

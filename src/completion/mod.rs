@@ -1,8 +1,9 @@
 //! What a shell offers for a word that is typed half: commands, options, and the names of lists, trees
 //! and profiles.
 //!
-//! The shell runs the program with `MM_COMPLETE` in its environment (contrib/completions), and the words
-//! so far behind `--`. What cannot be read is not offered: nothing is said about it, and nobody waits.
+//! The shell runs the program with `MM_COMPLETE` in its environment (`manual/` writes the files that say
+//! so), by the path by which it was asked for its script, and the words so far behind `--`. What cannot
+//! be read is not offered: nothing is said about it, and nobody waits.
 //!
 //! **Invariants.** Looks only; runs nothing of a list manager's.
 
@@ -27,7 +28,6 @@ pub fn answer(name: &str, factory: impl Fn() -> Command) {
     CompleteEnv::with_factory(factory)
         .var(VARIABLE)
         .bin(name)
-        .completer(name)
         .complete();
 }
 

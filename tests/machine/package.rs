@@ -114,10 +114,15 @@ fn package_brings_all_that_is_needed_to_a_clean_root() {
         ("init --profile mailman", "mailman2"),
     ] {
         let words: Vec<&str> = typed.split(' ').collect();
-        let mut command = machine.command("bash /srv/ask");
+        // As a user whose PATH does not lead to it.
+        let mut command = machine.command(
+            "setpriv --reuid 65534 --regid 65534 --clear-groups env PATH=/usr/bin:/bin bash /srv/ask",
+        );
         let said = command.args(words).output().unwrap();
+        let complained = said.stderr;
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         println!("| {typed}<TAB>: {said:?}");
+        assert_eq!(String::from_utf8_lossy(&complained), "", "{typed:?}");
         let is_it = |word: &str| word.trim() == offered;
         assert!(said.lines().any(is_it), "{typed:?}: {said:?}");
     }
