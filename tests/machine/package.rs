@@ -197,6 +197,14 @@ fn package_is_not_removed_while_aliases_lead_to_it() {
     machine.expect("mm-aliases unadopt");
     machine.expect("dpkg -r mm-deliver");
     assert!(!machine.run("mm-parity --version").status.success());
+    // Its cron job stays until it is purged, and has nothing to say.
+    let table = fs::read_to_string(machine.path("/etc/cron.d/mm-deliver")).unwrap();
+    let (_, job) = table.trim_end().rsplit_once(" root ").unwrap();
+    put(&machine.path("/srv/job"), job.as_bytes(), 0o644);
+    let ran = machine.run("sh /srv/job");
+    assert!(machine.path("/etc/mm-deliver/site.toml").exists());
+    assert!(ran.status.success(), "{ran:?}");
+    assert!(ran.stdout.is_empty() && ran.stderr.is_empty(), "{ran:?}");
     // What was decided is nobody's to remove.
     machine.expect("dpkg -P mm-deliver");
     assert!(machine.path("/var/lib/mm-deliver/history.jsonl").exists());
