@@ -81,6 +81,9 @@ const SHELLS: [(&str, &str, &str, &str); 3] = [
     ),
 ];
 
+/// What the words behind a command line's examples begin with where they are its statuses.
+const STATUSES: &str = "Exit status: ";
+
 fn main() -> Done {
     let out = std::env::args_os()
         .nth(1)
@@ -166,7 +169,17 @@ fn page(directory: &Path, name: &str, command: Command, more: &str) -> Done {
         .manual(MANUAL);
     let mut text = Vec::new();
     man.render(&mut text)?;
-    let mut text = String::from_utf8(text)?.replace(".SH EXTRA\n", ".SH EXAMPLES\n");
+    let mut text = String::from_utf8(text)?
+        .replace(&format!(".SH EXTRA\n{STATUSES}"), ".SH EXIT STATUS\n")
+        .replace(&format!("\n{STATUSES}"), "\n.SH EXIT STATUS\n")
+        .replace(".SH EXTRA\n", ".SH EXAMPLES\n");
+    if !text.contains(".SH EXIT STATUS\n") {
+        let program: Vec<&str> = name.split('-').take(2).collect();
+        text += &format!(
+            ".SH EXIT STATUS\nAs\n.BR {} (8)\ntells.\n",
+            roff(&program.join("-"))
+        );
+    }
     text += more;
     write(&directory.join(format!("{name}.8")), &text)
 }
