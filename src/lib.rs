@@ -79,6 +79,8 @@ pub mod profiles;
 #[cfg(feature = "admin")]
 pub mod queues;
 #[cfg(feature = "admin")]
+pub mod rehearsal;
+#[cfg(feature = "admin")]
 pub mod running;
 #[cfg(feature = "admin")]
 pub mod screen;

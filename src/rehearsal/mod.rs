@@ -1,0 +1,5 @@
+//! A list's own mail through the current and the future release, in a copy of the site.
+//!
+//! `outcome` has what one release did with one message.
+
+pub mod outcome;
