@@ -230,9 +230,11 @@ fn maps_postfix_follow_an_upgrade_that_is_taken_back_entry_by_entry() {
          mm-deliver post toylist </dev/null >/dev/null 2>&1 & inside=$!
          until grep -q sleep /proc/$inside/cmdline || ! kill -0 $inside; do sleep 0.05; done
          mm-parity upgrade toylist --closed 6s >/tmp/said 2>&1 & upgrade=$!
+         until postalias -q toylist hash:/etc/aliases | grep -q mm-deliver || ! kill -0 $upgrade
+         do sleep 0.05; done
          until grep -q '\"gives_way\":true' /var/lib/mm-deliver/writer || ! kill -0 $upgrade
          do sleep 0.05; done
-         postalias -q toylist hash:/etc/aliases | grep -q mm-deliver || echo not turned
+         kill -0 $upgrade || echo not waiting
          sed -i 's/^toylist-owner:.*/toylist-owner: root/' /etc/aliases; newaliases
          sed -i 's/^toylist-leave:.*/toylist-leave: sender/' /etc/aliases
          join=$(grep ^toylist-join: /tmp/aliases)
@@ -242,7 +244,7 @@ fn maps_postfix_follow_an_upgrade_that_is_taken_back_entry_by_entry() {
          echo status $status; cat /tmp/said",
     );
     println!("| {}", said.replace('\n', "\n| "));
-    assert!(!said.contains("not turned"));
+    assert!(!said.contains("not waiting"));
     for words in [
         "status 1\n",
         "no list has moved",

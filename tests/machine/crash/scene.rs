@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Act, LISTS, SAMPLED, TRACE};
+use super::{Act, LISTS, SAMPLED, TRACE, is_of_this_run};
 use crate::calls::{Call, calls_after_the_lock};
 use crate::rig::Machine;
 
@@ -96,6 +96,16 @@ impl Scene {
         self.calls.retain(|call| {
             number += 1;
             call.changes() || number % SAMPLED == 0
+        });
+        self.halve();
+    }
+
+    /// Leaves the calls of this run.
+    pub(super) fn halve(&mut self) {
+        let mut index = 0;
+        self.calls.retain(|call| {
+            index += 1;
+            is_of_this_run(index, call)
         });
     }
 

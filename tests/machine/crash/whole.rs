@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{LISTS, SAMPLED, TRACE, report};
+use super::{LISTS, SAMPLED, TRACE, is_of_this_run, report};
 use crate::calls::{Call, calls_after};
 use crate::listing::Listing;
 use crate::rig::Machine;
@@ -114,7 +114,8 @@ fn sample(calls: Vec<Call>) -> Vec<Call> {
             false => number.is_multiple_of(SAMPLED * 6),
         }
     });
-    sampled.collect()
+    let this = |(index, call): (usize, Call)| is_of_this_run(index, &call).then_some(call);
+    sampled.enumerate().filter_map(this).collect()
 }
 
 impl<'a> Scene<'a> {
