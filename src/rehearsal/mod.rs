@@ -3,3 +3,5 @@
 //! `outcome` has what one release did with one message.
 
 pub mod outcome;
+pub mod room;
+mod sink;

@@ -67,6 +67,9 @@ mod statuses;
 /// Real list managers in the trees.
 mod managers;
 
+/// Mail through two releases, with nothing sent and nothing written.
+mod rehearsal;
+
 /// Pages through two real web servers, and in a real browser.
 mod web;
 
