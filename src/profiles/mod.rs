@@ -14,6 +14,7 @@ mod jobs;
 mod layout;
 mod queues;
 mod read;
+mod rehearsal;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +45,7 @@ pub use fresh::{Files, Fresh, Run};
 pub use jobs::{BadWords, Loads, Program, Programs};
 pub use layout::{Apart, Layout, Regenerates, Templates};
 pub use queues::{Queues, Sign, is_per_list};
+pub use rehearsal::{Entrance, Rehearsal, Request};
 
 /// No probe looks further into a file than this, in bytes.
 const LARGEST_PROBE: u64 = 64 * 1024 * 1024;
@@ -73,6 +75,7 @@ pub struct Profile {
     bin: Programs,
     cron: Programs,
     layout: Option<Layout>,
+    rehearsal: Option<Rehearsal>,
 }
 
 /// Something of the envelope that a list manager goes by, and that not every MTA tells.
@@ -493,6 +496,11 @@ impl Profile {
     /// How an installation of it is laid out, if the profile says so.
     pub fn layout(&self) -> Option<&Layout> {
         self.layout.as_ref()
+    }
+
+    /// What a rehearsal needs to know of it, if the profile says so.
+    pub fn rehearsal(&self) -> Option<&Rehearsal> {
+        self.rehearsal.as_ref()
     }
 
     /// Whether nothing but the alias files says which lists there are.

@@ -17,6 +17,7 @@ use super::fresh::{self, RawFiles, RawFresh};
 use super::jobs::{self, By, RawProgram};
 use super::layout::RawLayout;
 use super::queues::{self, RawQueues, RawSign};
+use super::rehearsal::RawRehearsal;
 use super::{
     Address, DataVersion, Lists, Need, Probe, Profile, ReadAs, SiteWide, Words, is_per_list,
 };
@@ -58,6 +59,7 @@ struct Raw {
     #[serde(default)]
     cron: BTreeMap<Spanned<String>, RawProgram>,
     layout: Option<RawLayout>,
+    rehearsal: Option<RawRehearsal>,
 }
 
 #[derive(Deserialize)]
@@ -199,6 +201,7 @@ impl Profile {
             bin: jobs::programs(raw.bin, By::People)?,
             cron: jobs::programs(raw.cron, By::Cron)?,
             layout: raw.layout.map(RawLayout::cook).transpose()?,
+            rehearsal: raw.rehearsal.map(RawRehearsal::cook).transpose()?,
         })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `outcome` has what one release did with one message.
 
+pub mod letters;
 pub mod outcome;
 pub mod room;
 mod sink;
