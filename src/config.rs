@@ -100,6 +100,8 @@ struct Raw {
     #[serde(default)]
     probation: RawProbation,
     // NO MAIL WAITS for what only mm-parity reads: `settings` judges these.
+    #[serde(rename = "rehearse")]
+    _rehearse: Option<IgnoredAny>,
     #[serde(rename = "snapshots")]
     _snapshots: Option<IgnoredAny>,
     #[serde(rename = "hooks")]

@@ -110,6 +110,13 @@ impl<'p> Queues<'p> {
         is_used.then(|| PathBuf::from(self.expand("{queues}", None)))
     }
 
+    /// The directories of all that the tree took and has not done with, as far as this list's
+    /// messages can be in them.
+    pub fn directories(&self, list: &ListName) -> Vec<PathBuf> {
+        let places = self.places(&self.words.to_handle(), [list]);
+        places.into_iter().map(|place| place.path).collect()
+    }
+
     /// The directories that `templates` mean, for these lists; each once, in their order.
     fn places<'l>(
         &self,

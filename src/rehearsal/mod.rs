@@ -2,7 +2,10 @@
 //!
 //! `outcome` has what one release did with one message.
 
+pub mod compare;
 pub mod letters;
+pub mod lower;
 pub mod outcome;
 pub mod room;
 mod sink;
+pub mod stage;

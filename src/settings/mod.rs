@@ -4,12 +4,14 @@
 //! command that needs one and cannot read it is refused, and `check` tells of it.
 
 mod hooks;
+mod rehearse;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 pub use hooks::{Each, Hook, On};
+pub use rehearse::Rehearse;
 
 use crate::accounts::Account;
 use crate::config::BadConfig;
@@ -27,6 +29,8 @@ pub struct Settings {
     pub jobs: Jobs,
     /// `[web]`.
     pub web: Web,
+    /// `[rehearse]`.
+    pub rehearse: Rehearse,
 }
 
 /// `[web]`: the web server.
@@ -79,6 +83,8 @@ struct Raw {
     jobs: RawJobs,
     #[serde(default)]
     web: Web,
+    #[serde(default)]
+    rehearse: Rehearse,
 }
 
 impl Settings {
@@ -114,6 +120,7 @@ impl Settings {
                 environment: raw.jobs.environment,
             },
             web: raw.web,
+            rehearse: raw.rehearse,
         })
     }
 }
@@ -138,5 +145,9 @@ mod tests {
         let jobs = Settings::parse(said).unwrap().jobs;
         assert_eq!(jobs.user, Some(Account::new("list")));
         assert_eq!(jobs.environment["a"]["X"], "1");
+        let said = "[rehearse]\naccept = [\"same\"]\ntime = \"5s\"\nsmtp = [2525]\n";
+        let rehearse = Settings::parse(said).unwrap().rehearse;
+        assert_eq!((rehearse.accept.len(), rehearse.smtp), (1, vec![2525]));
+        assert!(Settings::parse("[rehearse]\ntime = \"0 s\"\n").is_err());
     }
 }

@@ -25,6 +25,7 @@ enum From {
 }
 
 /// A message of our own.
+#[derive(Debug)]
 pub struct Awkward {
     /// What is awkward in it.
     pub name: &'static str,

@@ -89,8 +89,10 @@ pub struct Plan {
     pub ports: Vec<u16>,
     /// What a message may use.
     pub limits: Limits,
-    /// The user that delivers.
+    /// As whom mail is delivered.
     pub user: User,
+    /// As whom a server runs, and what settles.
+    pub runner: User,
     /// What makes it handle what waits; run again and again.
     pub settle: Option<Vec<OsString>>,
     /// What must be empty before all is quiet.
@@ -280,7 +282,7 @@ impl Inside {
         let failed = |error| NoRoom::Kernel("a server", error);
         let output = Output::new().map_err(failed)?;
         let mut server = cage
-            .start(self.run(argv, &self.plan.environment, &output, Stdio::null()))
+            .start(self.own_run(argv, &output))
             .map_err(|error| NoRoom::Server(format!("{:?}: {error}", argv[0])))?;
         let end = Instant::now() + STARTED;
         let said = || crate::syslog::printable(&String::from_utf8_lossy(&output.tail()));
@@ -324,6 +326,14 @@ impl Inside {
                 file: limits.room,
                 processes: limits.processes,
             },
+        }
+    }
+
+    /// Of the list manager's own: nobody's mail is on its standard input.
+    fn own_run<'a>(&'a self, argv: &'a [OsString], output: &'a Output) -> Run<'a> {
+        Run {
+            user: &self.plan.runner,
+            ..self.run(argv, &self.plan.environment, output, Stdio::null())
         }
     }
 
@@ -420,8 +430,7 @@ impl Inside {
                 Some(settle) if !runs && (waits > 0 || passes == 0) && passes < PASSES => {
                     passes += 1;
                     quiet = 0;
-                    let run = self.run(settle, &self.plan.environment, output, Stdio::null());
-                    let child = watch.cage.start(run);
+                    let child = watch.cage.start(self.own_run(settle, output));
                     let ended = match child {
                         Ok(child) => watch.wait(child, output)?,
                         Err(error) => {

@@ -44,6 +44,7 @@ impl Site {
                 time: Duration::from_secs(20),
                 ..Limits::default()
             },
+            runner: user.clone(),
             user,
             settle: None,
             queues: Vec::new(),

@@ -1,0 +1,404 @@
+//! One trial judged: what the future release did otherwise than the current one.
+//!
+//! **Invariants.** What the current release does not do alike twice is no difference; where that is who
+//! gets mail, whether it is held, or how it ended, the trial is not judged at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::message::Message;
+use super::tokens::{Hunk, general, hunks, is_same};
+use super::verdict::Verdict;
+use crate::rehearsal::outcome::{Change, Ending, Happened, Outcome, Trial};
+
+/// By less than this nothing is slower.
+const NOTHING: Duration = Duration::from_millis(500);
+
+/// By what one judges.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What takes so many times as long is slower.
+    pub slower: u32,
+    /// Headers that are others each time.
+    pub volatile: Vec<String>,
+}
+
+/// A difference of one trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Difference {
+    pub(super) verdict: Verdict,
+    /// What it is about: `List-Unsubscribe`, `text/plain`.
+    pub(super) about: String,
+    /// How it was.
+    pub(super) old: String,
+    /// How it would be.
+    pub(super) new: String,
+}
+
+impl Difference {
+    /// By what it is the same as another message's: a header by how its values look in general, a
+    /// text by its words.
+    pub(super) fn key(&self) -> (Verdict, String, String, String) {
+        let is_said = matches!(
+            self.verdict,
+            Verdict::HeadersDiffer | Verdict::TextDiffers | Verdict::Failed
+        );
+        let cut = |text: &str| match is_said {
+            true => general(text).chars().take(400).collect(),
+            false => String::new(),
+        };
+        (
+            self.verdict,
+            self.about.clone(),
+            cut(&self.old),
+            cut(&self.new),
+        )
+    }
+}
+
+/// What came of a trial.
+pub(super) enum Judged {
+    /// What differs; nothing: it is the same.
+    As(Vec<Difference>),
+    /// The current release does not do the same twice, or could not end.
+    Not(String),
+}
+
+/// A message as one recipient got it.
+type Copies<'a> = BTreeMap<(String, String), Vec<&'a Message>>;
+
+/// Judges one.
+pub(super) fn judge(trial: &Trial, rules: &Rules) -> Judged {
+    let [one, other] = &trial.current;
+    if let Some(reason) = unsteady(one, other) {
+        return Judged::Not(reason);
+    }
+    let parse = |outcome: &Outcome| -> Vec<(Message, Vec<String>)> {
+        let sent = outcome.sent.iter();
+        sent.map(|sent| {
+            let to = sent.to.iter().map(|to| to.to_ascii_lowercase()).collect();
+            (Message::parse(&sent.message, &rules.volatile), to)
+        })
+        .collect()
+    };
+    let (first, second, new) = (parse(one), parse(other), parse(&trial.future));
+    let (first, second, new) = (copies(&first), copies(&second), copies(&new));
+    if count(&first) != count(&second) {
+        return Judged::Not(format!(
+            "the current release sends {} and, given the same once more, {}",
+            told(&first),
+            told(&second)
+        ));
+    }
+    let mut found = Vec::new();
+    ending(one, &trial.future, &mut found);
+    if found.is_empty() {
+        held(one, &trial.future, &mut found);
+        sent([&first, &second], &new, &mut found);
+        data([one, other], &trial.future, &mut found);
+        slower([one, other], &trial.future, rules, &mut found);
+    }
+    Judged::As(found)
+}
+
+fn unsteady(one: &Outcome, other: &Outcome) -> Option<String> {
+    let is_limit = |ending: Ending| matches!(ending, Ending::TimeUp | Ending::OverLimit);
+    if is_limit(one.ending) || is_limit(other.ending) {
+        return Some("the current release was not done within the limits".to_owned());
+    }
+    if one.ending != other.ending {
+        let (one, other) = (ended(one.ending), ended(other.ending));
+        return Some(format!(
+            "the current release {one} and, given the same once more, {other}"
+        ));
+    }
+    (one.held != other.held)
+        .then(|| "the current release holds it, and does not, by turns".to_owned())
+}
+
+/// How something ended, in words.
+pub(super) fn ended(ending: Ending) -> String {
+    match ending {
+        Ending::Exited(0) => "took it".to_owned(),
+        Ending::Exited(status) => format!("ended with status {status}"),
+        Ending::Killed(signal) => format!("was killed by signal {signal}"),
+        Ending::Replied(code) => format!("answered {code}"),
+        Ending::TimeUp => "was not done at the time limit".to_owned(),
+        Ending::OverLimit => "wanted more memory, processes or room than it is given".to_owned(),
+    }
+}
+
+fn ending(one: &Outcome, future: &Outcome, found: &mut Vec<Difference>) {
+    if one.ending == future.ending || one.ending.took_it() && future.ending.took_it() {
+        return;
+    }
+    let said = |outcome: &Outcome| {
+        let text = String::from_utf8_lossy(&outcome.printed);
+        let last = text.lines().rev().find(|line| !line.trim().is_empty());
+        match last {
+            Some(last) => format!("{}: {}", ended(outcome.ending), last.trim()),
+            None => ended(outcome.ending),
+        }
+    };
+    found.push(Difference {
+        verdict: Verdict::Failed,
+        about: "the delivery".to_owned(),
+        old: said(one),
+        new: said(future),
+    });
+}
+
+fn held(one: &Outcome, future: &Outcome, found: &mut Vec<Difference>) {
+    if let (Some(old), Some(new)) = (one.held, future.held)
+        && old != new
+    {
+        let told = |count| match count {
+            0 => "goes through".to_owned(),
+            count => format!("{count} held for a moderator"),
+        };
+        found.push(Difference {
+            verdict: Verdict::HeldDifferently,
+            about: "moderation".to_owned(),
+            old: told(old),
+            new: told(new),
+        });
+    }
+}
+
+/// By recipient and author: the same person may get a post and a notice.
+fn copies(sent: &[(Message, Vec<String>)]) -> Copies<'_> {
+    let mut all: Copies<'_> = BTreeMap::new();
+    for (message, to) in sent {
+        for recipient in to {
+            let key = (recipient.clone(), message.from());
+            all.entry(key).or_default().push(message);
+        }
+    }
+    all
+}
+
+/// How many messages each recipient gets.
+fn count<'a>(copies: &'a Copies<'_>) -> BTreeMap<&'a str, usize> {
+    let mut all = BTreeMap::new();
+    for ((recipient, _), messages) in copies {
+        *all.entry(recipient.as_str()).or_default() += messages.len();
+    }
+    all
+}
+
+fn told(copies: &Copies<'_>) -> String {
+    let all: usize = copies.values().map(Vec::len).sum();
+    match all {
+        1 => "1 message".to_owned(),
+        all => format!("{all} messages"),
+    }
+}
+
+fn sent(runs: [&Copies<'_>; 2], new: &Copies<'_>, found: &mut Vec<Difference>) {
+    let (old_count, new_count) = (count(runs[0]), count(new));
+    let people: BTreeSet<&str> = old_count.keys().chain(new_count.keys()).copied().collect();
+    let (mut lost, mut added) = (Vec::new(), Vec::new());
+    for person in people {
+        let [before, after] =
+            [&old_count, &new_count].map(|all| all.get(person).copied().unwrap_or(0));
+        match before.cmp(&after) {
+            std::cmp::Ordering::Greater => lost.push(person),
+            std::cmp::Ordering::Less => added.push(person),
+            std::cmp::Ordering::Equal => {}
+        }
+        compare(person, runs, new, found);
+    }
+    let all = old_count.len();
+    if !lost.is_empty() {
+        found.push(Difference {
+            verdict: Verdict::RecipientsLost,
+            about: "recipients".to_owned(),
+            old: format!("{all} recipients"),
+            new: format!("not to {}", few(&lost)),
+        });
+    }
+    if !added.is_empty() {
+        found.push(Difference {
+            verdict: Verdict::RecipientsAdded,
+            about: "recipients".to_owned(),
+            old: format!("{all} recipients"),
+            new: format!("also to {}", few(&added)),
+        });
+    }
+    let mut seen = BTreeSet::new();
+    found.retain(|one| seen.insert(one.key()));
+}
+
+fn few(people: &[&str]) -> String {
+    let some = people
+        .iter()
+        .take(5)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match people.len() {
+        0..=5 => some,
+        more => format!("{some} and {} more", more - 5),
+    }
+}
+
+/// What one person gets, message by message: of the same author first, then in the order in which they
+/// came.
+fn compare(person: &str, runs: [&Copies<'_>; 2], new: &Copies<'_>, found: &mut Vec<Difference>) {
+    let [first, second, mut new] = [runs[0], runs[1], new].map(|copies| {
+        let own = copies.iter().filter(|((to, _), _)| to == person);
+        own.flat_map(|((_, from), messages)| {
+            messages
+                .iter()
+                .map(move |message| (from.as_str(), *message))
+        })
+        .collect::<Vec<_>>()
+    });
+    for (n, (from, one)) in first.iter().enumerate() {
+        let other = second.get(n).map_or(*one, |(_, other)| *other);
+        let same = new.iter().position(|(author, _)| author == from);
+        let Some(at) =
+            same.or_else(|| (!new.is_empty() && first.len() <= n + new.len()).then_some(0))
+        else {
+            continue;
+        };
+        let (_, now) = new.remove(at);
+        headers([one, other], now, found);
+        parts([one, other], now, found);
+    }
+}
+
+fn headers(runs: [&Message; 2], new: &Message, found: &mut Vec<Difference>) {
+    let names: BTreeSet<&String> = runs[0].headers.keys().chain(new.headers.keys()).collect();
+    for name in names {
+        let none = Vec::new();
+        let [one, other, now] = [runs[0], runs[1], new].map(|message| {
+            let values = message.headers.get(name).unwrap_or(&none);
+            let mut sorted: Vec<&str> = values.iter().map(String::as_str).collect();
+            sorted.sort_unstable();
+            sorted.join("\n")
+        });
+        let is_there = |message: &Message| message.headers.contains_key(name);
+        let is_steady = is_there(runs[0]) == is_there(runs[1]);
+        let is_other = is_there(runs[0]) != is_there(new) && is_steady;
+        if is_other || is_steady && !is_same([&one, &other], &now) {
+            let shown = |message: &Message, value: &str| match is_there(message) {
+                false => String::new(),
+                true => format!("{}: {value}", titled(name)),
+            };
+            found.push(Difference {
+                verdict: Verdict::HeadersDiffer,
+                about: titled(name),
+                old: shown(runs[0], &one),
+                new: shown(new, &now),
+            });
+        }
+    }
+}
+
+/// `list-id` as people write it.
+fn titled(name: &str) -> String {
+    let words = name.split('-').map(|word| {
+        let mut letters = word.chars();
+        letters.next().map_or_else(String::new, |first| {
+            first.to_ascii_uppercase().to_string() + letters.as_str()
+        })
+    });
+    words.collect::<Vec<_>>().join("-")
+}
+
+fn parts(runs: [&Message; 2], new: &Message, found: &mut Vec<Difference>) {
+    let [one, other, now] = [&runs[0].parts, &runs[1].parts, &new.parts];
+    let kinds = |parts: &[super::message::Part]| {
+        let kinds: Vec<&str> = parts.iter().map(|part| part.kind.as_str()).collect();
+        kinds.join("\n")
+    };
+    if kinds(one) != kinds(other) {
+        // Of what has not the same parts twice, the text as a whole is compared.
+        let [one, other, now] = [one, other, now].map(|parts| {
+            let texts: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
+            texts.join("\n")
+        });
+        return text("the parts", hunks([&one, &other], &now), found);
+    }
+    if kinds(one) != kinds(now) {
+        found.push(Difference {
+            verdict: Verdict::TextDiffers,
+            about: "the parts".to_owned(),
+            old: kinds(one),
+            new: kinds(now),
+        });
+        return;
+    }
+    for ((one, other), now) in one.iter().zip(other).zip(now) {
+        text(&one.kind, hunks([&one.text, &other.text], &now.text), found);
+    }
+}
+
+fn text(about: &str, hunks: Vec<Hunk>, found: &mut Vec<Difference>) {
+    // The first ones tell it.
+    for hunk in hunks.into_iter().take(8) {
+        found.push(Difference {
+            verdict: Verdict::TextDiffers,
+            about: about.to_owned(),
+            old: hunk.old,
+            new: hunk.new,
+        });
+    }
+}
+
+fn data(runs: [&Outcome; 2], future: &Outcome, found: &mut Vec<Difference>) {
+    let all = |outcome: &Outcome| -> BTreeSet<(String, Happened)> {
+        let changes = outcome.changes.iter();
+        changes
+            .map(|Change { path, happened }| (general(path), *happened))
+            .collect()
+    };
+    let [one, other] = runs.map(all);
+    let now = all(future);
+    let told = |changes: BTreeSet<&(String, Happened)>| {
+        let lines = changes.into_iter().map(|(path, happened)| {
+            let word = match happened {
+                Happened::Made => "made",
+                Happened::Changed => "changed",
+                Happened::Gone => "gone",
+            };
+            format!("{word}: {path}")
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let steady: BTreeSet<_> = one.intersection(&other).collect();
+    let noise: BTreeSet<_> = one.symmetric_difference(&other).collect();
+    let gone: BTreeSet<_> = steady
+        .into_iter()
+        .filter(|change| !now.contains(*change))
+        .collect();
+    let come: BTreeSet<_> = now
+        .iter()
+        .filter(|change| !one.contains(*change) && !noise.contains(*change))
+        .collect();
+    if !gone.is_empty() || !come.is_empty() {
+        let verdict = Verdict::DataDiffer;
+        let about = "the list's data".to_owned();
+        let (old, new) = (told(gone), told(come));
+        found.push(Difference {
+            verdict,
+            about,
+            old,
+            new,
+        });
+    }
+}
+
+fn slower(runs: [&Outcome; 2], future: &Outcome, rules: &Rules, found: &mut Vec<Difference>) {
+    let longest = runs[0].took.max(runs[1].took);
+    if future.took > longest * rules.slower && future.took > longest + NOTHING {
+        let told = |took: Duration| format!("{:.1} s", took.as_secs_f64());
+        found.push(Difference {
+            verdict: Verdict::Slower,
+            about: "time".to_owned(),
+            old: told(longest),
+            new: told(future.took),
+        });
+    }
+}

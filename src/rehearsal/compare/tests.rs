@@ -1,0 +1,245 @@
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use super::*;
+use crate::rehearsal::outcome::{Change, Ending, Happened, Outcome, Sent};
+
+/// A post to these members, as a list manager sends it the `run`-th time: what is others each time is.
+fn outcome(members: usize, run: u32, edit: &dyn Fn(usize, String) -> Option<String>) -> Outcome {
+    let sent = (0..members).filter_map(|n| {
+        let text = format!(
+            "Received: by mx; {run}\nMessage-ID: <{run}.{n}@x>\nDate: Sun, {run} Nov 2026\nFrom: ann@x\n\
+             To: toylist@x\nSubject: hi\nList-Id: <toylist>\nX-Cookie: {:08x}\nContent-Type: multipart/mixed;\n \
+             boundary=\"=={run}\"\n\n--=={run}\n\nhello\n{:016x}\n-- \ntoylist, the list\n--=={run}--\n",
+            run.wrapping_mul(77_777_777),
+            u64::from(run).wrapping_mul(7_777_777_777_777)
+        );
+        Some(Sent {
+            from: format!("toylist-bounces+{n}@x"),
+            to: vec![format!("member{n}@x")],
+            message: edit(n, text)?.into_bytes(),
+        })
+    });
+    Outcome {
+        ending: Ending::Exited(0),
+        printed: Vec::new(),
+        sent: sent.collect(),
+        changes: vec![Change {
+            path: format!("lists/toylist/archive/{run}"),
+            happened: Happened::Made,
+        }],
+        held: Some(0),
+        data_version: Some(98),
+        took: Duration::from_millis(900),
+    }
+}
+
+fn plain(_: usize, text: String) -> Option<String> {
+    Some(text)
+}
+
+/// So many messages, of which the future release makes what `future` says.
+fn judged(count: u32, future: &dyn Fn(u32) -> Outcome) -> Findings {
+    let rules = Rules {
+        slower: 3,
+        volatile: Vec::new(),
+    };
+    let mut judge = Judge::new(rules);
+    for n in 0..count {
+        judge.add(&trial(n, future(n)), true);
+    }
+    judge.end()
+}
+
+fn trial(n: u32, future: Outcome) -> Trial {
+    Trial {
+        letter: Letter {
+            name: format!("toylist.mbox:{n}"),
+            about: String::new(),
+            verb: "post".to_owned(),
+        },
+        current: [
+            outcome(14, n * 3 + 1, &plain),
+            outcome(14, n * 3 + 2, &plain),
+        ],
+        future,
+    }
+}
+
+#[test]
+fn what_is_others_each_time_is_the_same() {
+    let found = judged(20, &|n| outcome(14, n * 3 + 3, &plain));
+    assert_eq!(
+        found.worst,
+        BTreeMap::from([(Verdict::Same, 20)]),
+        "{:?}",
+        found.groups
+    );
+    assert_eq!(found.status(), 0);
+    assert!(found.within(&[Verdict::Same]).is_ok());
+}
+
+#[test]
+fn every_seventh_recipient_who_is_lost_is_named() {
+    let found = judged(20, &|n| {
+        outcome(14, n * 3 + 3, &|member, text| {
+            (member % 7 != 6).then_some(text)
+        })
+    });
+    assert_eq!(found.worst, BTreeMap::from([(Verdict::RecipientsLost, 20)]));
+    assert_eq!(found.groups.len(), 1);
+    assert_eq!(found.groups[0].count, 20);
+    assert_eq!(
+        found.groups[0].examples[0].new,
+        "not to member13@x, member6@x"
+    );
+    assert_eq!(found.status(), 10);
+    let against = found
+        .within(&[Verdict::Same, Verdict::HeadersDiffer])
+        .unwrap_err();
+    assert_eq!(against, ["20 messages: recipients lost"]);
+}
+
+#[test]
+fn one_word_of_a_footer_is_one_group_with_that_line() {
+    let found = judged(20, &|n| {
+        outcome(14, n * 3 + 3, &|_, text| {
+            Some(text.replace("the list", "a list"))
+        })
+    });
+    assert_eq!(found.groups.len(), 1, "{:?}", found.groups);
+    let group = &found.groups[0];
+    assert_eq!((group.verdict, group.count), (Verdict::TextDiffers, 20));
+    assert_eq!(group.examples.len(), EXAMPLES);
+    assert_eq!(group.examples[0].old, "toylist, the list");
+    assert_eq!(group.examples[0].new, "toylist, a list");
+}
+
+#[test]
+fn a_header_that_comes_or_says_something_else_is_told_by_its_name() {
+    let found = judged(9, &|n| {
+        outcome(14, n * 3 + 3, &|_, text| {
+            let text = text.replace(
+                "List-Id: <toylist>",
+                &format!("List-Id: <toylist>\nX-New: {n}"),
+            );
+            Some(text.replace("Subject: hi", "Subject: [toy] hi"))
+        })
+    });
+    assert_eq!(found.worst, BTreeMap::from([(Verdict::HeadersDiffer, 9)]));
+    let told: Vec<(&str, u64)> = found
+        .groups
+        .iter()
+        .map(|group| (group.about.as_str(), group.count))
+        .collect();
+    assert_eq!(told, [("Subject", 9), ("X-New", 9)]);
+    assert!(found.within(&[Verdict::HeadersDiffer]).is_ok());
+}
+
+#[test]
+fn a_difference_in_half_of_the_runs_shows() {
+    // A word, a recipient, and a cookie of another form, each in every second message.
+    for edit in [
+        (&|_, text: String| Some(text.replace("hello", "hullo")))
+            as &dyn Fn(usize, String) -> Option<String>,
+        &|n, text| (n != 3).then_some(text),
+        &|_, text| Some(text.replace("X-Cookie: ", "X-Cookie: 00")),
+    ] {
+        let found = judged(20, &|n| match n % 2 {
+            0 => outcome(14, n * 3 + 3, &plain),
+            _ => outcome(14, n * 3 + 3, edit),
+        });
+        assert_eq!(found.worst[&Verdict::Same], 10, "{:?}", found.groups);
+        assert_eq!(found.status(), 10);
+    }
+}
+
+#[test]
+fn who_fails_holds_or_takes_long_is_told() {
+    let crash = |n: u32| {
+        let mut future = outcome(14, n * 3 + 3, &plain);
+        future.ending = Ending::Exited(1);
+        future.printed = b"Traceback\nUnicodeError: x\n".to_vec();
+        future
+    };
+    let found = judged(3, &crash);
+    assert_eq!(found.worst, BTreeMap::from([(Verdict::Failed, 3)]));
+    assert_eq!(
+        found.groups[0].examples[0].new,
+        "ended with status 1: UnicodeError: x"
+    );
+    let found = judged(3, &|n| Outcome {
+        held: Some(1),
+        ..outcome(14, n * 3 + 3, &plain)
+    });
+    assert_eq!(found.worst, BTreeMap::from([(Verdict::HeldDifferently, 3)]));
+    let found = judged(3, &|n| Outcome {
+        took: Duration::from_secs(3),
+        ..outcome(14, n * 3 + 3, &plain)
+    });
+    assert_eq!(found.worst, BTreeMap::from([(Verdict::Slower, 3)]));
+    let found = judged(3, &|n| Outcome {
+        changes: Vec::new(),
+        ..outcome(14, n * 3 + 3, &plain)
+    });
+    assert_eq!(found.worst, BTreeMap::from([(Verdict::DataDiffer, 3)]));
+    assert_eq!(
+        found.groups[0].examples[0].old,
+        "made: lists/toylist/archive/#"
+    );
+}
+
+#[test]
+fn one_transaction_for_all_is_as_good_as_one_for_each() {
+    let found = judged(3, &|n| {
+        let mut future = outcome(14, n * 3 + 3, &plain);
+        let all = future
+            .sent
+            .iter()
+            .flat_map(|sent| sent.to.clone())
+            .collect();
+        future.sent.truncate(1);
+        future.sent[0].to = all;
+        future
+    });
+    assert_eq!(found.status(), 0, "{:?}", found.groups);
+}
+
+#[test]
+fn what_the_current_release_does_not_do_twice_is_not_judged_and_no_mail_is_not_fine() {
+    let rules = || Rules {
+        slower: 3,
+        volatile: Vec::new(),
+    };
+    let mut judge = Judge::new(rules());
+    let mut unsteady = trial(1, outcome(14, 9, &plain));
+    unsteady.current[1].sent.pop();
+    judge.add(&unsteady, true);
+    let found = judge.end();
+    assert_eq!((found.status(), found.not_judged()), (11, 1));
+    assert!(found.within(&[Verdict::Same]).is_err());
+    let none = Judge::new(rules()).end();
+    assert_eq!(none.status(), 11);
+    assert!(none.within(&Verdict::ALL).is_err());
+    let mut built_in = Judge::new(rules());
+    built_in.add(&trial(1, outcome(14, 9, &plain)), false);
+    assert_eq!(built_in.end().status(), 11);
+}
+
+#[test]
+fn memory_does_not_grow_with_what_differs() {
+    let found = judged(400, &|n| {
+        outcome(2, n * 3 + 3, &|_, text| {
+            let word: String = (0..4)
+                .map(|k| char::from(b'a' + u8::try_from((n >> (4 * k)) & 15).unwrap()))
+                .collect();
+            Some(text.replace("hello", &(word + &"x".repeat(9000))))
+        })
+    });
+    assert!(found.groups.len() <= GROUPS && found.more > 0);
+    assert!(
+        found
+            .groups
+            .iter()
+            .all(|group| group.examples[0].new.len() < KEPT + 100)
+    );
+}

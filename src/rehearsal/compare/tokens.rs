@@ -1,0 +1,280 @@
+//! Words of a text, and what of them is noise: what the current release itself does not say twice.
+//!
+//! A value is cut into words (letters and digits) and what stands between them. Where two runs of the
+//! current release have another word at the same place, that place is masked: any word of the same shape
+//! may stand there. A word of another shape (shorter, or digits for hex) is a difference all the same.
+//!
+//! **Invariants.** What both runs say alike is never masked. Nothing is masked where the runs do not have
+//! the same places.
+
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
+/// A word, or what stands between two.
+fn words(text: &str) -> Vec<&str> {
+    let mut all = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let is_word = first.is_alphanumeric();
+        let end = rest
+            .char_indices()
+            .find(|(_, c)| c.is_alphanumeric() != is_word)
+            .map_or(rest.len(), |(at, _)| at);
+        let (word, behind) = rest.split_at(end);
+        all.push(word);
+        rest = behind;
+    }
+    all
+}
+
+/// What a word that is others each time looks like: which characters it has, and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    has_letters: bool,
+    is_hex: bool,
+    length: usize,
+}
+
+impl Shape {
+    fn of(word: &str) -> Shape {
+        Shape {
+            has_letters: word.chars().any(char::is_alphabetic),
+            is_hex: word.chars().all(|c| c.is_ascii_hexdigit()),
+            length: word.chars().count(),
+        }
+    }
+
+    /// Whether `word` could stand where these two stood.
+    fn admits(one: &str, other: &str, word: &str) -> bool {
+        if word == one || word == other {
+            return true;
+        }
+        let (one, other, word) = (Shape::of(one), Shape::of(other), Shape::of(word));
+        let is_between = |length: usize| {
+            let (low, high) = (one.length.min(other.length), one.length.max(other.length));
+            // Numbers and names of any length grow; what has one length has it always.
+            length + (high - low) >= low && length <= high + (high - low)
+        };
+        // A word of hex digits may have none that is a letter.
+        let may_have_letters = one.has_letters || other.has_letters;
+        is_between(word.length)
+            && (may_have_letters || !word.has_letters)
+            && (!(one.is_hex && other.is_hex) || word.is_hex)
+    }
+}
+
+/// Whether `new` says what the two runs said, but for noise.
+pub(super) fn is_same(runs: [&str; 2], new: &str) -> bool {
+    if new == runs[0] || new == runs[1] {
+        return true;
+    }
+    if runs[0] == runs[1] {
+        return false;
+    }
+    let (one, other, new) = (words(runs[0]), words(runs[1]), words(new));
+    if one.len() != other.len() {
+        // Not even its form is the same twice: only how it begins and ends can be said.
+        return begins_and_ends(&one, &other, &new);
+    }
+    one.len() == new.len()
+        && one
+            .iter()
+            .zip(&other)
+            .zip(&new)
+            .all(|((one, other), new)| match one == other {
+                true => one == new,
+                false => Shape::admits(one, other, new),
+            })
+}
+
+/// Whether `new` begins and ends with what both begin and end with.
+fn begins_and_ends(one: &[&str], other: &[&str], new: &[&str]) -> bool {
+    let shorter = one.len().min(other.len());
+    let pairs = || one.iter().zip(other);
+    let before = pairs().take_while(|(one, other)| one == other).count();
+    let back = one.iter().rev().zip(other.iter().rev());
+    let after = back
+        .take_while(|(one, other)| one == other)
+        .count()
+        .min(shorter - before);
+    new.len() >= before + after
+        && new[..before] == one[..before]
+        && new[new.len() - after..] == one[one.len() - after..]
+}
+
+/// A line, or a block of them, that is another one now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hunk {
+    /// What stood there; empty where something came in.
+    pub(super) old: String,
+    /// What stands there; empty where something went.
+    pub(super) new: String,
+}
+
+/// The lines that differ from both runs' by more than noise.
+pub(super) fn hunks(runs: [&str; 2], new: &str) -> Vec<Hunk> {
+    if new == runs[0] || new == runs[1] {
+        return Vec::new();
+    }
+    let (one, other, new) = (lines(runs[0]), lines(runs[1]), lines(new));
+    // To each line of the first run the one that stands in its place in the second.
+    let mut twins: Vec<Option<&str>> = vec![None; one.len()];
+    for op in capture_diff_slices(Algorithm::Myers, &one, &other) {
+        match op {
+            DiffOp::Equal { old_index, len, .. } => {
+                for n in old_index..old_index + len {
+                    twins[n] = Some(one[n]);
+                }
+            }
+            DiffOp::Replace {
+                old_index,
+                old_len,
+                new_index,
+                new_len,
+            } if old_len == new_len => {
+                for n in 0..old_len {
+                    twins[old_index + n] = Some(other[new_index + n]);
+                }
+            }
+            // Lines that only one run has are noise.
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for op in capture_diff_slices(Algorithm::Myers, &one, &new) {
+        match op {
+            DiffOp::Equal { .. } => {}
+            DiffOp::Replace {
+                old_index,
+                old_len,
+                new_index,
+                new_len,
+            } if old_len == new_len => {
+                for n in 0..old_len {
+                    let (line, now) = (one[old_index + n], new[new_index + n]);
+                    let twin = twins[old_index + n];
+                    if twin.is_none_or(|twin| !is_same([line, twin], now)) {
+                        add(&mut found, line, now);
+                    }
+                }
+            }
+            DiffOp::Insert {
+                new_index, new_len, ..
+            } => {
+                // Where the other run has lines that this one has not, so may the future release.
+                let inserted = new[new_index..new_index + new_len].iter();
+                for now in inserted.filter(|now| !other.contains(*now)) {
+                    add(&mut found, "", now);
+                }
+            }
+            DiffOp::Delete {
+                old_index, old_len, ..
+            } => {
+                for n in old_index..old_index + old_len {
+                    if twins[n].is_some() {
+                        add(&mut found, one[n], "");
+                    }
+                }
+            }
+            DiffOp::Replace {
+                old_index,
+                old_len,
+                new_index,
+                new_len,
+            } => found.push(Hunk {
+                old: one[old_index..old_index + old_len].join("\n"),
+                new: new[new_index..new_index + new_len].join("\n"),
+            }),
+        }
+    }
+    found
+}
+
+fn add(found: &mut Vec<Hunk>, old: &str, new: &str) {
+    found.push(Hunk {
+        old: old.to_owned(),
+        new: new.to_owned(),
+    });
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim_end).collect()
+}
+
+/// A text without what is one message's alone: numbers and what looks random are `#`.
+pub(super) fn general(text: &str) -> String {
+    let mut all = String::new();
+    for word in words(text) {
+        let has_digit = word.chars().any(|c| c.is_ascii_digit());
+        let is_long = word.chars().count() >= 10;
+        let is_hex = word.chars().count() >= 8 && word.chars().all(|c| c.is_ascii_hexdigit());
+        match has_digit && (is_long || word.chars().all(|c| c.is_ascii_digit())) || is_hex {
+            true => all.push('#'),
+            false => all.push_str(word),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_word_that_is_another_one_each_time_may_be_another_one_again() {
+        let runs = ["confirm+ab12cd34@x", "confirm+ffee0011@x"];
+        assert!(is_same(runs, "confirm+12345678@x"));
+        for other in [
+            "confirm+12345678@y",
+            "confirm+1234@x",
+            "confirm+zzzzzzzz@x",
+            "confirm+@x",
+        ] {
+            assert!(!is_same(runs, other), "{other}");
+        }
+        assert!(!is_same(["a", "a"], "b"));
+        assert!(is_same(["7", "11"], "15"));
+        assert!(is_same(["a 1 z", "a 2 3 z"], "a 5 6 7 z"));
+        assert!(!is_same(["a 1 z", "a 2 3 z"], "b 5 z"));
+        assert!(!is_same(["a 1 z", "a 2 3 z"], "a 5 y"));
+    }
+
+    #[test]
+    fn of_a_text_only_the_lines_that_differ_by_more_than_noise_are_told() {
+        let one = "hello\ncookie 12345678\nbye\n-- \nfooter\n";
+        let other = "hello\ncookie 87654321\nbye\n-- \nfooter\n";
+        let new = "hello\ncookie 11111111\nbye\n-- \nfooter of ours\n";
+        let found = hunks([one, other], new);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].old, "footer");
+        assert_eq!(found[0].new, "footer of ours");
+        assert!(hunks([one, other], one).is_empty());
+        let gone = hunks([one, one], "hello\ncookie 12345678\nbye\n");
+        assert_eq!(gone.len(), 2);
+    }
+
+    #[test]
+    fn what_is_one_messages_alone_is_generalised() {
+        assert_eq!(
+            general("<mailto:l+bounces-17-a@x>"),
+            "<mailto:l+bounces-#-a@x>"
+        );
+        assert_eq!(general("0123456789abcdef cafe café"), "# cafe café");
+    }
+
+    proptest! {
+        /// What both runs say alike is told wherever it changes, whatever noise stands beside it.
+        #[test]
+        fn no_noise_hides_what_both_runs_say(
+            noise in prop::array::uniform3("[0-9a-f]{8}"),
+            said in "[a-z]{1,9}",
+            other in "[a-z]{1,9}",
+        ) {
+            let line = |noise: &str, said: &str| format!("id {noise} says {said}\n");
+            let runs = [line(&noise[0], &said), line(&noise[1], &said)];
+            let new = line(&noise[2], &other);
+            let is_told = !hunks([&runs[0], &runs[1]], &new).is_empty();
+            prop_assert_eq!(is_told, said != other);
+        }
+    }
+}
