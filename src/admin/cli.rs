@@ -90,6 +90,44 @@ pub enum OnSite {
         /// What goes with it.
         #[command(flatten)]
         hooking: Hooking,
+        /// Rehearse first: the lists move only if their own mail comes out of the future release as
+        /// [rehearse] in site.toml accepts it.
+        #[arg(long)]
+        rehearse: bool,
+        /// With the last N messages of each list.
+        #[arg(long, value_name = "N", requires = "rehearse")]
+        last: Option<usize>,
+    },
+    /// Play lists' own mail through the current and the future release in a closed copy of the site,
+    /// and show what would differ. Nothing is sent, and nothing of the site is changed.
+    #[command(after_help = examples::REHEARSE)]
+    #[command(group = ArgGroup::new("played").args(["lists", "all"]).required(true))]
+    Rehearse {
+        /// Names or globs.
+        #[arg(value_name = "LIST", add = completion::lists())]
+        lists: Vec<OsString>,
+        /// All lists.
+        #[arg(long)]
+        all: bool,
+        /// Play this mail, not what the list manager keeps of the list: a mailbox, a Maildir, or a
+        /// directory of messages; may be given again.
+        #[arg(long, value_name = "PATH")]
+        mail: Vec<PathBuf>,
+        /// Only the last N messages; without it as many as [rehearse] in site.toml says.
+        #[arg(long, value_name = "N")]
+        last: Option<usize>,
+        /// Only messages of this day and later: 2026-11-22.
+        #[arg(long, value_name = "DATE")]
+        since: Option<String>,
+        /// Only messages for this verb: post, owner, subscribe …
+        #[arg(long, value_name = "VERB")]
+        only: Option<String>,
+        /// Write the whole report to this file, as a page for browsers.
+        #[arg(long, value_name = "FILE.html")]
+        report: Option<PathBuf>,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Rows::Text)]
+        format: Rows,
     },
     /// Take lists back to the current tree.
     #[command(after_help = examples::DOWNGRADE)]

@@ -50,6 +50,16 @@ some seconds, or in the MTA's queue.
     mm-parity upgrade 'real*' --dry-run
     mm-parity upgrade --all --reason 'toylist has been well for a week'";
 
+/// `rehearse`.
+pub(super) const REHEARSE: &str = "\
+Exit status: 0 all the same; 10 something differs; 11 something could not be judged, or there is no mail of \
+the list's own; 1 refused. No delivery waits for it.
+
+    mm-parity rehearse toylist
+    mm-parity rehearse toylist --last 500 --report toylist.html
+    mm-parity rehearse toylist --mail /var/mail/saved --only post
+    mm-parity upgrade toylist --rehearse --last 200";
+
 /// `downgrade`.
 pub(super) const DOWNGRADE: &str = "\
 Never refused for what is broken in the future tree. Mail that was deferred there waits in the MTA's \

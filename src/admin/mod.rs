@@ -33,6 +33,7 @@ pub mod outcome;
 pub mod past;
 pub mod probation;
 pub mod publish;
+pub mod rehearse;
 pub mod releases;
 mod request;
 pub mod retired;
@@ -199,12 +200,43 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             r#move,
             closing,
             hooking,
+            rehearse,
+            last,
         } => on_lists(site, "upgrade", r#move, |which, request| {
+            let told = match rehearse {
+                true => rehearse::must_be_within(site, which, last)?,
+                false => String::new(),
+            };
             let request = patient(request.clone(), Some(&closing), None);
-            with_hooks(site, request, hooking, |request| {
+            let done = with_hooks(site, request, hooking, |request| {
                 moving::upgrade(site, which, request)
+            })?;
+            Ok(Done {
+                text: told + &done.text,
+                ..done
             })
         }),
+        OnSite::Rehearse {
+            lists,
+            all,
+            mail,
+            last,
+            since,
+            only,
+            report,
+            format,
+        } => {
+            let ask = rehearse::Ask {
+                which: which(lists, all),
+                mail,
+                last,
+                since,
+                only,
+                report,
+                format: rows(format),
+            };
+            rehearse::rehearse(site, &ask)
+        }
         OnSite::Downgrade {
             r#move,
             draining,

@@ -27,7 +27,7 @@ const MODE: u32 = 0o644;
 /// # Errors
 /// It cannot be written; what stood there stands there.
 pub fn publish(mut done: Done, act: &'static str, path: &Path) -> Result<Done, Refused> {
-    match put(path, &done.text) {
+    match put(path, &done.text, MODE) {
         Ok(()) => {
             done.text.clear();
             Ok(done)
@@ -36,9 +36,17 @@ pub fn publish(mut done: Done, act: &'static str, path: &Path) -> Result<Done, R
     }
 }
 
+/// The same for a text that only its owner may read.
+///
+/// # Errors
+/// The kernel's, in words.
+pub fn put_private(path: &Path, text: &str) -> io::Result<()> {
+    put(path, text, 0o600)
+}
+
 /// A link there, or on the way, stays one: what it leads to is replaced, if root or we made it. One of
 /// somebody else's, in a directory that he may write, leads root nowhere.
-fn put(path: &Path, text: &str) -> io::Result<()> {
+fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let found = Place::find(&std::path::absolute(path)?).and_then(Place::real);
     let place = found.map_err(|error| io::Error::other(error.to_string()))?;
     let (directory, name) = (&place.directory, &place.name);
@@ -54,16 +62,16 @@ fn put(path: &Path, text: &str) -> io::Result<()> {
     new.push(format!(".new-{}", std::process::id()));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = openat(directory, &new, flags, Mode::RUSR | Mode::WUSR)?;
-    let written =
-        fill(File::from(file), text).and_then(|()| Ok(renameat(directory, &new, directory, name)?));
+    let written = fill(File::from(file), text, mode)
+        .and_then(|()| Ok(renameat(directory, &new, directory, name)?));
     if written.is_err() {
         let _ = unlinkat(directory, &new, AtFlags::empty());
     }
     written
 }
 
-fn fill(mut file: File, text: &str) -> io::Result<()> {
-    file.set_permissions(fs::Permissions::from_mode(MODE))?;
+fn fill(mut file: File, text: &str, mode: u32) -> io::Result<()> {
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

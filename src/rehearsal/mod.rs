@@ -6,6 +6,7 @@ pub mod compare;
 pub mod letters;
 pub mod lower;
 pub mod outcome;
+pub mod report;
 pub mod room;
 mod sink;
 pub mod stage;

@@ -20,6 +20,7 @@ use std::time::Duration;
 use super::outcome::{Letter, Trial};
 pub use judge::Rules;
 use judge::{Difference, Judged};
+pub(in crate::rehearsal) use tokens::words;
 pub use verdict::Verdict;
 
 /// So many groups are told.

@@ -245,6 +245,9 @@ impl Mounts {
         make_directories(&dev, 0o755)?;
         for name in DEVICES {
             let (from, to) = (Path::new("/dev").join(name), dev.join(name));
+            if !from.exists() {
+                continue;
+            }
             File::create(&to).map_err(failed(format!("cannot make {to:?}")))?;
             mount_bind_recursive(&from, &to).map_err(failed(format!("cannot show {from:?}")))?;
         }

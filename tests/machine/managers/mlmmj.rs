@@ -12,7 +12,7 @@ use super::{deliver, post};
 use crate::rig::{HOST, Machine, Postfix, account, manager, programs, put};
 
 const LISTS: [&str; 2] = ["quietlist", "toylist"];
-pub(super) const MEMBERS: [&str; 2] = ["m1@member.example", "m2@member.example"];
+pub(crate) const MEMBERS: [&str; 2] = ["m1@member.example", "m2@member.example"];
 /// Where the lists are, and whose.
 const SPOOL: &str = "/srv/mlmmj";
 const USER: &str = "mlmmj";
@@ -38,9 +38,9 @@ users = ["mlmmj"]
 "#;
 
 /// A machine with both releases, and where their mail goes.
-struct Site {
-    machine: Machine,
-    sink: Sink,
+pub(crate) struct Site {
+    pub(crate) machine: Machine,
+    pub(crate) sink: Sink,
 }
 
 impl Site {
@@ -57,7 +57,7 @@ impl Site {
     }
 
     /// As [`Site::new`], adopted.
-    fn adopted() -> Site {
+    pub(crate) fn adopted() -> Site {
         let site = Site::new();
         site.machine.expect("mm-parity init --current a");
         site.machine.expect("mm-aliases adopt");

@@ -7,7 +7,7 @@ mod lmtp;
 /// Mailman 3 in two releases, each with data of its own.
 mod mailman3;
 /// mlmmj in two releases on one spool.
-mod mlmmj;
+pub(crate) mod mlmmj;
 /// Where their mail ends.
 mod sink;
 /// Two list managers on one site.
