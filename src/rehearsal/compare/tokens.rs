@@ -49,16 +49,19 @@ impl Shape {
             return true;
         }
         let (one, other, word) = (Shape::of(one), Shape::of(other), Shape::of(word));
-        let is_between = |length: usize| {
-            let (low, high) = (one.length.min(other.length), one.length.max(other.length));
-            // Numbers and names of any length grow; what has one length has it always.
-            length + (high - low) >= low && length <= high + (high - low)
-        };
         // A word of hex digits may have none that is a letter.
-        let may_have_letters = one.has_letters || other.has_letters;
-        is_between(word.length)
-            && (may_have_letters || !word.has_letters)
-            && (!(one.is_hex && other.is_hex) || word.is_hex)
+        let is_hex = one.is_hex && other.is_hex;
+        if is_hex && one.length == other.length && one.length == word.length && one.length >= 4 {
+            return word.is_hex;
+        }
+        let is_number = !(one.has_letters || other.has_letters);
+        if is_number && word.has_letters {
+            return false;
+        }
+        // What counts gets longer; what varies in length varies about as much.
+        let (low, high) = (one.length.min(other.length), one.length.max(other.length));
+        let slack = (high - low).max(usize::from(is_number));
+        word.length + slack >= low && word.length <= high + slack && (!is_hex || word.is_hex)
     }
 }
 
@@ -234,6 +237,9 @@ mod tests {
         }
         assert!(!is_same(["a", "a"], "b"));
         assert!(is_same(["7", "11"], "15"));
+        assert!(is_same(["#98", "#99"], "#100"));
+        assert!(is_same(["00001234", "00004321"], "0000abcd"));
+        assert!(!is_same(["00001234", "00004321"], "000abcd"));
         assert!(is_same(["a 1 z", "a 2 3 z"], "a 5 6 7 z"));
         assert!(!is_same(["a 1 z", "a 2 3 z"], "b 5 z"));
         assert!(!is_same(["a 1 z", "a 2 3 z"], "a 5 y"));
