@@ -20,7 +20,6 @@ use std::time::Duration;
 use super::outcome::{Letter, Trial};
 pub use judge::Rules;
 use judge::{Difference, Judged};
-pub(in crate::rehearsal) use tokens::words;
 pub use verdict::Verdict;
 
 /// So many groups are told.

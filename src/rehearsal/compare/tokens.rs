@@ -10,7 +10,7 @@
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 /// A word, or what stands between two.
-pub(in crate::rehearsal) fn words(text: &str) -> Vec<&str> {
+fn words(text: &str) -> Vec<&str> {
     let mut all = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

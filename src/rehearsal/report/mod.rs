@@ -5,6 +5,7 @@
 mod html;
 mod json;
 mod text;
+mod words;
 
 use super::compare::Findings;
 use crate::clock::Timestamp;

@@ -1,5 +1,6 @@
 //! A headless Chromium in a root of its own, led by chromedriver (W3C WebDriver).
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// A browser with one window.
 pub(super) struct Browser {
     /// It ends with this.
-    _host: Host,
+    host: Host,
     port: u16,
     session: String,
 }
@@ -49,7 +50,7 @@ impl Browser {
             std::thread::sleep(Duration::from_millis(50));
         }
         let mut browser = Browser {
-            _host: host,
+            host,
             port,
             session: String::new(),
         };
@@ -68,6 +69,12 @@ impl Browser {
 
     pub(super) fn go(&self, url: &str) {
         self.tell("/url", &json!({"url": url}));
+    }
+
+    /// Shows a page that no server has: a file.
+    pub(super) fn open(&self, page: &str) {
+        fs::write(self.host.path("/var/page.html"), page).unwrap();
+        self.go("file:///var/page.html");
     }
 
     pub(super) fn reload(&self) {

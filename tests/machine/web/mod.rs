@@ -5,6 +5,8 @@
 mod browser;
 /// A client that mends nothing.
 mod http;
+/// What a rehearsal found, as a page.
+mod rehearsal;
 /// The machine.
 mod site;
 
