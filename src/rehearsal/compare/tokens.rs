@@ -7,10 +7,12 @@
 //! **Invariants.** What both runs say alike is never masked. Nothing is masked where the runs do not have
 //! the same places.
 
+use std::collections::BTreeMap;
+
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 /// A word, or what stands between two.
-fn words(text: &str) -> Vec<&str> {
+pub(super) fn words(text: &str) -> Vec<&str> {
     let mut all = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -119,8 +121,10 @@ pub(super) fn hunks(runs: [&str; 2], new: &str) -> Vec<Hunk> {
         return Vec::new();
     }
     let (one, other, new) = (lines(runs[0]), lines(runs[1]), lines(new));
-    // To each line of the first run the one that stands in its place in the second.
+    // To each line of the first run the one that stands in its place in the second; and before which
+    // lines the second has how many lines that the first has not.
     let mut twins: Vec<Option<&str>> = vec![None; one.len()];
+    let mut gaps: BTreeMap<usize, usize> = BTreeMap::new();
     for op in capture_diff_slices(Algorithm::Myers, &one, &other) {
         match op {
             DiffOp::Equal { old_index, len, .. } => {
@@ -137,6 +141,11 @@ pub(super) fn hunks(runs: [&str; 2], new: &str) -> Vec<Hunk> {
                 for n in 0..old_len {
                     twins[old_index + n] = Some(other[new_index + n]);
                 }
+            }
+            DiffOp::Insert {
+                old_index, new_len, ..
+            } => {
+                gaps.insert(old_index, new_len);
             }
             // Lines that only one run has are noise.
             _ => {}
@@ -161,11 +170,13 @@ pub(super) fn hunks(runs: [&str; 2], new: &str) -> Vec<Hunk> {
                 }
             }
             DiffOp::Insert {
-                new_index, new_len, ..
+                old_index,
+                new_index,
+                new_len,
             } => {
-                // Where the other run has lines that this one has not, so may the future release.
-                let inserted = new[new_index..new_index + new_len].iter();
-                for now in inserted.filter(|now| !other.contains(*now)) {
+                // Where the other run has lines that this one has not, the future release may have as many.
+                let may = gaps.get(&old_index).copied().unwrap_or(0);
+                for now in new[new_index..new_index + new_len].iter().skip(may) {
                     add(&mut found, "", now);
                 }
             }
@@ -257,6 +268,21 @@ mod tests {
         assert!(hunks([one, other], one).is_empty());
         let gone = hunks([one, one], "hello\ncookie 12345678\nbye\n");
         assert_eq!(gone.len(), 2);
+    }
+
+    #[test]
+    fn a_line_that_stands_there_once_more_is_told() {
+        let text = "hello\n-- \nfooter\n";
+        let twice = "hello\n-- \nfooter\n-- \nfooter\n";
+        assert_eq!(hunks([text, text], twice).len(), 2);
+        // Where the current release itself has lines by turns, the future one may as well.
+        let one = "hello\nread on Monday\nfooter\n";
+        assert!(hunks(["hello\nfooter\n", one], one).is_empty());
+        assert!(hunks(["hello\nfooter\n", one], "hello\nread on Tuesday\nfooter\n").is_empty());
+        let elsewhere = "hello\nfooter\nread on Monday\n";
+        assert_eq!(hunks(["hello\nfooter\n", one], elsewhere).len(), 1);
+        let more = "hello\nread on Monday\nand pay\nfooter\n";
+        assert_eq!(hunks(["hello\nfooter\n", one], more)[0].new, "and pay");
     }
 
     #[test]
