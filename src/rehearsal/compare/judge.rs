@@ -4,16 +4,15 @@
 //! gets mail, whether it is held, or how it ended, the trial is not judged at all.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
+use super::act::{data, ended, ending, held, slower};
 use super::message::Message;
-use super::tokens::{Hunk, general, hunks, is_same};
+use super::tokens::{Hunk, hunks, is_same};
 use super::verdict::Verdict;
-use crate::rehearsal::outcome::{Change, Ending, Happened, Outcome, Trial};
+use crate::rehearsal::outcome::{Ending, Outcome, Trial};
 
-/// By less than this nothing is slower.
-const NOTHING: Duration = Duration::from_millis(500);
-
+/// By what the envelope's sender stands among the headers, none of which has a blank in its name.
+const ENVELOPE: &str = "envelope sender";
 /// By what one judges.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -33,26 +32,20 @@ pub(super) struct Difference {
     pub(super) old: String,
     /// How it would be.
     pub(super) new: String,
+    /// Who gets it; empty where that is nobody or all.
+    pub(super) person: String,
 }
 
 impl Difference {
-    /// By what it is the same as another message's: a header by how its values look in general, a
-    /// text by its words.
-    pub(super) fn key(&self) -> (Verdict, String, String, String) {
-        let is_said = matches!(
-            self.verdict,
-            Verdict::HeadersDiffer | Verdict::TextDiffers | Verdict::Failed
-        );
-        let cut = |text: &str| match is_said {
-            true => general(text).chars().take(400).collect(),
-            false => String::new(),
-        };
-        (
-            self.verdict,
-            self.about.clone(),
-            cut(&self.old),
-            cut(&self.new),
-        )
+    /// One that is nobody's alone.
+    pub(super) fn of(verdict: Verdict, about: &str, old: String, new: String) -> Difference {
+        Difference {
+            verdict,
+            about: about.to_owned(),
+            old,
+            new,
+            person: String::new(),
+        }
     }
 }
 
@@ -77,7 +70,10 @@ pub(super) fn judge(trial: &Trial, rules: &Rules) -> Judged {
         let sent = outcome.sent.iter();
         sent.map(|sent| {
             let to = sent.to.iter().map(|to| to.to_ascii_lowercase()).collect();
-            (Message::parse(&sent.message, &rules.volatile), to)
+            let mut message = Message::parse(&sent.message, &rules.volatile);
+            let from = vec![format!("<{}>", sent.from)];
+            message.headers.insert(ENVELOPE.to_owned(), from);
+            (message, to)
         })
         .collect()
     };
@@ -92,7 +88,8 @@ pub(super) fn judge(trial: &Trial, rules: &Rules) -> Judged {
     }
     let mut found = Vec::new();
     ending(one, &trial.future, &mut found);
-    if found.is_empty() {
+    // Of who failed it is no news that nothing was sent.
+    if found.iter().all(|one| one.verdict != Verdict::Failed) {
         held(one, &trial.future, &mut found);
         sent([&first, &second], &new, &mut found);
         data([one, other], &trial.future, &mut found);
@@ -114,55 +111,6 @@ fn unsteady(one: &Outcome, other: &Outcome) -> Option<String> {
     }
     (one.held != other.held)
         .then(|| "the current release holds it, and does not, by turns".to_owned())
-}
-
-/// How something ended, in words.
-pub(super) fn ended(ending: Ending) -> String {
-    match ending {
-        Ending::Exited(0) => "took it".to_owned(),
-        Ending::Exited(status) => format!("ended with status {status}"),
-        Ending::Killed(signal) => format!("was killed by signal {signal}"),
-        Ending::Replied(code) => format!("answered {code}"),
-        Ending::TimeUp => "was not done at the time limit".to_owned(),
-        Ending::OverLimit => "wanted more memory, processes or room than it is given".to_owned(),
-    }
-}
-
-fn ending(one: &Outcome, future: &Outcome, found: &mut Vec<Difference>) {
-    if one.ending == future.ending || one.ending.took_it() && future.ending.took_it() {
-        return;
-    }
-    let said = |outcome: &Outcome| {
-        let text = String::from_utf8_lossy(&outcome.printed);
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        match last {
-            Some(last) => format!("{}: {}", ended(outcome.ending), last.trim()),
-            None => ended(outcome.ending),
-        }
-    };
-    found.push(Difference {
-        verdict: Verdict::Failed,
-        about: "the delivery".to_owned(),
-        old: said(one),
-        new: said(future),
-    });
-}
-
-fn held(one: &Outcome, future: &Outcome, found: &mut Vec<Difference>) {
-    if let (Some(old), Some(new)) = (one.held, future.held)
-        && old != new
-    {
-        let told = |count| match count {
-            0 => "goes through".to_owned(),
-            count => format!("{count} held for a moderator"),
-        };
-        found.push(Difference {
-            verdict: Verdict::HeldDifferently,
-            about: "moderation".to_owned(),
-            old: told(old),
-            new: told(new),
-        });
-    }
 }
 
 /// By recipient and author: the same person may get a post and a notice.
@@ -198,6 +146,8 @@ fn sent(runs: [&Copies<'_>; 2], new: &Copies<'_>, found: &mut Vec<Difference>) {
     let (old_count, new_count) = (count(runs[0]), count(new));
     let people: BTreeSet<&str> = old_count.keys().chain(new_count.keys()).copied().collect();
     let (mut lost, mut added) = (Vec::new(), Vec::new());
+    // What many get is compared once.
+    let mut compared = BTreeSet::new();
     for person in people {
         let [before, after] =
             [&old_count, &new_count].map(|all| all.get(person).copied().unwrap_or(0));
@@ -206,27 +156,29 @@ fn sent(runs: [&Copies<'_>; 2], new: &Copies<'_>, found: &mut Vec<Difference>) {
             std::cmp::Ordering::Less => added.push(person),
             std::cmp::Ordering::Equal => {}
         }
-        compare(person, runs, new, found);
+        let before = found.len();
+        compare(person, runs, new, &mut compared, found);
+        for one in &mut found[before..] {
+            one.person = person.to_owned();
+        }
     }
     let all = old_count.len();
     if !lost.is_empty() {
-        found.push(Difference {
-            verdict: Verdict::RecipientsLost,
-            about: "recipients".to_owned(),
-            old: format!("{all} recipients"),
-            new: format!("not to {}", few(&lost)),
-        });
+        found.push(Difference::of(
+            Verdict::RecipientsLost,
+            "recipients",
+            format!("{all} recipients"),
+            format!("not to {}", few(&lost)),
+        ));
     }
     if !added.is_empty() {
-        found.push(Difference {
-            verdict: Verdict::RecipientsAdded,
-            about: "recipients".to_owned(),
-            old: format!("{all} recipients"),
-            new: format!("also to {}", few(&added)),
-        });
+        found.push(Difference::of(
+            Verdict::RecipientsAdded,
+            "recipients",
+            format!("{all} recipients"),
+            format!("also to {}", few(&added)),
+        ));
     }
-    let mut seen = BTreeSet::new();
-    found.retain(|one| seen.insert(one.key()));
 }
 
 fn few(people: &[&str]) -> String {
@@ -244,9 +196,16 @@ fn few(people: &[&str]) -> String {
 
 /// What one person gets, message by message: of the same author first, then in the order in which they
 /// came.
-fn compare(person: &str, runs: [&Copies<'_>; 2], new: &Copies<'_>, found: &mut Vec<Difference>) {
+fn compare(
+    person: &str,
+    runs: [&Copies<'_>; 2],
+    new: &Copies<'_>,
+    compared: &mut BTreeSet<[*const Message; 3]>,
+    found: &mut Vec<Difference>,
+) {
     let [first, second, mut new] = [runs[0], runs[1], new].map(|copies| {
-        let own = copies.iter().filter(|((to, _), _)| to == person);
+        let from = (person.to_owned(), String::new());
+        let own = copies.range(from..).take_while(|((to, _), _)| to == person);
         own.flat_map(|((_, from), messages)| {
             messages
                 .iter()
@@ -263,8 +222,10 @@ fn compare(person: &str, runs: [&Copies<'_>; 2], new: &Copies<'_>, found: &mut V
             continue;
         };
         let (_, now) = new.remove(at);
-        headers([one, other], now, found);
-        parts([one, other], now, found);
+        if compared.insert([one, other, now].map(std::ptr::from_ref)) {
+            headers([one, other], now, found);
+            parts([one, other], now, found);
+        }
     }
 }
 
@@ -286,12 +247,12 @@ fn headers(runs: [&Message; 2], new: &Message, found: &mut Vec<Difference>) {
                 false => String::new(),
                 true => format!("{}: {value}", titled(name)),
             };
-            found.push(Difference {
-                verdict: Verdict::HeadersDiffer,
-                about: titled(name),
-                old: shown(runs[0], &one),
-                new: shown(new, &now),
-            });
+            found.push(Difference::of(
+                Verdict::HeadersDiffer,
+                &titled(name),
+                shown(runs[0], &one),
+                shown(new, &now),
+            ));
         }
     }
 }
@@ -322,12 +283,12 @@ fn parts(runs: [&Message; 2], new: &Message, found: &mut Vec<Difference>) {
         return text("the parts", hunks([&one, &other], &now), found);
     }
     if kinds(one) != kinds(now) {
-        found.push(Difference {
-            verdict: Verdict::TextDiffers,
-            about: "the parts".to_owned(),
-            old: kinds(one),
-            new: kinds(now),
-        });
+        found.push(Difference::of(
+            Verdict::TextDiffers,
+            "the parts",
+            kinds(one),
+            kinds(now),
+        ));
         return;
     }
     for ((one, other), now) in one.iter().zip(other).zip(now) {
@@ -338,67 +299,11 @@ fn parts(runs: [&Message; 2], new: &Message, found: &mut Vec<Difference>) {
 fn text(about: &str, hunks: Vec<Hunk>, found: &mut Vec<Difference>) {
     // The first ones tell it.
     for hunk in hunks.into_iter().take(8) {
-        found.push(Difference {
-            verdict: Verdict::TextDiffers,
-            about: about.to_owned(),
-            old: hunk.old,
-            new: hunk.new,
-        });
-    }
-}
-
-fn data(runs: [&Outcome; 2], future: &Outcome, found: &mut Vec<Difference>) {
-    let all = |outcome: &Outcome| -> BTreeSet<(String, Happened)> {
-        let changes = outcome.changes.iter();
-        changes
-            .map(|Change { path, happened }| (general(path), *happened))
-            .collect()
-    };
-    let [one, other] = runs.map(all);
-    let now = all(future);
-    let told = |changes: BTreeSet<&(String, Happened)>| {
-        let lines = changes.into_iter().map(|(path, happened)| {
-            let word = match happened {
-                Happened::Made => "made",
-                Happened::Changed => "changed",
-                Happened::Gone => "gone",
-            };
-            format!("{word}: {path}")
-        });
-        lines.collect::<Vec<_>>().join("\n")
-    };
-    let steady: BTreeSet<_> = one.intersection(&other).collect();
-    let noise: BTreeSet<_> = one.symmetric_difference(&other).collect();
-    let gone: BTreeSet<_> = steady
-        .into_iter()
-        .filter(|change| !now.contains(*change))
-        .collect();
-    let come: BTreeSet<_> = now
-        .iter()
-        .filter(|change| !one.contains(*change) && !noise.contains(*change))
-        .collect();
-    if !gone.is_empty() || !come.is_empty() {
-        let verdict = Verdict::DataDiffer;
-        let about = "the list's data".to_owned();
-        let (old, new) = (told(gone), told(come));
-        found.push(Difference {
-            verdict,
+        found.push(Difference::of(
+            Verdict::TextDiffers,
             about,
-            old,
-            new,
-        });
-    }
-}
-
-fn slower(runs: [&Outcome; 2], future: &Outcome, rules: &Rules, found: &mut Vec<Difference>) {
-    let longest = runs[0].took.max(runs[1].took);
-    if future.took > longest * rules.slower && future.took > longest + NOTHING {
-        let told = |took: Duration| format!("{:.1} s", took.as_secs_f64());
-        found.push(Difference {
-            verdict: Verdict::Slower,
-            about: "time".to_owned(),
-            old: told(longest),
-            new: told(future.took),
-        });
+            hunk.old,
+            hunk.new,
+        ));
     }
 }

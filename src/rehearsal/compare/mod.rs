@@ -6,7 +6,9 @@
 //! **Invariants.** Memory does not grow with the number of messages: so many groups, so many examples of
 //! each, so much text of each example. What is beyond is counted.
 
+mod act;
 mod judge;
+mod key;
 mod message;
 mod tokens;
 mod verdict;
@@ -20,6 +22,7 @@ use std::time::Duration;
 use super::outcome::{Letter, Trial};
 pub use judge::Rules;
 use judge::{Difference, Judged};
+use key::{Key, key};
 pub use verdict::Verdict;
 
 /// So many groups are told.
@@ -159,9 +162,6 @@ pub fn messages(count: u64) -> String {
     }
 }
 
-/// By what two differences are one.
-type Key = (Verdict, String, String, String);
-
 /// Judges trials, one after the other.
 #[derive(Debug)]
 pub struct Judge {
@@ -221,7 +221,7 @@ impl Judge {
         }
         let mut seen = BTreeSet::new();
         for difference in differences {
-            let key = difference.key();
+            let key = key(&difference, letter);
             if !seen.insert(key.clone()) {
                 continue;
             }

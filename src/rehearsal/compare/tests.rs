@@ -198,10 +198,18 @@ fn one_transaction_for_all_is_as_good_as_one_for_each() {
             .flat_map(|sent| sent.to.clone())
             .collect();
         future.sent.truncate(1);
+        future.sent[0].from = "toylist-bounces@x".to_owned();
         future.sent[0].to = all;
         future
     });
-    assert_eq!(found.status(), 0, "{:?}", found.groups);
+    // Nobody is lost; that bounces do not tell any more whose they are is told once.
+    assert_eq!(found.worst, BTreeMap::from([(Verdict::HeadersDiffer, 3)]));
+    let told: Vec<&str> = found
+        .groups
+        .iter()
+        .map(|group| group.about.as_str())
+        .collect();
+    assert_eq!(told, ["Envelope sender"], "{:?}", found.groups);
 }
 
 #[test]
@@ -242,4 +250,103 @@ fn memory_does_not_grow_with_what_differs() {
             .iter()
             .all(|group| group.examples[0].new.len() < KEPT + 100)
     );
+}
+
+#[test]
+fn another_envelope_sender_is_told_once_for_all_recipients() {
+    let found = judged(4, &|n| {
+        let mut future = outcome(14, n * 3 + 3, &plain);
+        for sent in &mut future.sent {
+            sent.from = sent.from.replace("-bounces+", "-owner+");
+        }
+        future
+    });
+    assert_eq!(found.worst, BTreeMap::from([(Verdict::HeadersDiffer, 4)]));
+    let told: Vec<(&str, u64)> = found
+        .groups
+        .iter()
+        .map(|group| (group.about.as_str(), group.count))
+        .collect();
+    assert_eq!(told, [("Envelope sender", 4)]);
+}
+
+#[test]
+fn who_takes_what_was_refused_has_not_failed() {
+    let trial = trial(1, outcome(0, 9, &plain));
+    let refusing = |outcome: &Outcome| Outcome {
+        ending: Ending::Exited(65),
+        sent: Vec::new(),
+        ..outcome.clone()
+    };
+    let judged = |trial: Trial| {
+        let mut judge = Judge::new(Rules {
+            slower: 3,
+            volatile: Vec::new(),
+        });
+        judge.add(&trial, true);
+        judge.end().worst
+    };
+    let current = [refusing(&trial.current[0]), refusing(&trial.current[1])];
+    let taken = Trial {
+        current: current.clone(),
+        ..trial.clone()
+    };
+    assert_eq!(
+        judged(taken),
+        BTreeMap::from([(Verdict::HeldDifferently, 1)])
+    );
+    // And who is sent what nobody got is told as well.
+    let sent = Trial {
+        current,
+        future: outcome(3, 9, &plain),
+        ..trial
+    };
+    assert_eq!(
+        judged(sent),
+        BTreeMap::from([(Verdict::RecipientsAdded, 1)])
+    );
+}
+
+#[test]
+fn what_is_one_messages_alone_makes_no_group_of_its_own() {
+    let words = [
+        "lunch",
+        "dinner",
+        "a walk",
+        "Monday",
+        "one more thing",
+        "the house",
+    ];
+    let rules = Rules {
+        slower: 3,
+        volatile: Vec::new(),
+    };
+    let mut judge = Judge::new(rules);
+    for (n, subject) in (0..).zip(words) {
+        let of = |run: u32, prefix: &str, to: &str| {
+            outcome(3, n * 3 + run, &|member, text| {
+                let subject = format!("Subject: {prefix}{subject}\nX-To: <{to}{member}=x@lists>");
+                Some(text.replace("Subject: hi", &subject))
+            })
+        };
+        judge.add(
+            &Trial {
+                letter: Letter {
+                    name: format!("toylist.mbox:{n}"),
+                    about: format!("Ann <ann@x>, {subject}"),
+                    verb: "post".to_owned(),
+                },
+                current: [of(1, "", "leave+member"), of(2, "", "leave+member")],
+                future: of(3, "[toy] ", "out+member"),
+            },
+            true,
+        );
+    }
+    let found = judge.end();
+    let told: Vec<(&str, u64)> = found
+        .groups
+        .iter()
+        .map(|group| (group.about.as_str(), group.count))
+        .collect();
+    assert_eq!(told, [("Subject", 6), ("X-To", 6)], "{:#?}", found.groups);
 }
