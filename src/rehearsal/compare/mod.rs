@@ -7,6 +7,7 @@
 //! each, so much text of each example. What is beyond is counted.
 
 mod act;
+mod clocks;
 mod judge;
 mod key;
 mod message;

@@ -1,15 +1,18 @@
 //! Words of a text, and what of them is noise: what the current release itself does not say twice.
 //!
-//! A value is cut into words (letters and digits) and what stands between them. Where two runs of the
-//! current release have another word at the same place, that place is masked: any word of the same shape
-//! may stand there. A word of another shape (shorter, or digits for hex) is a difference all the same.
+//! A value is cut at blanks, then into words (letters and digits) and what stands between them. Where two
+//! runs of the current release have another word at the same place, that place is masked: any word of the
+//! same shape may stand there. A word of another shape (shorter, or digits for hex) is a difference all the
+//! same. Of a cookie with signs in it, which has not as many words each time, the length counts.
 //!
-//! **Invariants.** What both runs say alike is never masked. Nothing is masked where the runs do not have
-//! the same places.
+//! **Invariants.** What both runs say alike is never masked, but for points in time (`clocks`). Where even
+//! the blanks are not the same twice, only how the value begins and ends is told.
 
 use std::collections::BTreeMap;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
+
+use super::clocks::is_later;
 
 /// A word, or what stands between two.
 pub(super) fn words(text: &str) -> Vec<&str> {
@@ -67,43 +70,109 @@ impl Shape {
     }
 }
 
+/// Whether the third of these lengths fits the first two: what varies in length varies about as much;
+/// what has one length has it always.
+fn is_as_long([one, other, new]: [usize; 3]) -> bool {
+    let (low, high) = (one.min(other), one.max(other));
+    new + (high - low) >= low && new <= high + (high - low)
+}
+
 /// Whether `new` says what the two runs said, but for noise.
 pub(super) fn is_same(runs: [&str; 2], new: &str) -> bool {
-    if new == runs[0] || new == runs[1] {
+    if new == runs[0] || new == runs[1] || is_later(runs[1], new) {
         return true;
     }
     if runs[0] == runs[1] {
         return false;
     }
-    let (one, other, new) = (words(runs[0]), words(runs[1]), words(new));
-    if one.len() != other.len() {
+    let [one, other, now] = [runs[0], runs[1], new].map(pieces);
+    match (one.len() == other.len(), one.len() == now.len()) {
+        (true, true) => {
+            let mut all = one.iter().zip(&other).zip(&now);
+            all.all(|((one, other), now)| is_same_piece([one, other], now))
+        }
+        (true, false) => false,
         // Not even its form is the same twice: only how it begins and ends can be said.
-        return begins_and_ends(&one, &other, &new);
+        (false, _) => begins_and_ends(runs, new),
     }
-    one.len() == new.len()
-        && one
-            .iter()
-            .zip(&other)
-            .zip(&new)
-            .all(|((one, other), new)| match one == other {
-                true => one == new,
-                false => Shape::admits(one, other, new),
-            })
 }
 
-/// Whether `new` begins and ends with what both begin and end with.
-fn begins_and_ends(one: &[&str], other: &[&str], new: &[&str]) -> bool {
+/// What stands between blanks, each with the blank behind it: no cookie has one.
+fn pieces(text: &str) -> Vec<&str> {
+    text.split_inclusive(char::is_whitespace).collect()
+}
+
+/// As [`is_same`], of text without a blank.
+fn is_same_piece(runs: [&str; 2], new: &str) -> bool {
+    if runs[0] == runs[1] {
+        return is_later(runs[1], new);
+    }
+    let (one, other, now) = (words(runs[0]), words(runs[1]), words(new));
+    let pairs = || one.iter().zip(&other);
+    let is_word = |word: &str| word.starts_with(char::is_alphanumeric);
+    let is_even = one.len() == other.len() && one.len() == now.len();
+    let fits = pairs()
+        .zip(&now)
+        .all(|((one, other), now)| match one == other {
+            true => one == now,
+            false => Shape::admits(one, other, now),
+        });
+    let noisy = pairs().filter(|(one, other)| one != other && is_word(one));
+    match is_even {
+        true if fits => true,
+        // A cookie of one word is as it looks; what is made of several has signs as chance wants it.
+        true if noisy.count() < 2 => false,
+        _ => begins_and_ends(runs, new),
+    }
+}
+
+/// Whether `new` begins and ends with what both begin and end with, and is as long as they are.
+fn begins_and_ends(runs: [&str; 2], new: &str) -> bool {
+    let (one, other) = (words(runs[0]), words(runs[1]));
     let shorter = one.len().min(other.len());
-    let pairs = || one.iter().zip(other);
-    let before = pairs().take_while(|(one, other)| one == other).count();
+    let pairs = one.iter().zip(&other);
+    let before = pairs.take_while(|(one, other)| one == other).count();
     let back = one.iter().rev().zip(other.iter().rev());
-    let after = back
-        .take_while(|(one, other)| one == other)
-        .count()
-        .min(shorter - before);
-    new.len() >= before + after
-        && new[..before] == one[..before]
-        && new[new.len() - after..] == one[one.len() - after..]
+    let alike = back.take_while(|(one, other)| one == other).count();
+    let after = alike.min(shorter - before);
+    let (begin, end) = (one[..before].concat(), one[one.len() - after..].concat());
+    let (begin, end) = (before_cookie(&begin), behind_cookie(&end));
+    let middle = |text: &str| {
+        let text = text.strip_prefix(begin)?;
+        Some(text.strip_suffix(end)?.chars().count())
+    };
+    match (middle(runs[0]), middle(runs[1]), middle(new)) {
+        (Some(one), Some(other), Some(new)) => is_as_long([one, other, new]),
+        _ => false,
+    }
+}
+
+/// Next to a cookie, signs of its alphabet are its own, and so are words of a letter or two between
+/// such signs: both runs may have them by chance.
+fn before_cookie(mut text: &str) -> &str {
+    loop {
+        let cut = text.trim_end_matches(is_cookies);
+        let rest = cut.trim_end_matches(char::is_alphanumeric);
+        let is_short = (1..=2).contains(&(cut.len() - rest.len())) && rest.ends_with(is_cookies);
+        match is_short {
+            true => text = rest,
+            false => return cut,
+        }
+    }
+}
+
+/// As [`before_cookie`], on its other side; what ends it there is no sign of cookies.
+fn behind_cookie(text: &str) -> &str {
+    let cut = text.trim_start_matches(is_cookies);
+    let rest = cut.trim_start_matches(char::is_alphanumeric);
+    match (1..=2).contains(&(cut.len() - rest.len())) && !rest.is_empty() {
+        true => rest,
+        false => cut,
+    }
+}
+
+fn is_cookies(c: char) -> bool {
+    "+/=-_".contains(c)
 }
 
 /// A line, or a block of them, that is another one now.
@@ -247,6 +316,9 @@ mod tests {
             assert!(!is_same(runs, other), "{other}");
         }
         assert!(!is_same(["a", "a"], "b"));
+        let runs = ["ab12cd34 at 14:03:59", "ffee0011 at 14:03:59"];
+        assert!(is_same(runs, "12345678 at 14:04:00"));
+        assert!(!is_same(runs, "12345678 at 15:04:00"));
         assert!(is_same(["7", "11"], "15"));
         assert!(is_same(["#98", "#99"], "#100"));
         assert!(is_same(["00001234", "00004321"], "0000abcd"));
@@ -306,6 +378,22 @@ mod tests {
             let runs = [line(&noise[0], &said), line(&noise[1], &said)];
             let new = line(&noise[2], &other);
             let is_told = !hunks([&runs[0], &runs[1]], &new).is_empty();
+            prop_assert_eq!(is_told, said != other);
+        }
+
+        /// Nor where noise of any form stands on both sides of it.
+        #[test]
+        fn no_cookies_hide_what_stands_between_them(
+            noise in prop::array::uniform6("[A-Za-z0-9]{2}[A-Za-z0-9+/]{12}[A-Za-z0-9]{2}"),
+            said in "[a-z]{1,9}",
+            other in "[a-z]{1,9}",
+        ) {
+            let line = |n: usize, said: &str| {
+                format!("https://x/{}?y=1 says {said} to <confirm+{}@x>\n", noise[n], noise[n + 3])
+            };
+            let runs = [line(0, &said), line(1, &said)];
+            prop_assert_eq!(hunks([&runs[0], &runs[1]], &line(2, &said)), vec![]);
+            let is_told = !hunks([&runs[0], &runs[1]], &line(2, &other)).is_empty();
             prop_assert_eq!(is_told, said != other);
         }
     }
