@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::words::visible;
 use super::{Played, Report};
 use crate::rehearsal::compare::{Group, Times, Verdict, messages};
-use crate::syslog::printable;
+use crate::syslog;
 
 /// So many groups are told of each list; the page has more.
 const GROUPS: usize = 12;
@@ -33,7 +34,7 @@ fn list(played: &Played) -> String {
         messages(findings.own)
     );
     for doubt in &findings.doubts {
-        let _ = writeln!(text, "  not judged: {doubt}");
+        let _ = writeln!(text, "  not judged: {}", printable(doubt));
     }
     for (reason, (count, letters)) in &findings.unjudged {
         let names: Vec<String> = letters
@@ -57,10 +58,17 @@ fn list(played: &Played) -> String {
         group(one, &mut text);
     }
     let more = findings.groups.len().saturating_sub(GROUPS);
-    if more > 0 || findings.more > 0 {
+    if more > 0 {
         let _ = writeln!(
             text,
             "  and {more} more kinds of differences: --report FILE.html shows them"
+        );
+    }
+    if findings.more > 0 {
+        let _ = writeln!(
+            text,
+            "  and {} more differences of other kinds, only counted",
+            findings.more
         );
     }
     let versions: Vec<String> = findings
@@ -90,6 +98,12 @@ fn list(played: &Played) -> String {
         let _ = writeln!(text, "  note: {}", printable(note));
     }
     text
+}
+
+/// Text from outside, on one line, with nothing in it that a terminal obeys or that turns what stands
+/// beside it.
+fn printable(text: &str) -> String {
+    syslog::printable(&visible(text))
 }
 
 fn time(times: &Times) -> String {
@@ -136,5 +150,72 @@ fn group(group: &Group, text: &mut String) {
         if lines.len() > LINES {
             let _ = writeln!(text, "    {mark} […] {} lines more", lines.len() - LINES);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::rehearsal::compare::{Example, Findings};
+    use crate::rehearsal::outcome::Letter;
+
+    #[test]
+    fn it_is_short_and_nothing_in_it_moves_the_terminal() {
+        const HOSTILE: &str = "a\u{1b}[2J\u{202e}b\u{9b}c\rd";
+        let group = Group {
+            verdict: Verdict::TextDiffers,
+            about: HOSTILE.to_owned(),
+            count: 7,
+            examples: vec![Example {
+                letter: Letter {
+                    name: HOSTILE.to_owned(),
+                    about: HOSTILE.to_owned(),
+                    verb: "post".to_owned(),
+                },
+                old: format!("{HOSTILE}\n").repeat(90),
+                new: HOSTILE.repeat(90),
+            }],
+        };
+        let findings = Findings {
+            worst: [(Verdict::TextDiffers, 7)].into(),
+            groups: vec![group; 14],
+            more: 3,
+            doubts: vec![HOSTILE.to_owned()],
+            ..Findings::default()
+        };
+        let tree = || (HOSTILE.to_owned(), HOSTILE.to_owned());
+        let report = Report {
+            when: Timestamp::parse("2026-12-01T14:00:00Z").unwrap(),
+            command: HOSTILE.to_owned(),
+            lists: vec![Played {
+                list: "toylist".to_owned(),
+                trees: [tree(), tree()],
+                findings,
+                seen: (7, 0),
+                notes: vec![HOSTILE.to_owned()],
+            }],
+        };
+        let text = text(&report);
+        assert!(
+            text.chars()
+                .all(|c| c == '\n' || visible(&c.to_string()) == c.to_string()),
+            "{text:?}"
+        );
+        assert!(
+            text.starts_with("toylist: 7 of 7 messages come out otherwise"),
+            "{text}"
+        );
+        assert!(text.lines().count() < 160 && text.lines().all(|line| line.len() < 1_100));
+        assert!(
+            text.contains("  and 2 more kinds of differences:"),
+            "{text}"
+        );
+        assert!(
+            text.contains("  and 3 more differences of other kinds"),
+            "{text}"
+        );
     }
 }
