@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::judge::{Difference, Rules};
 use super::tokens::general;
+use super::turns::Turns;
 use super::verdict::Verdict;
 use crate::rehearsal::outcome::{Change, Ending, Happened, Outcome};
 
@@ -76,7 +77,12 @@ pub(super) fn held(one: &Outcome, future: &Outcome, found: &mut Vec<Difference>)
 }
 
 /// Which files changed, by what their names are in general.
-pub(super) fn data(runs: [&Outcome; 2], future: &Outcome, found: &mut Vec<Difference>) {
+pub(super) fn data(
+    runs: [&Outcome; 2],
+    future: &Outcome,
+    turns: &mut Turns,
+    found: &mut Vec<Difference>,
+) {
     let all = |outcome: &Outcome| -> BTreeSet<(String, Happened)> {
         let changes = outcome.changes.iter();
         changes
@@ -85,15 +91,21 @@ pub(super) fn data(runs: [&Outcome; 2], future: &Outcome, found: &mut Vec<Differ
     };
     let [one, other] = runs.map(all);
     let now = all(future);
+    let line = |(path, happened): &(String, Happened)| {
+        let word = match happened {
+            Happened::Made => "made",
+            Happened::Changed => "changed",
+            Happened::Gone => "gone",
+        };
+        format!("{word}: {path}")
+    };
+    let either: BTreeSet<_> = one.union(&other).chain(&now).collect();
+    for change in either {
+        let is_in = |changes: &BTreeSet<_>| changes.contains(change);
+        turns.count(&line(change), [is_in(&one), is_in(&other)], is_in(&now));
+    }
     let told = |changes: BTreeSet<&(String, Happened)>| {
-        let lines = changes.into_iter().map(|(path, happened)| {
-            let word = match happened {
-                Happened::Made => "made",
-                Happened::Changed => "changed",
-                Happened::Gone => "gone",
-            };
-            format!("{word}: {path}")
-        });
+        let lines = changes.into_iter().map(line);
         lines.collect::<Vec<_>>().join("\n")
     };
     let steady: BTreeSet<_> = one.intersection(&other).collect();

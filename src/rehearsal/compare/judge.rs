@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::act::{data, ended, ending, held, slower};
 use super::message::Message;
 use super::tokens::{Hunk, hunks, is_same};
+use super::turns::Turns;
 use super::verdict::Verdict;
 use crate::rehearsal::outcome::{Ending, Outcome, Trial};
 
@@ -61,7 +62,7 @@ pub(super) enum Judged {
 type Copies<'a> = BTreeMap<(String, String), Vec<&'a Message>>;
 
 /// Judges one.
-pub(super) fn judge(trial: &Trial, rules: &Rules) -> Judged {
+pub(super) fn judge(trial: &Trial, rules: &Rules, turns: &mut Turns) -> Judged {
     let [one, other] = &trial.current;
     if let Some(reason) = unsteady(one, other) {
         return Judged::Not(reason);
@@ -91,8 +92,8 @@ pub(super) fn judge(trial: &Trial, rules: &Rules) -> Judged {
     // Of who failed it is no news that nothing was sent.
     if found.iter().all(|one| one.verdict != Verdict::Failed) {
         held(one, &trial.future, &mut found);
-        sent([&first, &second], &new, &mut found);
-        data([one, other], &trial.future, &mut found);
+        sent([&first, &second], &new, turns, &mut found);
+        data([one, other], &trial.future, turns, &mut found);
         slower([one, other], &trial.future, rules, &mut found);
     }
     Judged::As(found)
@@ -142,7 +143,7 @@ fn told(copies: &Copies<'_>) -> String {
     }
 }
 
-fn sent(runs: [&Copies<'_>; 2], new: &Copies<'_>, found: &mut Vec<Difference>) {
+fn sent(runs: [&Copies<'_>; 2], new: &Copies<'_>, turns: &mut Turns, found: &mut Vec<Difference>) {
     let (old_count, new_count) = (count(runs[0]), count(new));
     let people: BTreeSet<&str> = old_count.keys().chain(new_count.keys()).copied().collect();
     let (mut lost, mut added) = (Vec::new(), Vec::new());
@@ -157,7 +158,12 @@ fn sent(runs: [&Copies<'_>; 2], new: &Copies<'_>, found: &mut Vec<Difference>) {
             std::cmp::Ordering::Equal => {}
         }
         let before = found.len();
-        compare(person, runs, new, &mut compared, found);
+        for [one, other, now] in pairs(person, runs, new) {
+            if compared.insert([one, other, now].map(std::ptr::from_ref)) {
+                headers([one, other], now, turns, found);
+                parts([one, other], now, found);
+            }
+        }
         for one in &mut found[before..] {
             one.person = person.to_owned();
         }
@@ -196,13 +202,8 @@ fn few(people: &[&str]) -> String {
 
 /// What one person gets, message by message: of the same author first, then in the order in which they
 /// came.
-fn compare(
-    person: &str,
-    runs: [&Copies<'_>; 2],
-    new: &Copies<'_>,
-    compared: &mut BTreeSet<[*const Message; 3]>,
-    found: &mut Vec<Difference>,
-) {
+fn pairs<'a>(person: &str, runs: [&Copies<'a>; 2], new: &Copies<'a>) -> Vec<[&'a Message; 3]> {
+    let mut all = Vec::new();
     let [first, second, mut new] = [runs[0], runs[1], new].map(|copies| {
         let from = (person.to_owned(), String::new());
         let own = copies.range(from..).take_while(|((to, _), _)| to == person);
@@ -222,15 +223,14 @@ fn compare(
             continue;
         };
         let (_, now) = new.remove(at);
-        if compared.insert([one, other, now].map(std::ptr::from_ref)) {
-            headers([one, other], now, found);
-            parts([one, other], now, found);
-        }
+        all.push([*one, other, now]);
     }
+    all
 }
 
-fn headers(runs: [&Message; 2], new: &Message, found: &mut Vec<Difference>) {
-    let names: BTreeSet<&String> = runs[0].headers.keys().chain(new.headers.keys()).collect();
+fn headers(runs: [&Message; 2], new: &Message, turns: &mut Turns, found: &mut Vec<Difference>) {
+    let all = [runs[0], runs[1], new].into_iter();
+    let names: BTreeSet<&String> = all.flat_map(|message| message.headers.keys()).collect();
     for name in names {
         let none = Vec::new();
         let [one, other, now] = [runs[0], runs[1], new].map(|message| {
@@ -240,6 +240,7 @@ fn headers(runs: [&Message; 2], new: &Message, found: &mut Vec<Difference>) {
             sorted.join("\n")
         });
         let is_there = |message: &Message| message.headers.contains_key(name);
+        turns.count(&titled(name), runs.map(is_there), is_there(new));
         let is_steady = is_there(runs[0]) == is_there(runs[1]);
         let is_other = is_there(runs[0]) != is_there(new) && is_steady;
         if is_other || is_steady && !is_same([&one, &other], &now) {

@@ -12,6 +12,7 @@ mod judge;
 mod key;
 mod message;
 mod tokens;
+mod turns;
 mod verdict;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ use super::outcome::{Letter, Trial};
 pub use judge::Rules;
 use judge::{Difference, Judged};
 use key::{Key, key};
+use turns::Turns;
 pub use verdict::Verdict;
 
 /// So many groups are told.
@@ -169,6 +171,7 @@ pub struct Judge {
     rules: Rules,
     groups: BTreeMap<Key, Group>,
     findings: Findings,
+    turns: Turns,
 }
 
 impl Judge {
@@ -178,6 +181,7 @@ impl Judge {
             rules,
             groups: BTreeMap::new(),
             findings: Findings::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -194,7 +198,7 @@ impl Judge {
             findings.sent[side] += outcome.sent.len() as u64;
             findings.data_versions[side].extend(outcome.data_version);
         }
-        match judge::judge(trial, &self.rules) {
+        match judge::judge(trial, &self.rules, &mut self.turns) {
             Judged::Not(reason) => self.doubt(reason, &trial.letter),
             Judged::As(differences) => self.note(&trial.letter, differences),
         }
@@ -254,6 +258,7 @@ impl Judge {
         findings
             .groups
             .sort_by(|a, b| (a.verdict, b.count, &a.about).cmp(&(b.verdict, a.count, &b.about)));
+        findings.doubts.extend(self.turns.told());
         if findings.played() == 0 {
             findings.doubts.push("no message was played".to_owned());
         } else if findings.own == 0 {

@@ -350,3 +350,73 @@ fn what_is_one_messages_alone_makes_no_group_of_its_own() {
         .collect();
     assert_eq!(told, [("Subject", 6), ("X-To", 6)], "{:#?}", found.groups);
 }
+
+#[test]
+fn a_header_that_comes_by_turns_and_a_file_that_changes_by_turns_are_told_when_they_stay_away() {
+    let mut judge = Judge::new(Rules {
+        slower: 3,
+        volatile: Vec::new(),
+    });
+    let of = |run: u32, is_there: bool| {
+        let mut outcome = outcome(3, run, &|_, text| {
+            let with = if is_there {
+                "X-Turn: yes\nSubject:"
+            } else {
+                "Subject:"
+            };
+            Some(text.replace("Subject:", with))
+        });
+        if is_there {
+            let path = "lists/toylist/digest.mbox".to_owned();
+            let happened = Happened::Changed;
+            outcome.changes.push(Change { path, happened });
+        }
+        outcome
+    };
+    // The current release has them in one of two runs, the future one never.
+    for n in 0..20 {
+        let is_first = n % 2 == 0;
+        judge.add(
+            &Trial {
+                current: [of(n * 3 + 1, is_first), of(n * 3 + 2, !is_first)],
+                ..trial(n, of(n * 3 + 3, false))
+            },
+            true,
+        );
+    }
+    let found = judge.end();
+    assert_eq!(found.worst, BTreeMap::from([(Verdict::Same, 20)]));
+    assert_eq!(
+        found.doubts,
+        [
+            "X-Turn: the current release has it by turns, in 50% of its runs, and the future one in 0%",
+            "changed: lists/toylist/digest.mbox: the current release has it by turns, in 50% of its runs, \
+             and the future one in 0%",
+        ]
+    );
+    assert_eq!(found.status(), 11);
+    assert!(found.within(&Verdict::ALL).is_err());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(40))]
+
+    /// Whoever is left out of which half of the messages, and whichever words change in it: each shows.
+    #[test]
+    fn no_half_of_the_messages_is_hidden(which in proptest::collection::vec(proptest::prelude::any::<[bool; 2]>(), 1..12)) {
+        let count = u32::try_from(which.len()).unwrap();
+        let found = judged(count, &|n| {
+            let [loses, says] = which[n as usize];
+            outcome(14, n * 3 + 3, &|member, text| {
+                let text = if says { text.replace("hello", "hullo") } else { text };
+                (!loses || member != 5).then_some(text)
+            })
+        });
+        let of = |is: fn(&[bool; 2]) -> bool| which.iter().filter(|one| is(one)).count() as u64;
+        let having = |verdict| found.having.get(&verdict).copied().unwrap_or(0);
+        proptest::prop_assert_eq!(having(Verdict::RecipientsLost), of(|one| one[0]));
+        proptest::prop_assert_eq!(having(Verdict::TextDiffers), of(|one| one[1]));
+        let same = found.worst.get(&Verdict::Same).copied().unwrap_or(0);
+        proptest::prop_assert_eq!(same, of(|one| !one[0] && !one[1]));
+    }
+}
