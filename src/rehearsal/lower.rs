@@ -133,6 +133,11 @@ impl<'a> Lower<'a> {
         said.chain(without).collect()
     }
 
+    /// What of the data is the list's, and not only needed by its programs: what changes there is told.
+    pub fn own(&self) -> Vec<Place> {
+        self.data.of.clone()
+    }
+
     /// The layers that this makes, each with its directory below `to`: the data, and the queues where
     /// they are somewhere else.
     pub fn layers(&self, to: &Path) -> Vec<(PathBuf, PathBuf)> {

@@ -23,7 +23,7 @@ use crate::queues::Queues;
 use crate::rehearsal::letters::awkward::{Awkward, To};
 use crate::rehearsal::letters::{self, Found, Spot};
 use crate::rehearsal::lower::{Lower, LowerError};
-use crate::rehearsal::outcome::{Ending, Letter, Outcome, Trial};
+use crate::rehearsal::outcome::{Change, Ending, Letter, Outcome, Trial};
 use crate::rehearsal::room::{Delivery, Layer, Limits, NoRoom, Plan, Room};
 use crate::running::variable;
 use crate::settings::Settings;
@@ -89,6 +89,8 @@ struct Side {
     profile: Arc<Profile>,
     room: Room,
     users: Users,
+    /// What of the data is the list's.
+    own: Vec<Place>,
 }
 
 /// As whom things run.
@@ -311,6 +313,13 @@ impl Side {
         }
     }
 
+    /// Whether it is the list's data that changed: not a log, a lock, or a queue.
+    fn is_own(&self, change: &Change) -> bool {
+        let path = self.tree.data.join(&change.path);
+        let mut above = path.ancestors();
+        above.any(|path| self.own.iter().any(|place| place.is(path)))
+    }
+
     /// Plays it here; without a delivery, the MTA would know no such address.
     fn play(&self, list: &ListName, delivery: Option<Delivery>) -> Result<Outcome, NotStaged> {
         let Some(delivery) = delivery else {
@@ -347,7 +356,11 @@ impl Side {
             ending: seen.ending,
             printed: seen.printed,
             sent: seen.sent,
-            changes: seen.changes,
+            changes: seen
+                .changes
+                .into_iter()
+                .filter(|change| self.is_own(change))
+                .collect(),
             held: seen.held,
             data_version,
             took: seen.took,
@@ -370,6 +383,7 @@ fn set<'a>(
     let other = match is_one {
         true => Cast {
             layers: one.layers.clone(),
+            own: one.own.clone(),
             ..Cast::read(setting, future)?
         },
         false => Cast::of(setting, future, is_over)?,
@@ -393,6 +407,7 @@ struct Cast<'a> {
     users: Users,
     /// Where the data are, and the copies below of them.
     layers: Vec<(PathBuf, PathBuf)>,
+    own: Vec<Place>,
 }
 
 impl<'a> Cast<'a> {
@@ -408,6 +423,7 @@ impl<'a> Cast<'a> {
             profile: Arc::new(profile),
             users,
             layers: Vec::new(),
+            own: Vec::new(),
         })
     }
 
@@ -434,6 +450,7 @@ impl<'a> Cast<'a> {
         fs::create_dir_all(&to).map_err(|error| NotStaged::Scratch(to.clone(), error))?;
         lower.make(&to, is_over).map_err(failed)?;
         cast.layers = lower.layers(&to);
+        cast.own = lower.own();
         Ok(cast)
     }
 
@@ -511,6 +528,7 @@ impl<'a> Cast<'a> {
             profile: profile.clone(),
             room,
             users: self.users.clone(),
+            own: self.own.clone(),
         })
     }
 }

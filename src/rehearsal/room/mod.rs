@@ -16,7 +16,9 @@ mod changes;
 mod mounts;
 mod network;
 
-use std::ffi::{OsStr, OsString};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::net::TcpListener;
@@ -47,6 +49,10 @@ pub use mounts::{Layer, MountError};
 const TICK: Duration = Duration::from_millis(4);
 /// So often a `settle` is run for one message at most.
 const PASSES: usize = 40;
+/// A server takes no longer from one queue to the next.
+const BETWEEN: Duration = Duration::from_millis(100);
+/// What a server has not touched for so long, nobody serves.
+const STALLED: Duration = Duration::from_secs(4);
 /// A server has so long to answer for the first time.
 const STARTED: Duration = Duration::from_secs(120);
 
@@ -228,6 +234,8 @@ struct Inside {
     mounts: Mounts,
     sink: Sink,
     cage: Option<Cage>,
+    /// Queues in which messages stay.
+    unserved: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Inside {
@@ -246,6 +254,7 @@ impl Inside {
             mounts,
             sink,
             cage: None,
+            unserved: RefCell::default(),
         })
     }
 
@@ -416,8 +425,7 @@ impl Inside {
     /// is there any more. `Some`: how that ended instead.
     fn settle(&self, watch: &Watch<'_>, output: &Output) -> Result<Option<Ending>, NoRoom> {
         let has_server = self.plan.start.is_some();
-        let mut passes = 0;
-        let mut quiet = 0;
+        let (mut passes, mut since, mut last) = (0, Instant::now(), Vec::new());
         loop {
             if let Some(over) = watch.over() {
                 return Ok(Some(over));
@@ -425,41 +433,50 @@ impl Inside {
             output.trim();
             let waits = self.waiting();
             let runs = !has_server && watch.cage.count().0 > 0;
-            match &self.plan.settle {
+            if let Some(settle) = &self.plan.settle
+                && !runs
                 // Once at least: what waits may be where no queue is.
-                Some(settle) if !runs && (waits > 0 || passes == 0) && passes < PASSES => {
-                    passes += 1;
-                    quiet = 0;
-                    let child = watch.cage.start(self.own_run(settle, output));
-                    let ended = match child {
-                        Ok(child) => watch.wait(child, output)?,
-                        Err(error) => {
-                            return Err(NoRoom::Kernel("what settles it", error));
-                        }
-                    };
-                    if matches!(ended, Ending::TimeUp | Ending::OverLimit) {
-                        return Ok(Some(ended));
-                    }
-                    continue;
+                && (!waits.is_empty() || passes == 0)
+                && passes < PASSES
+            {
+                passes += 1;
+                let child = watch.cage.start(self.own_run(settle, output));
+                let child = child.map_err(|error| NoRoom::Kernel("what settles it", error))?;
+                match watch.wait(child, output)? {
+                    ended @ (Ending::TimeUp | Ending::OverLimit) => return Ok(Some(ended)),
+                    _ => continue,
                 }
-                _ => {}
             }
-            let is_quiet = !runs && !self.sink.is_busy() && (waits == 0 || passes >= PASSES);
-            quiet = if is_quiet { quiet + 1 } else { 0 };
-            // A server takes a moment from one queue to the next.
-            if quiet > if has_server { 25 } else { 0 } {
+            if runs || self.sink.is_busy() || waits != last {
+                since = Instant::now();
+            }
+            let is_done = waits.is_empty() || passes >= PASSES;
+            let quiet = since.elapsed();
+            if is_done && (!has_server && !runs || quiet >= BETWEEN) && !self.sink.is_busy() {
                 return Ok(None);
             }
+            if has_server && quiet >= STALLED {
+                // Nobody serves these: no message that comes is waited for again.
+                let queues = waits.into_iter().map(|(queue, _)| queue);
+                self.unserved.borrow_mut().extend(queues);
+                return Ok(None);
+            }
+            last = waits;
             thread::sleep(TICK);
         }
     }
 
-    fn waiting(&self) -> u64 {
+    /// The queues that are served and have something in them, each with the names.
+    fn waiting(&self) -> Vec<(PathBuf, Vec<OsString>)> {
         let queues = self.plan.queues.iter();
-        let is_entry = |name: &OsStr| !name.as_encoded_bytes().starts_with(b".");
-        queues
-            .map(|queue| changes::count(&self.mounts.inside(queue), &is_entry))
-            .sum()
+        let unserved = self.unserved.borrow();
+        let served = queues.filter(|queue| !unserved.contains(*queue));
+        let waiting = served.map(|queue| {
+            let mut names = mounts::names(&self.mounts.inside(queue));
+            names.retain(|name| !name.as_encoded_bytes().starts_with(b"."));
+            (queue.clone(), names)
+        });
+        waiting.filter(|(_, names)| !names.is_empty()).collect()
     }
 }
 

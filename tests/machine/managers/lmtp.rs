@@ -31,7 +31,7 @@ users = ["nobody"]
 const WHO: &str = "newcomer@member.example";
 
 /// Both releases, and every list on tree a by way of mm-deliver.
-fn site() -> Mailman3 {
+pub(crate) fn site() -> Mailman3 {
     let site = Mailman3::new(|run, [a, b]| {
         programs(run);
         let text = SITE.replace("DOMAIN", HOST);

@@ -3,9 +3,9 @@
 /// From Mailman 2.1 to Mailman 3 by the hooks of contrib.
 mod from21;
 /// Mailman 3's lists through mm-deliver and mm-lmtp.
-mod lmtp;
+pub(crate) mod lmtp;
 /// Mailman 3 in two releases, each with data of its own.
-mod mailman3;
+pub(crate) mod mailman3;
 /// mlmmj in two releases on one spool.
 pub(crate) mod mlmmj;
 /// Where their mail ends.

@@ -293,3 +293,27 @@ fn rehearsal_of_several_lists_is_told_list_by_list_and_what_cannot_be_played_is_
     ]);
     done.expect(11).says(&["no mail of the list's own"]);
 }
+
+#[test]
+fn rehearsal_of_lists_in_a_database_that_is_no_file_is_refused() {
+    let stage = site(&[]);
+    let profile = include_str!("../../../src/profiles/mailman2.toml");
+    let profile = profile.replace(
+        "[rehearsal]\n",
+        "[rehearsal]\ndatabase = \"{data}/data/lists.db\"\n",
+    );
+    stage.make_dir("profiles");
+    stage.write("profiles/mine.toml", profile, 0o644);
+    let site = stage.read("site.toml");
+    stage.write("site.toml", site.replace("\"mailman2\"", "\"mine\""), 0o644);
+    let done = stage.parity(&["rehearse", "toylist"]);
+    done.expect(1)
+        .complains(&["data/lists.db", "in a database that is no file"]);
+    // As one whose profile says nothing of it.
+    let profile = stage.read("profiles/mine.toml");
+    let end = profile.find("[rehearsal]").unwrap();
+    stage.write("profiles/mine.toml", &profile[..end], 0o644);
+    let done = stage.parity(&["rehearse", "toylist"]);
+    done.expect(1)
+        .complains(&["its profile has no [rehearsal]"]);
+}
