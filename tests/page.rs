@@ -198,3 +198,89 @@ fn a_file_that_is_written_is_replaced_whole() {
     };
     assert!(names().all(|name| !name.to_string_lossy().contains(".new-")));
 }
+
+#[test]
+fn a_tree_that_cannot_take_mail_is_told_once_whatever_form_one_asks_for() {
+    let stage = Stage::new();
+    stage.parity(&["upgrade", "toylist"]).expect(0);
+    stage.remove_program("b");
+    for (form, shown) in [
+        ("text", "trouble: tree b takes no mail"),
+        ("html", "tree b takes no mail, which waits in the MTA"),
+        ("json", "\"kind\": \"program\""),
+        (
+            "prometheus",
+            "mm_deliver_tree_troubles{program=\"mm-parity\"",
+        ),
+    ] {
+        let said = stage.parity(&["status", "--format", form]).expect(0);
+        let text = said.stdout.replace("&#39;", "'");
+        assert!(text.contains(shown), "{form}: {text}");
+        if form == "prometheus" {
+            assert!(text.contains("tree=\"b\"} 1\n"), "{text}");
+        }
+    }
+    // A whole tree that is gone is one thing, not one for each of its programs.
+    fs::rename(stage.path("b"), stage.path("gone")).unwrap();
+    let text = stage.parity(&["status"]).expect(0).stdout;
+    assert_eq!(text.matches("takes no mail").count(), 1, "{text}");
+    let found = stage
+        .parity(&["check", "--format", "json"])
+        .expect(2)
+        .stdout;
+    let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+    let findings = found["findings"].as_array().unwrap();
+    let gone = |finding: &&serde_json::Value| finding["what"] == "tree b is gone";
+    assert_eq!(findings.iter().filter(gone).count(), 1, "{found:#}");
+    let programs = findings
+        .iter()
+        .filter(|finding| finding["kind"] == "program");
+    assert_eq!(programs.count(), 0, "{found:#}");
+}
+
+#[test]
+fn a_status_that_cannot_be_told_takes_the_place_of_the_old_one() {
+    let stage = Stage::new();
+    let file = stage.path("page").to_string_lossy().into_owned();
+    for (form, told) in [
+        ("html", "The status cannot be told"),
+        ("prometheus", "mm_deliver_status_told{program=\"mm-parity\""),
+        ("json", "\"refused\""),
+        ("text", "the status cannot be told: "),
+    ] {
+        let words = ["status", "--format", form, "--output", &file];
+        stage.parity(&words).expect(0);
+        assert!(!stage.read("page").contains("cannot be told"), "{form}");
+        for broken in ["site.toml", "state/parity.toml"] {
+            let kept = stage.read(broken);
+            stage.write(broken, "no [toml", 0o644);
+            let done = stage.parity(&words);
+            assert_eq!(done.status, Some(1), "{form}, {broken}: {done:?}");
+            assert!(done.stderr.contains("mm-parity: cannot "), "{done:?}");
+            let text = stage.read("page");
+            assert!(text.contains(told), "{form}, {broken}: {text}");
+            if form == "prometheus" {
+                assert!(
+                    text.contains("} 0\n") && !text.contains("generation"),
+                    "{text}"
+                );
+            }
+            stage.write(broken, kept, 0o644);
+        }
+    }
+}
+
+#[test]
+fn no_figure_is_in_both_of_the_files_that_a_collector_reads() {
+    let stage = Stage::new();
+    let names = |command: &str| -> std::collections::BTreeSet<String> {
+        let text = stage.parity(&[command, "--format", "prometheus"]).stdout;
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let names = types.filter_map(|line| line.split(' ').next());
+        names.map(str::to_owned).collect()
+    };
+    let (status, check) = (names("status"), names("check"));
+    assert!(status.contains("mm_deliver_lists") && check.contains("mm_deliver_findings"));
+    let both: Vec<&String> = status.intersection(&check).collect();
+    assert!(both.is_empty(), "{both:?}");
+}

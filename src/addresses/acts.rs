@@ -311,7 +311,7 @@ fn check(path: &Path, asked: &cli::Check) -> Said {
     };
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let found = check::all(&path, &Site::open(&path), depth);
-    let report = Report::new("mm-aliases", &path, found, None);
+    let report = Report::new("mm-aliases", &path, found);
     Said {
         out: report.shown(asked.format),
         status: report.status(),

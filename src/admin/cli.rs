@@ -35,6 +35,22 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Act {
+    /// Show who is on what, what to type next and how to go back.
+    #[command(after_help = examples::STATUS)]
+    Status {
+        /// Show these lists: names or globs.
+        #[arg(value_name = "LIST", add = completion::lists())]
+        lists: Vec<OsString>,
+        /// Show all lists.
+        #[arg(long, conflicts_with = "lists")]
+        all: bool,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Form::Text)]
+        format: Form,
+        /// Into a file, of which no reader sees half.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// What needs a sound site.
     #[command(flatten)]
     OnSite(OnSite),
@@ -62,22 +78,6 @@ pub enum Act {
 /// What to do with a site.
 #[derive(Debug, Subcommand)]
 pub enum OnSite {
-    /// Show who is on what, what to type next and how to go back.
-    #[command(after_help = examples::STATUS)]
-    Status {
-        /// Show these lists: names or globs.
-        #[arg(value_name = "LIST", add = completion::lists())]
-        lists: Vec<OsString>,
-        /// Show all lists.
-        #[arg(long, conflicts_with = "lists")]
-        all: bool,
-        /// How to print it.
-        #[arg(long, value_enum, default_value_t = Form::Text)]
-        format: Form,
-        /// Into a file, of which no reader sees half.
-        #[arg(long, value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
     /// Move lists to the future tree.
     #[command(after_help = examples::UPGRADE)]
     Upgrade {

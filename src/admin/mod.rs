@@ -137,6 +137,22 @@ fn run(cli: Cli) -> Outcome {
             let path = std::path::absolute(&cli.site).unwrap_or(cli.site);
             may_remove::may_remove(Site::open(&path), &path)
         }
+        Act::Status {
+            lists,
+            all,
+            format,
+            output,
+        } => {
+            let which = (all || !lists.is_empty()).then(|| which(lists, all));
+            let done = opening::open(&cli.site)
+                .and_then(|site| status::status(&site, which.as_ref(), format));
+            let (Some(path), Err(refused)) = (&output, &done) else {
+                return published(done?, "tell the status", output.as_deref());
+            };
+            let text = status::untold(&cli.site, refused, format);
+            published(Done::saying(text), "tell the status", Some(path))?;
+            done
+        }
         Act::OnSite(act) => on_site(&opening::open(&cli.site)?, act),
     }
 }
@@ -186,16 +202,6 @@ fn mta_of(typed: cli::Mta) -> Mta {
 
 fn on_site(site: &Site, act: OnSite) -> Outcome {
     match act {
-        OnSite::Status {
-            lists,
-            all,
-            format,
-            output,
-        } => {
-            let which = (all || !lists.is_empty()).then(|| which(lists, all));
-            let done = status::status(site, which.as_ref(), format)?;
-            published(done, "tell the status", output.as_deref())
-        }
         OnSite::Upgrade {
             r#move,
             closing,

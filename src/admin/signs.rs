@@ -7,7 +7,9 @@
 //! **Invariants.** Never asked by what takes lists back.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind::NotFound;
+use std::fs;
+use std::io::ErrorKind::{NotADirectory, NotFound};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,11 +37,15 @@ pub struct Signs {
     pub trouble: Vec<Trouble>,
     /// Since when shunted messages count.
     since: Option<Timestamp>,
+    /// What is not there without which it takes no mail: itself, or programs.
+    gone: Vec<PathBuf>,
 }
 
 /// What a sign is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
+    /// A program that takes mail.
+    Program,
     /// A program that should run.
     Life,
     /// What waits in its inbound queues.
@@ -52,6 +58,7 @@ impl Of {
     /// What it is called in JSON, and as a finding of `check`.
     pub fn kind(self) -> Kind {
         match self {
+            Of::Program => Kind::Program,
             Of::Life => Kind::Life,
             Of::Queue => Kind::Queue,
             Of::Shunted => Kind::Shunted,
@@ -99,7 +106,27 @@ pub fn look(site: &Site, parity: &Parity, role: Role, tree: &Tree) -> Option<Sig
         life: queues::life(&profile, tree),
         trouble,
         since,
+        gone: gone(site, &profile, tree),
     })
+}
+
+/// Its root, if that is not there; else the programs that take mail and are not there, or are nobody's to
+/// run.
+fn gone(site: &Site, profile: &Profile, tree: &Tree) -> Vec<PathBuf> {
+    let is_gone = |path: &Path| match fs::metadata(path) {
+        Ok(meta) => !meta.is_file() || meta.mode() & 0o111 == 0,
+        // What cannot be looked at is no more gone than there: check says why.
+        Err(error) => matches!(error.kind(), NotFound | NotADirectory),
+    };
+    if fs::metadata(&tree.root).is_err_and(|error| error.kind() == NotFound) {
+        return vec![tree.root.clone()];
+    }
+    let programs = profile.programs(site, tree).into_iter();
+    let gone: BTreeSet<PathBuf> = programs
+        .map(|(_, path)| path)
+        .filter(|path| is_gone(path))
+        .collect();
+    gone.into_iter().collect()
 }
 
 /// The lists on the current tree, as far as it can say: their own queues are looked at.
@@ -164,13 +191,35 @@ impl Signs {
                 false => format!("ask as root; else {}", elsewhere(&self.tree)),
             },
         };
-        let mut signs = match &self.life {
-            Life::NotAsked | Life::Alive => Vec::new(),
-            Life::Down(lines) => vec![life(true, "is not running", lines)],
-            Life::Unknown(lines) => vec![life(false, "may not be running", lines)],
-        };
+        let mut signs: Vec<Sign> = self.unable().into_iter().collect();
+        match &self.life {
+            Life::NotAsked | Life::Alive => {}
+            Life::Down(lines) => signs.push(life(true, "is not running", lines)),
+            Life::Unknown(lines) => signs.push(life(false, "may not be running", lines)),
+        }
         signs.extend(self.trouble.iter().map(|trouble| self.sign(trouble)));
         signs
+    }
+
+    /// That it cannot take mail, for want of what is to be run.
+    fn unable(&self) -> Option<Sign> {
+        let first = self.gone.first()?;
+        let more = match self.gone.len() {
+            1 => String::new(),
+            all => format!(" and {} more", all - 1),
+        };
+        Some(Sign {
+            of: Of::Program,
+            is_known: true,
+            what: format!(
+                "takes no mail, which waits in the MTA's queue: {first:?}{more} is not there, or cannot be run"
+            ),
+            place: Some(first.clone()),
+            mend: format!(
+                "put it back, or move the lists to the other tree; `check` says more of tree {}",
+                self.tree
+            ),
+        })
     }
 
     fn sign(&self, trouble: &Trouble) -> Sign {
@@ -306,7 +355,9 @@ pub fn refuse(site: &Site, parity: &Parity, future: &Tree, refused: &mut Refused
         return;
     };
     let mut hints: Vec<String> = Vec::new();
-    for sign in signs.all() {
+    // Programs are tried by who moves lists, as the users who deliver.
+    let signs = signs.all().into_iter();
+    for sign in signs.filter(|sign| sign.of != Of::Program) {
         refused
             .reasons
             .push(format!("tree {} {}", future.name, sign.what));

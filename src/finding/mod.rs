@@ -9,7 +9,7 @@
 mod print;
 mod spot;
 
-pub use print::{Counts, Format, Report};
+pub use print::{Format, Report};
 pub use spot::{Quoted, Spot};
 
 /// How bad a finding is. The statuses are those of Nagios' plugins.

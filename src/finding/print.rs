@@ -29,19 +29,6 @@ pub enum Format {
     Prometheus,
 }
 
-/// What was counted on the way.
-#[derive(Debug, Clone, Copy)]
-pub struct Counts {
-    /// Of parity.toml.
-    pub generation: u64,
-    /// Lists, where they can be told.
-    pub known: Option<usize>,
-    /// Lists on the future tree.
-    pub ahead: usize,
-    /// Lists whose mail is deferred.
-    pub paused: usize,
-}
-
 /// What one run of `check` found.
 #[derive(Debug)]
 pub struct Report {
@@ -49,7 +36,6 @@ pub struct Report {
     site: PathBuf,
     when: Timestamp,
     findings: Vec<Finding>,
-    counts: Option<Counts>,
 }
 
 impl Report {
@@ -58,7 +44,6 @@ impl Report {
         program: &'static str,
         site: impl Into<PathBuf>,
         mut findings: Vec<Finding>,
-        counts: Option<Counts>,
     ) -> Report {
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Report {
@@ -66,7 +51,6 @@ impl Report {
             site: site.into(),
             when: Timestamp::now(),
             findings,
-            counts,
         }
     }
 
@@ -135,33 +119,7 @@ impl Report {
                 places.into_iter().map(|(labels, n)| (labels, count(n))),
             );
         }
-        if let Some(counts) = &self.counts {
-            counts.add_to(&mut page);
-        }
         page.text()
-    }
-}
-
-impl Counts {
-    /// Puts the figures into `page`.
-    pub fn add_to(&self, page: &mut Metrics) {
-        let generation = i64::try_from(self.generation).unwrap_or(i64::MAX);
-        page.one(
-            "mm_deliver_generation",
-            "How many changes parity.toml has seen.",
-            float(generation),
-        );
-        let mut lists = vec![(labelled(&[("parity", "future")]), count(self.ahead))];
-        if let Some(known) = self.known {
-            let on_current = count(known.saturating_sub(self.ahead));
-            lists.push((labelled(&[("parity", "current")]), on_current));
-        }
-        page.family("mm_deliver_lists", "Lists by their parity.", lists);
-        page.one(
-            "mm_deliver_paused_lists",
-            "Lists whose mail is deferred.",
-            count(self.paused),
-        );
     }
 }
 
@@ -236,7 +194,7 @@ mod tests {
     }
 
     fn report(findings: Vec<Finding>) -> Report {
-        Report::new("mm-parity", "/a \"b\"\\c\nd", findings, None)
+        Report::new("mm-parity", "/a \"b\"\\c\nd", findings)
     }
 
     #[test]

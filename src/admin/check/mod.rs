@@ -31,7 +31,7 @@ use crate::admin::cli;
 use crate::admin::init;
 use crate::admin::outcome::{Done, typed};
 use crate::admin::step::no_state;
-use crate::finding::{Counts, Finding, Kind, Mend, Quoted, Report, Severity, Spot};
+use crate::finding::{Finding, Kind, Mend, Quoted, Report, Severity, Spot};
 use crate::parity::Parity;
 use crate::profiles::Profile;
 use crate::site::{Site, SiteError};
@@ -47,14 +47,11 @@ pub fn check(path: &Path, site: &Result<Site, SiteError>, asked: &cli::Check) ->
         false => Depth::Database,
     };
     let mut findings = Vec::new();
-    let counts = match site {
+    match site {
         Ok(site) => look(site, depth, &mut findings),
-        Err(error) => {
-            findings.push(closed(path, error));
-            None
-        }
-    };
-    let report = Report::new("mm-parity", path, findings, counts);
+        Err(error) => findings.push(closed(path, error)),
+    }
+    let report = Report::new("mm-parity", path, findings);
     Done {
         text: report.shown(asked.format),
         status: Some(report.status()),
@@ -72,14 +69,13 @@ fn closed(path: &Path, error: &SiteError) -> Finding {
     )
 }
 
-fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts> {
+fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) {
     accounts(site, findings);
     doors::look(site, findings);
     let loaded = match store::load(site) {
         Ok(loaded) => loaded,
         Err(error) => {
-            without_parity(site, &error, findings);
-            return None;
+            return without_parity(site, &error, findings);
         }
     };
     if loaded.by_hand {
@@ -115,12 +111,6 @@ fn look(site: &Site, depth: Depth, findings: &mut Vec<Finding>) -> Option<Counts
     history(site, &parity, findings);
     spare(site, findings);
     snapshots::look(site, findings);
-    Some(Counts {
-        generation: parity.roles.generation,
-        known: known.map(|known| known.lists.len()),
-        ahead: parity.on_future.len(),
-        paused: parity.paused.len(),
-    })
 }
 
 fn accounts(site: &Site, findings: &mut Vec<Finding>) {

@@ -28,7 +28,12 @@ fn of_tree(site: &Site, parity: &Parity, role: Role, tree: &Tree, findings: &mut
         return;
     };
     let serves = role == Role::Current || !parity.on_future.is_empty();
-    for sign in signs.all() {
+    // Whether its programs can be run `trees` tries.
+    for sign in signs
+        .all()
+        .into_iter()
+        .filter(|sign| sign.of != Of::Program)
+    {
         let spot = match &sign.place {
             Some(place) => Spot::file(place),
             None => Quoted::read(&site.path).spot(&tree.root.to_string_lossy()),
@@ -67,10 +72,10 @@ fn effect(sign: &Sign, serves: bool) -> &'static str {
     match (sign.of, sign.is_known) {
         (_, false) => "whether it is handled once the tree took it cannot be told",
         (Of::Shunted, true) => "the tree took these messages (0), and nobody gets them",
-        (Of::Life | Of::Queue, true) if serves => {
+        (Of::Life | Of::Queue | Of::Program, true) if serves => {
             "the tree takes it (0), and it waits there: no MTA tells the sender"
         }
-        (Of::Life | Of::Queue, true) => {
+        (Of::Life | Of::Queue | Of::Program, true) => {
             "none waits: no list is on this tree; none could move there"
         }
     }

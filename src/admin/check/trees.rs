@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::io::ErrorKind::NotFound;
 
 use crate::admin::aliases::{self, Known};
 use crate::admin::outcome::{names, typed};
@@ -152,6 +153,19 @@ struct Look<'a> {
 impl Look<'_> {
     fn tree(&self, tree: &Tree, findings: &mut Vec<Finding>) {
         let way_out = self.way_out.as_ref();
+        if std::fs::metadata(&tree.root).is_err_and(|error| error.kind() == NotFound) {
+            // Said once: all that is missing in it is.
+            return findings.push(Finding::new(
+                (Kind::Tree, self.severity),
+                format!("tree {} is gone", tree.name),
+                Spot::file(&tree.root),
+                effect(self.severity),
+                mend(
+                    way_out,
+                    "put the release back, or mount what it is on; until then `pause` says so",
+                ),
+            ));
+        }
         let profile = match Profile::of(self.site, tree) {
             Ok(profile) => profile,
             Err(error) => {

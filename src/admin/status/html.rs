@@ -3,12 +3,13 @@
 //! **Invariants.** What comes from files and strangers is text, never markup (`page`).
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use maud::{Markup, html};
 
 use super::View;
 use crate::admin::check::doors;
-use crate::admin::outcome::lists;
+use crate::admin::outcome::{Refused, lists};
 use crate::clock::Timestamp;
 use crate::finding::Finding;
 use crate::list::ListName;
@@ -21,6 +22,35 @@ use crate::tree::Tree;
 const TROUBLES: usize = 10;
 /// So many changes are shown, the newest first.
 const CHANGES: usize = 20;
+
+/// The page of a site whose status cannot be told.
+pub(super) fn untold(path: &Path, refused: &Refused, when: &Timestamp) -> String {
+    let title = "The status cannot be told";
+    let body = html! {
+        header {
+            h1 { (title) }
+            p { (path.display()) ", looked at " (time(&when.to_string())) }
+        }
+        main {
+            section {
+                h2 { "Trouble" }
+                div class="card trouble" {
+                    ul { @for reason in &refused.reasons { li { (reason) } } }
+                    p { "Whether mail is delivered, and by which tree, is not known here. Where site.toml or parity.toml \
+                         cannot be read, mail waits in the MTA's queue: mm-parity check says so." }
+                }
+            }
+            @if !refused.hints.is_empty() {
+                section {
+                    h2 { "Next" }
+                    div class="card" { ul { @for hint in &refused.hints { li { code { (hint) } } } } }
+                }
+            }
+        }
+        footer { "mm-deliver " (env!("CARGO_PKG_VERSION")) ": mm-parity status --format html" }
+    };
+    page(title, &body)
+}
 
 impl View<'_> {
     /// The page; `entries` is the history.

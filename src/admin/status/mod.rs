@@ -10,6 +10,9 @@ mod text;
 mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::json;
 
 use crate::admin::aliases::{self, AddressError, Known};
 use crate::admin::moving::unclear_refusal;
@@ -20,6 +23,7 @@ use crate::admin::selection::{self, Which};
 use crate::admin::signs::{self, Signs};
 use crate::admin::step::no_state;
 use crate::admin::terminal;
+use crate::clock::Timestamp;
 use crate::list::ListName;
 use crate::parity::{FutureState, Parity, Role};
 use crate::profiles::Profile;
@@ -85,6 +89,25 @@ pub fn status(site: &Site, which: Option<&Which>, form: Form) -> Outcome {
         Form::Html => view.html(&chosen, &store::history(site).unwrap_or_default()),
         Form::Prometheus => view.prometheus(),
     }))
+}
+
+/// What stands in the place of a status that cannot be told, so that nobody takes an old one for it.
+pub fn untold(path: &Path, refused: &Refused, form: Form) -> String {
+    let time = Timestamp::now();
+    match form {
+        Form::Html => html::untold(path, refused, &time),
+        Form::Prometheus => prometheus::untold(path),
+        Form::Json => terminal::json(&json!({
+            "format": 1, "time": time.to_string(), "refused": refused.reasons, "hints": refused.hints,
+        })),
+        Form::Text => {
+            let lines = refused
+                .reasons
+                .iter()
+                .map(|reason| format!("the status cannot be told: {reason}\n"));
+            format!("{}looked at {time}\n", lines.collect::<String>())
+        }
+    }
 }
 
 fn look(site: &Site, parity: Parity) -> Result<View<'_>, Refused> {

@@ -5,35 +5,67 @@
 //! **Invariants.** A name that stands here stays, with its meaning. What could not be looked at
 //! has no sample: a 0 would say that all is well.
 
+use std::path::Path;
+
 use super::View;
 use crate::clock::Timestamp;
-use crate::finding::Counts;
 use crate::metrics::{Metrics, count, float, labelled};
 use crate::parity::Role;
+
+/// Of a site whose status cannot be told: that, and when.
+pub(super) fn untold(site: &Path) -> String {
+    let site = site.to_string_lossy();
+    let mut page = Metrics::new(&[("program", "mm-parity"), ("site", &site)]);
+    when(&mut page, false);
+    page.text()
+}
+
+fn when(page: &mut Metrics, is_told: bool) {
+    page.one(
+        "mm_deliver_status_time_seconds",
+        "When this was looked at, in seconds since 1970.",
+        float(Timestamp::now().0),
+    );
+    page.one(
+        "mm_deliver_status_told",
+        "Whether the status could be told: 1, or 0, and then nothing else is here.",
+        count(usize::from(is_told)),
+    );
+}
 
 impl View<'_> {
     pub(super) fn prometheus(&self) -> String {
         let site = self.site.path.to_string_lossy();
         let mut page = Metrics::new(&[("program", "mm-parity"), ("site", &site)]);
-        page.one(
-            "mm_deliver_status_time_seconds",
-            "When this was looked at, in seconds since 1970.",
-            float(Timestamp::now().0),
-        );
-        let known = self.known.as_ref().ok();
-        let known = known.filter(|known| known.enumerated.is_ok());
-        let counts = Counts {
-            generation: self.parity.roles.generation,
-            known: known.map(|known| known.lists.len()),
-            ahead: self.parity.on_future.len(),
-            paused: self.parity.paused.len(),
-        };
-        counts.add_to(&mut page);
+        when(&mut page, true);
+        self.lists(&mut page);
         self.trees(&mut page);
         if self.seen.unread.is_empty() {
             self.deliveries(&mut page);
         }
         page.text()
+    }
+
+    fn lists(&self, page: &mut Metrics) {
+        let generation = i64::try_from(self.parity.roles.generation).unwrap_or(i64::MAX);
+        page.one(
+            "mm_deliver_generation",
+            "How many changes parity.toml has seen.",
+            float(generation),
+        );
+        let ahead = self.parity.on_future.len();
+        let mut lists = vec![(labelled(&[("parity", "future")]), count(ahead))];
+        let known = self.known.as_ref().ok();
+        if let Some(known) = known.filter(|known| known.enumerated.is_ok()) {
+            let on_current = count(known.lists.len().saturating_sub(ahead));
+            lists.push((labelled(&[("parity", "current")]), on_current));
+        }
+        page.family("mm_deliver_lists", "Lists by their parity.", lists);
+        page.one(
+            "mm_deliver_paused_lists",
+            "Lists whose mail is deferred.",
+            count(self.parity.paused.len()),
+        );
     }
 
     fn trees(&self, page: &mut Metrics) {
