@@ -30,7 +30,7 @@ pub struct Config {
     pub group: Option<Account>,
     /// One or two trees, by name.
     pub trees: Vec<Tree>,
-    /// The alias files that the MTA reads, in its order; never empty.
+    /// The alias files that the MTA reads, in its order; empty only with `rcpt`.
     pub alias_files: Vec<PathBuf>,
     /// Which MTA reads them.
     pub mta: Mta,
@@ -250,8 +250,12 @@ fn cook(raw: Raw) -> Result<Config, Wrong> {
         trees.push(cook_tree(&name, &tree, shared.as_deref(), &trees)?);
     }
     let files = raw.aliases.files;
-    if files.get_ref().is_empty() {
-        return Err((files.span().start, "no alias file is named".to_owned()));
+    // A site may have none where every list is found by its address.
+    if files.get_ref().is_empty() && !raw.deliver.rcpt {
+        return Err((
+            files.span().start,
+            "no alias file is named, and `rcpt = true` is not in [deliver]".to_owned(),
+        ));
     }
     let alias_files = alias_files(files.get_ref())?;
     if raw.deliver.users.get_ref().is_empty() {

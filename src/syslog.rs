@@ -33,9 +33,15 @@ pub fn printable(text: &str) -> String {
         if line.len() + c.len_utf8() > LONGEST {
             break;
         }
-        line.push(if c.is_control() { '?' } else { c });
+        line.push(if c.is_control() || turns(c) { '?' } else { c });
     }
     line
+}
+
+/// Whether a character has no look of its own, and turns or hides what stands around it (Unicode's
+/// Bidi_Control, zero width, byte order mark).
+pub fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -45,6 +51,7 @@ mod tests {
     #[test]
     fn a_log_line_is_one_line() {
         assert_eq!(printable("a\nb\u{1b}[31mc\u{85}"), "a?b?[31mc?");
+        assert_eq!(printable("a\u{202e}b\u{200b}"), "a?b?");
         assert!(printable(&"é".repeat(1_000)).len() <= LONGEST);
     }
 }

@@ -178,3 +178,25 @@ fn other_changes_wait_for_their_turn() {
     let_go(&stage, running);
     assert!(upgrade.wait().unwrap().success());
 }
+
+#[test]
+fn who_stops_a_downgrade_that_waits_is_told_what_stands() {
+    let (stage, running) = with_one_inside("b");
+    let before = PARTS.map(|part| stage.read(part));
+    for (signal, name) in [(libc::SIGINT, "SIGINT"), (libc::SIGTERM, "SIGTERM")] {
+        let downgrade = begin(&stage, &["downgrade", "toylist", "--drain", "1m"]);
+        until("a closed door", || is_closed(&stage, "toylist"));
+        send(signal, downgrade.id());
+        let Output { status, stderr, .. } = downgrade.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&stderr);
+        assert_eq!(status.code(), Some(1), "{told}");
+        let reason = format!("cannot downgrade: told to end ({name}) while it waited");
+        for words in [&reason, "no list has moved", "may be typed again"] {
+            assert!(told.contains(words), "{told}");
+        }
+        assert_eq!(PARTS.map(|part| stage.read(part)), before, "{name}");
+        close(&mover(&stage), Range::all_doors());
+    }
+    let_go(&stage, running);
+    stage.parity(&["downgrade", "toylist"]).expect(0);
+}

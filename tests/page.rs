@@ -129,6 +129,24 @@ fn figures_are_of_this_moment_and_of_what_could_be_looked_at() {
 }
 
 #[test]
+fn what_turns_or_hides_the_text_around_it_is_written_out() {
+    let stage = Stage::new();
+    let reason = "good\u{202e}lla si\u{200b}";
+    stage
+        .parity(&["upgrade", "toylist", "--reason", reason])
+        .expect(0);
+    let words = ["status", "--format", "html", "--output", "-"];
+    let page = stage.parity(&words).expect(0).stdout;
+    assert!(!stage.path("-").exists(), "a file called -");
+    assert!(page.contains("good\\u{202e}lla si\\u{200b}"), "{page}");
+    let said = stage.parity(&["history"]).expect(0).stdout;
+    assert!(
+        said.contains("good") && !said.contains(['\u{202e}', '\u{200b}']),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_file_that_is_written_is_replaced_whole() {
     let stage = Stage::new();
     stage.write("page.html", "old", 0o600);

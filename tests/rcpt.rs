@@ -399,3 +399,44 @@ fn check_says_which_lists_are_not_found_by_address() {
     let words = ["CRITICAL: rcpt: ", "has no `exists`", "waits (75)"];
     stage.parity(&["check"]).expect(2).says(&words);
 }
+
+#[test]
+fn a_site_whose_lists_have_no_aliases_needs_none() {
+    for files in ["[]", "[\"DIR/aliases\"]"] {
+        let stage = Stage::bare();
+        let named = format!("[\"{}/aliases\"]", stage.dir.display());
+        let site = stage.read("site.toml");
+        assert!(site.contains(&format!("files = {named}")));
+        let files = files.replace("DIR", &stage.dir.to_string_lossy());
+        let site = site.replace(&format!("files = {named}"), &format!("files = {files}"));
+        stage.write("site.toml", site, 0o644);
+        stage.write("aliases", "postmaster: root\nroot: alice\n", 0o644);
+        if files == "[]" {
+            let done = stage.parity(&["check"]);
+            done.expect(2)
+                .says(&["no alias file is named", "rcpt = true"]);
+        }
+        serve(&stage);
+        stage.parity(&["init", "--current", "a"]).expect(0);
+        let done = stage.parity(&["check"]);
+        assert_eq!(
+            (done.status, done.stdout.as_str()),
+            (Some(0), ""),
+            "{files}: {done:#?}"
+        );
+        stage.parity(&["upgrade", "toylist"]).expect(0);
+        let done = stage.parity(&["check"]);
+        assert_eq!(
+            (done.status, done.stdout.as_str()),
+            (Some(0), ""),
+            "{files}: {done:#?}"
+        );
+        let status = stage.parity(&["status", "--all"]).expect(0).stdout;
+        assert!(!status.contains("aliases"), "{files}: {status}");
+        assert_eq!(ran(&stage, "toylist@lists.example").tree, "b");
+        stage.parity(&["downgrade", "--all"]).expect(0);
+        stage.parity(&["commit", "--all"]).expect(0);
+        stage.parity(&["commit", "--revert"]).expect(0);
+        stage.aliases(&["check"]).expect(0);
+    }
+}

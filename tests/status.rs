@@ -215,8 +215,7 @@ fn check_is_silent_when_all_is_well_and_names_the_worst_first() {
         .says(&[
             "mm_deliver_check_status{program=\"mm-parity\",site=\"/",
             "\"} 2\n",
-            "site.toml\",parity=\"future\"} 1\n",
-            "# TYPE mm_deliver_paused_lists gauge\nmm_deliver_paused_lists{",
+            "severity=\"critical\"} ",
         ]);
 }
 

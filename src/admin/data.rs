@@ -44,9 +44,9 @@ impl Data {
     ) -> Result<(), Refused> {
         let came = || interrupts.and_then(Interrupts::came);
         let is_over = || came().is_some();
-        if interrupts.is_some() {
-            writer.gives_way(true);
-        }
+        // A fence is taken by what goes ahead; lists that go back go first.
+        let gives_way = self.fence.is_some();
+        writer.gives_way(gives_way);
         let mut done = match &mut self.fence {
             Some(shot) => shot.first(&is_over),
             None => Ok(()),
@@ -54,9 +54,7 @@ impl Data {
         if let Some(restore) = &mut self.restore {
             done = done.and_then(|()| restore.ready(&is_over).map_err(|error| vec![error]));
         }
-        if interrupts.is_some() {
-            writer.gives_way(false);
-        }
+        writer.gives_way(false);
         let refused = match (came(), done) {
             (Some(came), _) => told_to_end(request, came),
             (None, Ok(())) => return Ok(()),

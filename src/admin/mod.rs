@@ -359,6 +359,8 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
 /// Where it is to be told in a file, there.
 fn published(done: Done, act: &'static str, output: Option<&Path>) -> Outcome {
     match output {
+        // As elsewhere: standard output.
+        Some(path) if path.as_os_str() == "-" => Ok(done),
         Some(path) => publish::publish(done, act, path),
         None => Ok(done),
     }

@@ -106,9 +106,8 @@ pub(super) fn make(
     step: Step<'_>,
 ) -> Result<After, Refused> {
     let mut after = After::default();
-    // Lists that go back have turned nothing: whoever stops that stops it at once.
-    let ahead = matches!(step.moves, Some(Moves::Ahead(_) | Moves::Still(_)));
-    let interrupts = ahead.then(Interrupts::keep);
+    // Whoever waits can be told to end, and then says what stands.
+    let interrupts = step.moves.as_ref().map(|_| Interrupts::keep());
     let mut data = Data {
         fence: step.fence,
         restore: step.restore,
@@ -183,13 +182,11 @@ fn wait(
 ) -> Result<Closed, Refused> {
     let came = || interrupts.and_then(Interrupts::came);
     let current = writer.parity().roles.current.clone();
-    if interrupts.is_some() {
-        writer.gives_way(true);
-    }
+    // Lists that go back go first.
+    let gives_way = matches!(moves, Moves::Ahead(_) | Moves::Still(_));
+    writer.gives_way(gives_way);
     let closed = close(site, request, &current, moves, data, &|| came().is_some());
-    if interrupts.is_some() {
-        writer.gives_way(false);
-    }
+    writer.gives_way(false);
     // Also of one that came a moment too late: nothing has moved yet.
     match came() {
         Some(came) => Err(told_to_end(request, came)),

@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 
 use crate::screen::painted;
+use crate::syslog::turns;
 
 /// Writes `text` to standard output.
 ///
@@ -48,7 +49,7 @@ pub fn json(value: &serde_json::Value) -> String {
 fn harmless(text: &str) -> String {
     text.chars()
         .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
+            if c.is_control() && c != '\n' && c != '\t' || turns(c) {
                 '?'
             } else {
                 c
@@ -63,7 +64,10 @@ mod tests {
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_printed() {
-        assert_eq!(harmless("a\u{1b}[2Jb\tc\n\u{9b}d\r"), "a?[2Jb\tc\n?d?");
+        assert_eq!(
+            harmless("a\u{1b}[2Jb\tc\n\u{9b}d\r\u{202e}"),
+            "a?[2Jb\tc\n?d??"
+        );
     }
 
     #[test]

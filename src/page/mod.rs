@@ -8,6 +8,8 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::syslog::turns;
+
 /// The style of every page.
 const STYLE: &str = include_str!("page.css");
 /// Nothing is loaded and nothing runs, whatever an escape might have missed.
@@ -15,7 +17,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action
 
 /// A page with this title and body.
 pub fn page(title: &str, body: &Markup) -> String {
-    html! {
+    let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -29,9 +31,24 @@ pub fn page(title: &str, body: &Markup) -> String {
             }
             body { (body) }
         }
+    };
+    seen(&page.into_string()) + "\n"
+}
+
+/// The same with what cannot be seen, and turns or hides what stands around it, written out.
+fn seen(page: &str) -> String {
+    let is_odd = |c: char| turns(c) || c.is_control() && !matches!(c, '\n' | '\t');
+    if !page.contains(is_odd) {
+        return page.to_owned();
     }
-    .into_string()
-        + "\n"
+    let mut seen = String::with_capacity(page.len());
+    for c in page.chars() {
+        match is_odd(c) {
+            true => seen.extend(c.escape_unicode()),
+            false => seen.push(c),
+        }
+    }
+    seen
 }
 
 /// A word with a colour of its own, where its meaning has one; the word says it all the same.
@@ -70,10 +87,14 @@ mod tests {
 
     #[test]
     fn no_text_becomes_markup_and_nothing_is_loaded() {
-        let hostile = "</title><script>alert(1)</script>\"'&";
+        let hostile = "</title><script>alert(1)</script>\"'&\u{202e}\u{1b}";
         let body = html! { p title=(hostile) { (hostile) } (badge(Tone::Bad, hostile)) };
         let page = page(hostile, &body);
         assert!(!page.contains("<script"), "{page}");
+        assert!(
+            !page.contains(['\u{202e}', '\u{1b}']) && page.contains("\\u{202e}"),
+            "{page}"
+        );
         assert_eq!(page.matches("&lt;script&gt;").count(), 4);
         for word in ["http:", "https:", "url(", "@import", "src="] {
             assert!(!page.contains(word), "{word} in {page}");

@@ -123,7 +123,7 @@ fn look(view: &View<'_>, depth: Depth) -> Vec<Finding> {
         Depth::Database => emptied::all(view),
     };
     findings.extend(emptied.iter().map(|it| it.finding(site)));
-    if emptied.is_empty() && view.found.all().next().is_none() {
+    if emptied.is_empty() && view.found.all().next().is_none() && has_entries(site) {
         findings.push(no_entry(site, depth));
     }
     profiles(view, &mut findings);
@@ -147,6 +147,12 @@ fn look(view: &View<'_>, depth: Depth) -> Vec<Finding> {
         Err(error) => findings.push(unrecorded(site, &error)),
     }
     findings
+}
+
+/// Whether there should be entries: where each list is found by its address, only if some were adopted.
+fn has_entries(site: &Site) -> bool {
+    let records = || record::read(&record::path(site));
+    !site.config.rcpt || records().is_ok_and(|records| !records.all.is_empty())
 }
 
 fn no_entry(site: &Site, depth: Depth) -> Finding {
