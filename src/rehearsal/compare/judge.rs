@@ -173,7 +173,7 @@ fn sent(runs: [&Copies<'_>; 2], new: &Copies<'_>, turns: &mut Turns, found: &mut
         found.push(Difference::of(
             Verdict::RecipientsLost,
             "recipients",
-            format!("{all} recipients"),
+            recipients(all),
             format!("not to {}", few(&lost)),
         ));
     }
@@ -181,9 +181,16 @@ fn sent(runs: [&Copies<'_>; 2], new: &Copies<'_>, turns: &mut Turns, found: &mut
         found.push(Difference::of(
             Verdict::RecipientsAdded,
             "recipients",
-            format!("{all} recipients"),
+            recipients(all),
             format!("also to {}", few(&added)),
         ));
+    }
+}
+
+fn recipients(count: usize) -> String {
+    match count {
+        1 => "1 recipient".to_owned(),
+        count => format!("{count} recipients"),
     }
 }
 
