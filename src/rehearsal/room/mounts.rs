@@ -6,7 +6,7 @@
 //!     …/tree, …/data  layers: what stands there below, what is written in memory on top
 //!     tmp run var/tmp dev/shm   in memory, empty for each message
 //!   lower/N           what is below of each layer
-//!   upper/            in memory: K/N/u has what was written to layer N since the K-th reset
+//!   upper/            in memory: N/u has what was written to layer N since the last reset
 //! ```
 //!
 //! **Invariants.** Nothing is mounted in anybody's sight but the calling thread's, and nothing outside of
@@ -86,8 +86,8 @@ fn failed<E: Into<io::Error>>(what: String) -> impl FnOnce(E) -> MountError {
 pub(super) struct Mounts {
     scratch: PathBuf,
     layers: Vec<Layer>,
-    /// How often it was emptied.
-    resets: u64,
+    /// Whether the layers are there.
+    is_laid: bool,
     size: u64,
 }
 
@@ -110,14 +110,13 @@ impl Mounts {
         let mounts = Mounts {
             scratch: scratch.to_owned(),
             layers,
-            resets: 0,
+            is_laid: false,
             size,
         };
         for name in ["root", "upper", "lower"] {
             make_directories(&scratch.join(name), 0o755)?;
         }
         mounts.in_memory(&mounts.root(), 16 << 20, 0o755)?;
-        mounts.in_memory(&scratch.join("upper"), size, 0o700)?;
         mounts.system()?;
         mounts.devices()?;
         for path in seen {
@@ -157,8 +156,7 @@ impl Mounts {
     }
 
     fn upper(&self, number: usize) -> PathBuf {
-        let upper = self.scratch.join("upper").join(self.resets.to_string());
-        upper.join(number.to_string())
+        self.scratch.join("upper").join(number.to_string())
     }
 
     /// Makes all as it was in the beginning. Nobody may be in the room.
@@ -166,17 +164,18 @@ impl Mounts {
     /// # Errors
     /// The first step that failed.
     pub(super) fn reset(&mut self) -> Result<(), MountError> {
-        if self.resets > 0 {
+        if self.is_laid {
             for layer in self.layers.iter().rev() {
                 let _ = unmount(self.inside(&layer.at), UnmountFlags::DETACH);
             }
             for (name, _) in IN_MEMORY {
                 let _ = unmount(self.root().join(name), UnmountFlags::DETACH);
             }
-            let old = self.scratch.join("upper").join(self.resets.to_string());
-            fs::remove_dir_all(&old).map_err(failed(format!("cannot remove {old:?}")))?;
+            // However much is in there, and however deep: nobody walks through it.
+            let _ = unmount(self.scratch.join("upper"), UnmountFlags::DETACH);
         }
-        self.resets += 1;
+        self.is_laid = true;
+        self.in_memory(&self.scratch.join("upper"), self.size, 0o700)?;
         for (name, mode) in IN_MEMORY {
             self.in_memory(&self.root().join(name), self.size, mode)?;
         }
@@ -200,7 +199,7 @@ impl Mounts {
         make_directories(&self.inside(&layer.at), 0o755)?;
         // By names without a character that means something in options: from here.
         std::env::set_current_dir(&self.scratch).map_err(failed(what.clone()))?;
-        let upper = format!("upper/{}/{number}", self.resets);
+        let upper = format!("upper/{number}");
         let options = format!("lowerdir=lower/{number},upperdir={upper}/u,workdir={upper}/w");
         let options = CString::new(options).map_err(failed(what.clone()))?;
         let at = self.inside(&layer.at);

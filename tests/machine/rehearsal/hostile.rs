@@ -276,3 +276,24 @@ fn rehearsal_who_wants_too_much_gets_an_end_and_the_next_message_a_fresh_room() 
         assert!(!said(&seen).contains("full"), "{}", said(&seen));
     }
 }
+
+#[test]
+fn rehearsal_what_is_made_to_lead_us_astray_leads_nowhere() {
+    let site = Site::new("astray", "nobody");
+    let room = Room::open(site.plan.clone()).unwrap();
+    let script = "cd {top}/data/list && ln -s /etc/passwd link && mkfifo pipe && rm old && ln -s /dev/zero old
+        perl -e 'for (1..5000) { mkdir q(d) and chdir q(d) or last }'; echo made";
+    let begin = Instant::now();
+    let seen = site.run(&room, script);
+    assert!(said(&seen).contains("made"), "{}", said(&seen));
+    let told: Vec<&str> = seen
+        .changes
+        .iter()
+        .map(|change| change.path.as_str())
+        .collect();
+    assert_eq!(told, ["list/link", "list/old", "list/pipe"]);
+    // The room is fresh again all the same.
+    let seen = site.run(&room, "ls {top}/data/list");
+    assert_eq!(said(&seen), "old\nseen\n");
+    assert!(begin.elapsed() < Duration::from_secs(60));
+}
