@@ -8,6 +8,8 @@
 //! The keeper is a fork of ours that never runs another program and allocates no memory. When it is
 //! killed, the kernel kills all that is in there, however many they are and whatever they do.
 //!
+//! `filter` closes the system calls that know no namespace.
+//!
 //! **Invariants.** What runs in there cannot see, signal or trace anything outside. It is root in name at
 //! most: what a capability allows beyond files and users is taken from it for good, also from set-user-id
 //! programs. If our thread ends, so does all of it.
@@ -23,6 +25,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::filter;
+use super::group::Group;
 use crate::accounts::User;
 use crate::output::Output;
 use crate::running::unblock_signals;
@@ -30,6 +34,8 @@ use crate::running::unblock_signals;
 /// What root keeps in there (capabilities(7)): chown, dac_override, fowner, fsetid, kill, setgid,
 /// setuid, net_bind_service.
 const KEPT: [u32; 8] = [0, 1, 3, 4, 5, 6, 7, 10];
+/// No limit of processes is higher than this.
+pub(super) const TOO_MANY: usize = 4096;
 /// There are fewer capabilities than this.
 const CAPABILITIES: u32 = 64;
 /// What of /proc would reach beyond the room is not writable in it, or empty.
@@ -70,6 +76,8 @@ pub(super) struct Run<'a> {
     pub(super) output: &'a Output,
     /// What it may have.
     pub(super) limits: Limits,
+    /// In which it is counted.
+    pub(super) group: &'a Group,
 }
 
 impl Cage {
@@ -91,19 +99,24 @@ impl Cage {
     }
 
     /// How many processes are in there, besides the keeper, and how much memory they have, in bytes.
-    pub(super) fn count(&self) -> (usize, u64) {
+    /// Beyond `most` processes nobody is looked at: there must be an end of it soon.
+    pub(super) fn count(&self, most: u64) -> (u64, u64) {
         let mut sum = (0, 0);
         let Ok(entries) = fs::read_dir(self.root.join("proc")) else {
             return sum;
         };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let is_other = name.as_bytes().iter().all(u8::is_ascii_digit) && name != "1";
-            if !is_other {
-                continue;
-            }
+        let is_other =
+            |name: &OsString| name.as_bytes().iter().all(u8::is_ascii_digit) && name != "1";
+        let names = entries.flatten().map(|entry| entry.file_name());
+        // Also those who are dead: nobody makes so many in good faith.
+        let names: Vec<OsString> = names.filter(is_other).take(4 * TOO_MANY).collect();
+        if names.len() as u64 > most.saturating_mul(4).min(4 * TOO_MANY as u64 - 1) {
+            return (names.len() as u64, 0);
+        }
+        for name in names {
+            let path = self.root.join("proc").join(name).join("statm");
             // What is dead and not yet waited for has none, and is nobody.
-            let statm = fs::read_to_string(entry.path().join("statm")).unwrap_or_default();
+            let statm = fs::read_to_string(path).unwrap_or_default();
             let mut pages = statm.split(' ').filter_map(|word| word.parse::<u64>().ok());
             let (Some(all), Some(resident)) = (pages.next(), pages.next()) else {
                 continue;
@@ -128,6 +141,7 @@ impl Cage {
         let groups: Vec<libc::gid_t> = run.user.groups().unwrap_or_default();
         let (uid, gid, limits) = (run.user.uid, run.user.gid, run.limits);
         let theirs = processes_of(uid);
+        let doors = run.group.doors();
         let mut command = Command::new(program);
         command
             .args(arguments)
@@ -142,6 +156,12 @@ impl Cage {
             command.pre_exec(move || {
                 unblock_signals()?;
                 cvt(libc::setsid())?;
+                for door in &doors {
+                    // "0": who writes it.
+                    libc::write(door.as_raw_fd(), c"0".as_ptr().cast(), 1);
+                }
+                // Who watches goes first.
+                libc::setpriority(libc::PRIO_PROCESS, 0, 10);
                 cvt(libc::chroot(root.as_ptr()))?;
                 cvt(libc::chdir(c"/".as_ptr()))?;
                 libc::umask(0o022);
@@ -151,6 +171,7 @@ impl Cage {
                 limit(libc::RLIMIT_CORE, 0)?;
                 limit(libc::RLIMIT_NOFILE, 1024)?;
                 drop_capabilities();
+                filter::close_ways()?;
                 cvt(libc::setgroups(groups.len(), groups.as_ptr()))?;
                 cvt(libc::setresgid(gid, gid, gid))?;
                 cvt(libc::setresuid(uid, uid, uid))?;

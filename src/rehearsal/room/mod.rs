@@ -13,6 +13,8 @@
 
 mod cage;
 mod changes;
+mod filter;
+mod group;
 mod mounts;
 mod network;
 
@@ -42,6 +44,7 @@ use crate::rehearsal::sink::Sink;
 
 use cage::{Cage, Run};
 use changes::Written;
+use group::Group;
 use mounts::Mounts;
 pub use mounts::{Layer, MountError};
 
@@ -234,12 +237,20 @@ struct Inside {
     mounts: Mounts,
     sink: Sink,
     cage: Option<Cage>,
+    group: Group,
     /// Queues in which messages stay.
     unserved: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Inside {
     fn make(plan: Plan) -> Result<Inside, NoRoom> {
+        if !filter::is_known() {
+            let unknown = io::Error::from(io::ErrorKind::Unsupported);
+            return Err(NoRoom::Kernel(
+                "a filter of system calls for this processor",
+                unknown,
+            ));
+        }
         own_namespaces().map_err(|error| NoRoom::Kernel("namespaces", error))?;
         network::loopback_up().map_err(|error| NoRoom::Kernel("a network", error))?;
         let sockets: io::Result<Vec<TcpListener>> = network::listen(&plan.ports);
@@ -247,6 +258,8 @@ impl Inside {
         let sink = Sink::serve(sockets);
         let sink = sink.map_err(|error| NoRoom::Kernel("the MTA's stand-in", error))?;
         let limits = &plan.limits;
+        // A little more than what the watch lets pass: it says why.
+        let group = Group::make(limits.processes + 16, limits.memory + 2 * limits.room);
         let mounts = Mounts::make(&plan.scratch, plan.layers.clone(), &plan.seen, limits.room);
         let mounts = mounts.map_err(NoRoom::Mounts)?;
         Ok(Inside {
@@ -254,6 +267,7 @@ impl Inside {
             mounts,
             sink,
             cage: None,
+            group,
             unserved: RefCell::default(),
         })
     }
@@ -330,6 +344,7 @@ impl Inside {
             user: &self.plan.user,
             input,
             output,
+            group: &self.group,
             limits: cage::Limits {
                 memory: limits.memory,
                 file: limits.room,
@@ -432,7 +447,7 @@ impl Inside {
             }
             output.trim();
             let waits = self.waiting();
-            let runs = !has_server && watch.cage.count().0 > 0;
+            let runs = !has_server && watch.cage.count(self.plan.limits.processes).0 > 0;
             if let Some(settle) = &self.plan.settle
                 && !runs
                 // Once at least: what waits may be where no queue is.
@@ -493,8 +508,8 @@ impl Watch<'_> {
         if Instant::now() >= self.end {
             return Some(Ending::TimeUp);
         }
-        let (processes, memory) = self.cage.count();
-        let is_over = processes as u64 > self.limits.processes || memory > self.limits.memory;
+        let (processes, memory) = self.cage.count(self.limits.processes);
+        let is_over = processes > self.limits.processes || memory > self.limits.memory;
         is_over.then_some(Ending::OverLimit)
     }
 

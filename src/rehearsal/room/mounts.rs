@@ -5,6 +5,7 @@
 //!   root/             the room's root: /usr, /etc, /opt and the like read-only, a /dev of harmless devices
 //!     …/tree, …/data  layers: what stands there below, what is written in memory on top
 //!     tmp run var/tmp dev/shm   in memory, empty for each message
+//!   veils/            in memory: what the system's own directories are seen through
 //!   lower/N           what is below of each layer
 //!   upper/            in memory: N/u has what was written to layer N since the last reset
 //! ```
@@ -18,13 +19,13 @@
 use std::ffi::{CString, OsString};
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change,
-    unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
+    mount_change, unmount,
 };
 
 /// What programs need of a system, besides what a room names.
@@ -88,6 +89,10 @@ pub(super) struct Mounts {
     layers: Vec<Layer>,
     /// Whether the layers are there.
     is_laid: bool,
+    /// How many directories of the system's are shown.
+    veils: usize,
+    /// What is shown in a directory in memory: anew each time.
+    late: Vec<PathBuf>,
     size: u64,
 }
 
@@ -107,20 +112,27 @@ impl Mounts {
         layers.sort_by(|a, b| a.at.cmp(&b.at));
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change("/", private).map_err(failed("cannot keep mounts private".to_owned()))?;
-        let mounts = Mounts {
+        let mut mounts = Mounts {
             scratch: scratch.to_owned(),
             layers,
             is_laid: false,
+            veils: 0,
+            late: Vec::new(),
             size,
         };
-        for name in ["root", "upper", "lower"] {
+        for name in ["root", "upper", "lower", "veils"] {
             make_directories(&scratch.join(name), 0o755)?;
         }
         mounts.in_memory(&mounts.root(), 16 << 20, 0o755)?;
+        mounts.in_memory(&scratch.join("veils"), 16 << 20, 0o700)?;
         mounts.system()?;
         mounts.devices()?;
         for path in seen {
-            mounts.see(path)?;
+            let mut memory = IN_MEMORY.iter();
+            match memory.any(|(name, _)| path.starts_with(Path::new("/").join(name))) {
+                true => mounts.late.push(path.clone()),
+                false => mounts.see(path)?,
+            }
         }
         for (number, layer) in mounts.layers.iter().enumerate() {
             let below = scratch.join("lower").join(number.to_string());
@@ -177,7 +189,10 @@ impl Mounts {
         self.is_laid = true;
         self.in_memory(&self.scratch.join("upper"), self.size, 0o700)?;
         for (name, mode) in IN_MEMORY {
-            self.in_memory(&self.root().join(name), self.size, mode)?;
+            self.in_memory(&self.root().join(name), self.size / 4, mode)?;
+        }
+        for path in self.late.clone() {
+            self.see(&path)?;
         }
         for number in 0..self.layers.len() {
             self.lay(number)?;
@@ -187,30 +202,16 @@ impl Mounts {
 
     fn lay(&self, number: usize) -> Result<(), MountError> {
         let layer = &self.layers[number];
-        let what = format!("cannot lay anything over {:?}", layer.at);
         make_directories(&self.upper(number).join("w"), 0o700)?;
         // The layer's own directory is seen as this one.
         let own = self.upper(number).join("u");
         make_directories(&own, 0o700)?;
-        let top = fs::metadata(&layer.lower).map_err(failed(what.clone()))?;
-        chown(&own, Some(top.uid()), Some(top.gid())).map_err(failed(what.clone()))?;
-        fs::set_permissions(&own, top.permissions()).map_err(failed(what.clone()))?;
+        as_is(&layer.lower, &own)?;
         // In a directory in memory it is not there any more.
         make_directories(&self.inside(&layer.at), 0o755)?;
-        // By names without a character that means something in options: from here.
-        std::env::set_current_dir(&self.scratch).map_err(failed(what.clone()))?;
         let upper = format!("upper/{number}");
         let options = format!("lowerdir=lower/{number},upperdir={upper}/u,workdir={upper}/w");
-        let options = CString::new(options).map_err(failed(what.clone()))?;
-        let at = self.inside(&layer.at);
-        mount(
-            "layer",
-            at,
-            "overlay",
-            MountFlags::NODEV | MountFlags::NOATIME,
-            options.as_c_str(),
-        )
-        .map_err(failed(what))
+        self.overlay(&self.inside(&layer.at), &options, MountFlags::empty())
     }
 
     fn in_memory(&self, at: &Path, size: u64, mode: u32) -> Result<(), MountError> {
@@ -222,7 +223,7 @@ impl Mounts {
     }
 
     /// The system's own directories, or links as they are.
-    fn system(&self) -> Result<(), MountError> {
+    fn system(&mut self) -> Result<(), MountError> {
         for name in SYSTEM {
             let (from, to) = (Path::new("/").join(name), self.root().join(name));
             let Ok(meta) = fs::symlink_metadata(&from) else {
@@ -248,7 +249,9 @@ impl Mounts {
                 continue;
             }
             File::create(&to).map_err(failed(format!("cannot make {to:?}")))?;
-            mount_bind_recursive(&from, &to).map_err(failed(format!("cannot show {from:?}")))?;
+            bind(&from, &to)?;
+            // Its owner and mode are the host's.
+            read_only(&to, true)?;
         }
         for (name, target) in [
             ("fd", ""),
@@ -264,20 +267,103 @@ impl Mounts {
     }
 
     /// Shows a directory or file of the system's, read-only.
-    fn see(&self, path: &Path) -> Result<(), MountError> {
+    ///
+    /// A VEIL, NOT A WINDOW. A pipe or socket of a running service is reached through a read-only bind as
+    /// well; seen through a layer it is nobody's. So every directory is a layer, and each that is mounted
+    /// below it is one of its own.
+    fn see(&mut self, path: &Path) -> Result<(), MountError> {
         let at = self.inside(path);
         if !path.exists() || same(path, &at) {
             return Ok(());
         }
         if path.is_dir() {
-            make_directories(&at, 0o755)?;
-        } else {
-            make_directories(at.parent().unwrap_or(&at), 0o755)?;
-            File::create(&at).map_err(failed(format!("cannot make {at:?}")))?;
+            for path in mounted_at_and_below(path)? {
+                self.veil(&path)?;
+            }
+            return Ok(());
         }
+        if !path.is_file() {
+            let what = format!("cannot show {path:?}, which is neither a file nor a directory");
+            return Err(MountError::new(what, io::ErrorKind::InvalidInput));
+        }
+        make_directories(at.parent().unwrap_or(&at), 0o755)?;
+        File::create(&at).map_err(failed(format!("cannot make {at:?}")))?;
         bind(path, &at)?;
         read_only(&at, true)
     }
+
+    fn veil(&mut self, path: &Path) -> Result<(), MountError> {
+        let what = format!("cannot show {path:?}");
+        let at = self.inside(path);
+        let number = self.veils;
+        self.veils += 1;
+        let own = format!("veils/{number}");
+        for name in ["l", "u", "w"] {
+            make_directories(&self.scratch.join(&own).join(name), 0o700)?;
+        }
+        make_directories(&at, 0o755)?;
+        let lower = self.scratch.join(&own).join("l");
+        mount_bind(path, &lower).map_err(failed(what.clone()))?;
+        as_is(path, &self.scratch.join(&own).join("u"))?;
+        let options = format!("lowerdir={own}/l,upperdir={own}/u,workdir={own}/w");
+        self.overlay(&at, &options, MountFlags::RDONLY)
+    }
+
+    /// By names without a character that means something in options: from the scratch directory on.
+    fn overlay(&self, at: &Path, options: &str, flags: MountFlags) -> Result<(), MountError> {
+        let what = format!("cannot lay anything over {at:?}");
+        std::env::set_current_dir(&self.scratch).map_err(failed(what.clone()))?;
+        let options = CString::new(options).map_err(failed(what.clone()))?;
+        let flags = flags | MountFlags::NODEV | MountFlags::NOATIME;
+        mount("layer", at, "overlay", flags, options.as_c_str()).map_err(failed(what))
+    }
+}
+
+/// Gives `own` the owner and mode of the directory `like`: it is seen in its place.
+fn as_is(like: &Path, own: &Path) -> Result<(), MountError> {
+    let what = format!("cannot look at {like:?}");
+    let top = fs::metadata(like).map_err(failed(what.clone()))?;
+    chown(own, Some(top.uid()), Some(top.gid())).map_err(failed(what.clone()))?;
+    fs::set_permissions(own, top.permissions()).map_err(failed(what))
+}
+
+/// The directory, and those on which something is mounted below it, from the highest to the lowest.
+fn mounted_at_and_below(path: &Path) -> Result<Vec<PathBuf>, MountError> {
+    let what = format!("cannot tell what is mounted below {path:?}");
+    let text = fs::read_to_string("/proc/thread-self/mountinfo").map_err(failed(what))?;
+    let points = text
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(unescaped);
+    let mut all: Vec<PathBuf> = points
+        .filter(|point| point.starts_with(path) && point != path && point.is_dir())
+        .collect();
+    all.push(path.to_owned());
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+/// A path of mountinfo: a blank, tab, line's end and backslash are three octal digits (proc(5)).
+fn unescaped(text: &str) -> PathBuf {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        let octal = behind
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) if first == b'\\' => {
+                bytes.push(byte);
+                rest = &behind[3..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = behind;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(bytes))
 }
 
 fn same(one: &Path, other: &Path) -> bool {

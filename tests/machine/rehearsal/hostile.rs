@@ -297,3 +297,54 @@ fn rehearsal_what_is_made_to_lead_us_astray_leads_nowhere() {
     assert_eq!(said(&seen), "old\nseen\n");
     assert!(begin.elapsed() < Duration::from_secs(60));
 }
+
+#[test]
+fn rehearsal_no_device_key_pipe_or_socket_of_the_host_is_reached() {
+    let beside = PathBuf::from(format!("/tmp/mm-room-{}-shown", std::process::id()));
+    let _ = fs::remove_dir_all(&beside);
+    fs::create_dir_all(&beside).unwrap();
+    let live = std::os::unix::net::UnixListener::bind(beside.join("socket")).unwrap();
+    live.set_nonblocking(true).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, beside.join("pipe"), 0o666.into()).unwrap();
+    // Somebody reads it, as a service would.
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NONBLOCK;
+    let pipe = rustix::fs::open(beside.join("pipe"), flags, rustix::fs::Mode::empty()).unwrap();
+    fs::write(beside.join("file"), "shown\n").unwrap();
+    for name in ["socket", "pipe"] {
+        fs::set_permissions(beside.join(name), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let full = fs::metadata("/dev/full").unwrap();
+    for user in ["nobody", "root"] {
+        let mut site = Site::new(&format!("host-{user}"), user);
+        site.plan.seen = vec![beside.clone()];
+        let room = Room::open(site.plan.clone()).unwrap();
+        let script = format!(
+            "cat {0}/file; chmod 600 /dev/full; chown 1:1 /dev/full; exec 3>/dev/full && echo x >&3
+            perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0); print connect(S, sockaddr_un(q({0}/socket))) ? qq(connected\\n) : qq(no: $!\\n)'
+            perl -MFcntl -e 'sysopen(P, q({0}/pipe), O_WRONLY|O_NONBLOCK) ? print qq(piped ), syswrite(P, q(x)), qq(\\n) : print qq(no pipe: $!\\n)'
+            perl -e 'for (248, 249, 250, 319) {{ print syscall($_, 0, 0, 0, 0, 0), qq( $!\\n) }}'; true",
+            beside.display()
+        );
+        for _ in 0..2 {
+            let seen = site.run(&room, &script);
+            let said = said(&seen);
+            assert!(said.contains("shown\n"), "{user}: {said}");
+            assert!(said.contains("No space left"), "{user}: {said}");
+            for word in ["connected", "piped"] {
+                assert!(!said.contains(word), "{user}: {word}: {said}");
+            }
+            if cfg!(target_arch = "x86_64") {
+                let closed = said.matches("-1 Function not implemented").count();
+                assert_eq!(closed, 4, "{user}: {said}");
+            }
+        }
+        let now = fs::metadata("/dev/full").unwrap();
+        assert_eq!(
+            (now.mode(), now.uid(), now.gid()),
+            (full.mode(), full.uid(), full.gid())
+        );
+    }
+    assert!(live.accept().is_err(), "somebody came");
+    assert!(rustix::io::read(&pipe, &mut [0]).is_err(), "somebody wrote");
+    fs::remove_dir_all(&beside).unwrap();
+}
