@@ -209,11 +209,12 @@ fn on_site(site: &Site, act: OnSite) -> Outcome {
             rehearse,
             last,
         } => on_lists(site, "upgrade", r#move, |which, request| {
-            let told = match rehearse {
-                true => rehearse::must_be_within(site, which, last)?,
-                false => String::new(),
-            };
-            let request = patient(request.clone(), Some(&closing), None);
+            let mut request = patient(request.clone(), Some(&closing), None);
+            let mut told = String::new();
+            if rehearse {
+                let (said, rehearsed) = rehearse::must_be_within(site, which, last)?;
+                (told, request.rehearsed) = (said, Some(rehearsed));
+            }
             let done = with_hooks(site, request, hooking, |request| {
                 moving::upgrade(site, which, request)
             })?;
@@ -468,6 +469,7 @@ fn request(act: &'static str, line: &str, how: How) -> Request {
         hooks: true,
         data: DataChoice::Ask,
         goes_first: GO_FIRST.contains(&act),
+        rehearsed: None,
     }
 }
 

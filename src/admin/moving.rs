@@ -13,6 +13,7 @@ use crate::admin::fence;
 use crate::admin::hooks;
 use crate::admin::inbound;
 use crate::admin::outcome::{Outcome, Refused, few, lists, names, typed};
+use crate::admin::rehearse;
 use crate::admin::releases;
 use crate::admin::request::{DataChoice, Mode, Patience, Request};
 use crate::admin::rights;
@@ -63,6 +64,15 @@ pub fn upgrade_in(change: &mut Change<'_>, which: &Which) -> Result<(), Refused>
         }
     }
     moving.retain(|list| change.parity().of(list) == Role::Current);
+    if let Some(rehearsed) = &change.request.rehearsed
+        && let Err(against) =
+            rehearse::is_what_moves(change.site, change.parity(), &moving, rehearsed)
+    {
+        refused.reasons.extend(against);
+        refused
+            .hints
+            .push("what was typed may be typed again".to_owned());
+    }
     let step = ready_to_move(change, &moving, future, &mut refused);
     refused.if_any()?;
     if !passed.is_empty() {
@@ -226,6 +236,7 @@ pub fn not_ahead(
         hooks: true,
         data: DataChoice::Ask,
         goes_first: false,
+        rehearsed: None,
     };
     let which = Which::Named(vec![list.as_str().into()]);
     match upgrade(site, &which, &request) {

@@ -2,6 +2,9 @@
 //!
 //! **Invariants.** Words only; nothing happens here.
 
+use std::collections::BTreeSet;
+
+use crate::list::ListName;
 use crate::span::Span;
 
 /// Whether to make a change or to say what it would be.
@@ -45,6 +48,28 @@ pub struct Request {
     /// Whether a change that only waits gives way: nobody holds up what takes lists back, or stops
     /// their mail.
     pub goes_first: bool,
+    /// What was rehearsed: nothing else may move.
+    pub rehearsed: Option<Rehearsed>,
+}
+
+/// What a rehearsal was of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// The lists.
+    pub lists: BTreeSet<ListName>,
+    /// The current tree and the future one, their releases, and what their files were.
+    pub trees: [Played; 2],
+}
+
+/// A tree as it was rehearsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Played {
+    /// Its name.
+    pub name: String,
+    /// The release in it.
+    pub release: String,
+    /// What its files were: the same, if nothing was written.
+    pub stamp: u64,
 }
 
 /// How long those inside are waited for, and what happens to them then.

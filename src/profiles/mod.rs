@@ -498,6 +498,12 @@ impl Profile {
         self.layout.as_ref()
     }
 
+    /// The verbs that it knows, each once, in their order.
+    pub fn verbs(&self) -> Vec<Verb> {
+        let verbs: BTreeSet<Verb> = self.addresses.iter().map(|address| address.verb).collect();
+        verbs.into_iter().collect()
+    }
+
     /// What a rehearsal needs to know of it, if the profile says so.
     pub fn rehearsal(&self) -> Option<&Rehearsal> {
         self.rehearsal.as_ref()

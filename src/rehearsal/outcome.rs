@@ -26,6 +26,8 @@ pub enum Ending {
     Killed(i32),
     /// The tree's LMTP server, with this reply: 2xx took the message.
     Replied(u16),
+    /// Nothing of the tree's was run: its program cannot be started.
+    NotRun,
     /// It, or what it started, was not done at the time limit, and was ended.
     TimeUp,
     /// It wanted more processes, memory or room on disk than it is given, and was ended.

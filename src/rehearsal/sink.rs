@@ -19,8 +19,14 @@ use sha2::{Digest, Sha256};
 
 use super::outcome::Sent;
 
-/// Of one message so much is kept, in bytes; of the rest its size and a digest.
+/// Of one message so much is kept as it is, in bytes; of each line behind it a digest.
 const KEPT: usize = 256 * 1024;
+/// And so much with the digests.
+const MOST: usize = 16 * 1024 * 1024;
+/// So much of a line is read at once, in bytes.
+const LONGEST: u64 = 1 << 16;
+/// No address is longer, in bytes (RFC 5321, 4.5.3.1: 256 for a path).
+const ADDRESS: usize = 512;
 /// And of all together.
 const KEPT_OF_ALL: usize = 64 * 1024 * 1024;
 /// As large may a message be, in bytes.
@@ -44,6 +50,8 @@ struct Taken {
     is_over: AtomicBool,
     /// Transactions that began and have not come to an end.
     open: AtomicUsize,
+    /// How many bytes their recipients take.
+    pending: AtomicUsize,
 }
 
 /// A server that takes mail, until it is dropped.
@@ -92,6 +100,11 @@ impl Taken {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether one more recipient can be noted.
+    fn has_room(&self) -> bool {
+        self.pending.load(Ordering::SeqCst) < KEPT_OF_ALL
+    }
+
     /// Keeps a message; `false` where there is no room.
     fn keep(&self, sent: Sent) -> bool {
         let mut kept = self.lock();
@@ -132,6 +145,7 @@ fn listen(listener: &TcpListener, taken: &Arc<Taken>) {
 struct Transaction<'a> {
     from: String,
     to: Vec<String>,
+    pending: usize,
     taken: &'a Taken,
 }
 
@@ -141,6 +155,7 @@ impl<'a> Transaction<'a> {
         Transaction {
             from,
             to: Vec::new(),
+            pending: 0,
             taken,
         }
     }
@@ -148,6 +163,7 @@ impl<'a> Transaction<'a> {
 
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
+        self.taken.pending.fetch_sub(self.pending, Ordering::SeqCst);
         self.taken.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -208,11 +224,16 @@ impl<'a> Conversation<'a> {
                     open = None;
                     self.say("250 Ok")?;
                 }
+                ("MAIL" | "RCPT", _) if line.len() > ADDRESS => {
+                    self.say("501 5.5.4 That is no address")?;
+                }
                 ("MAIL", None) => {
                     open = Some(Transaction::begin(address(line), self.taken));
                     self.say("250 Ok")?;
                 }
-                ("RCPT", Some(open)) if open.to.len() < RECIPIENTS => {
+                ("RCPT", Some(open)) if open.to.len() < RECIPIENTS && self.taken.has_room() => {
+                    self.taken.pending.fetch_add(line.len(), Ordering::SeqCst);
+                    open.pending += line.len();
                     open.to.push(address(line));
                     self.say("250 Ok")?;
                 }
@@ -239,12 +260,13 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// The message, without dot-stuffing and with lines ended by `\n`; no more than is kept of it.
+    /// The message, without dot-stuffing and with lines ended by `\n`. Behind what is kept of it each
+    /// line is a digest of its own: what differs in one hides nothing in another.
     fn data(&mut self) -> io::Result<Vec<u8>> {
         let mut message = Vec::new();
-        let (mut size, mut rest) = (0_u64, Sha256::new());
+        let (mut size, mut is_begin) = (0_u64, true);
         loop {
-            let mut line = self.line(1 << 20)?;
+            let mut line = self.line(LONGEST)?;
             if line.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -254,34 +276,38 @@ impl<'a> Conversation<'a> {
                 if line.last() == Some(&b'\r') {
                     line.pop();
                 }
-                if line == b"." {
-                    break;
+                if is_begin && line == b"." {
+                    return Ok(message);
                 }
                 line.push(b'\n');
             }
-            if line.starts_with(b"..") {
+            if is_begin && line.starts_with(b"..") {
                 line.remove(0);
             }
+            is_begin = is_whole;
             size += line.len() as u64;
             if size > LARGEST {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
             match message.len() + line.len() <= KEPT {
                 true => message.extend(line),
-                false => rest.update(&line),
+                false if message.len() < MOST => message.extend(digest(&line)),
+                // So long that nothing can be said of it: who compares is told.
+                false => return Err(io::ErrorKind::FileTooLarge.into()),
             }
         }
-        if size > message.len() as u64 {
-            use std::fmt::Write as _;
-            let mut digest = String::new();
-            for byte in rest.finalize() {
-                let _ = write!(digest, "{byte:02x}");
-            }
-            let more = size - message.len() as u64;
-            message.extend(format!("[{more} bytes more, sha256 {digest}]\n").bytes());
-        }
-        Ok(message)
     }
+}
+
+/// `[3f2a9c0d11e8b7a6]`, on a line of its own.
+fn digest(line: &[u8]) -> Vec<u8> {
+    let sum = Sha256::digest(line);
+    let mut text = b"[".to_vec();
+    for byte in &sum[..8] {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.extend(b"]\n");
+    text
 }
 
 /// What stands between `<` and `>`, or behind the colon.
@@ -351,10 +377,14 @@ mod tests {
             said(&client, words, 5);
             said(&client, &format!("{body}.\n"), 1);
             let sent = sink.take();
-            assert!(sent[0].message.len() < KEPT + 200);
+            assert!(sent[0].message.len() < KEPT + 200_000);
             ends.push(sent[0].message.clone());
         }
-        assert_ne!(ends[0], ends[1]);
+        // In that line alone.
+        let lines = |n: usize| ends[n].split(|&b| b == b'\n').collect::<Vec<_>>();
+        let (one, other) = (lines(0), lines(1));
+        let differ = one.iter().zip(&other).filter(|(one, other)| one != other);
+        assert_eq!((one.len(), differ.count()), (other.len(), 1));
         let (sink, client) = sink();
         said(
             &client,

@@ -220,7 +220,8 @@ impl<'a> Stage<'a> {
         let delivered = ["X-Original-To", "Delivered-To", "Envelope-To"];
         let addresses = self.current[0].profile.addresses(self.list);
         for header in delivered {
-            let Some(value) = found.header(header) else {
+            let is_plain = |value: &String| value.bytes().all(|b| b.is_ascii_graphic());
+            let Some(value) = found.header(header).filter(is_plain) else {
                 continue;
             };
             let local = value

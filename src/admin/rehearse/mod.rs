@@ -10,7 +10,9 @@
 mod page;
 mod play;
 mod scratch;
+mod trees;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,12 +24,14 @@ use crate::admin::aliases::known_at_least;
 use crate::admin::history::Format;
 use crate::admin::interrupts::Interrupts;
 use crate::admin::outcome::{Done, Outcome, Refused, names, typed};
+use crate::admin::request::Rehearsed;
 use crate::admin::selection::{self, Which, near_words};
 use crate::admin::step::no_state;
 use crate::admin::terminal;
 use crate::clock::Timestamp;
 use crate::list::{ListName, Verb};
 use crate::parity::{FutureState, Parity};
+use crate::profiles::Profile;
 use crate::rehearsal::compare::Verdict;
 use crate::rehearsal::report::{self, Played, Report};
 use crate::screen::Progress;
@@ -76,7 +80,7 @@ struct Desk<'a> {
 /// # Errors
 /// Every reason why nothing was played.
 pub fn rehearse(site: &Site, ask: &Ask) -> Outcome {
-    let report = played(site, ask, ACT)?;
+    let (report, _) = played(site, ask, ACT)?;
     let mut done = Done {
         text: match ask.format {
             Format::Json => terminal::json(&report::json(&report)),
@@ -98,7 +102,11 @@ pub fn rehearse(site: &Site, ask: &Ask) -> Outcome {
 ///
 /// # Errors
 /// What speaks against it, list by list, and where the reports are.
-pub fn must_be_within(site: &Site, which: &Which, last: Option<usize>) -> Result<String, Refused> {
+pub fn must_be_within(
+    site: &Site,
+    which: &Which,
+    last: Option<usize>,
+) -> Result<(String, Rehearsed), Refused> {
     const ACT: &str = "upgrade";
     let ask = Ask {
         which: which.clone(),
@@ -111,7 +119,7 @@ pub fn must_be_within(site: &Site, which: &Which, last: Option<usize>) -> Result
     };
     let settings = Settings::of(site).map_err(|error| Refused::new(ACT, error))?;
     let accept = accepted(site, &settings)?;
-    let report = played(site, &ask, ACT)?;
+    let (report, rehearsed) = played(site, &ask, ACT)?;
     let mut refused = Refused::empty(ACT);
     let mut told = String::new();
     let command = report.command.clone();
@@ -143,7 +151,42 @@ pub fn must_be_within(site: &Site, which: &Which, last: Option<usize>) -> Result
         ));
     }
     refused.if_any()?;
-    Ok(told)
+    Ok((told, rehearsed))
+}
+
+/// That these lists and trees are what was rehearsed.
+///
+/// # Errors
+/// What is not.
+pub fn is_what_moves(
+    site: &Site,
+    parity: &Parity,
+    moving: &BTreeSet<ListName>,
+    rehearsed: &Rehearsed,
+) -> Result<(), Vec<String>> {
+    let mut against = Vec::new();
+    let more: Vec<&ListName> = moving.difference(&rehearsed.lists).collect();
+    if !more.is_empty() {
+        against.push(format!("not rehearsed: {}", names(more)));
+    }
+    let trees = rehearsed
+        .trees
+        .iter()
+        .filter_map(|played| site.config.tree(&played.name));
+    let now = match trees.collect::<Vec<_>>().as_slice() {
+        [current, future] => trees::look(site, parity, [*current, *future]),
+        _ => Err("site.toml has other trees than were rehearsed".to_owned()),
+    };
+    let is_current = parity.roles.current == rehearsed.trees[0].name;
+    match now {
+        Ok(now) if now == rehearsed.trees && is_current => {}
+        Ok(_) => against.push("a tree was changed since it was rehearsed".to_owned()),
+        Err(error) => against.push(error),
+    }
+    match against.is_empty() {
+        true => Ok(()),
+        false => Err(against),
+    }
 }
 
 fn accepted(site: &Site, settings: &Settings) -> Result<Vec<Verdict>, Refused> {
@@ -167,7 +210,7 @@ fn accepted(site: &Site, settings: &Settings) -> Result<Vec<Verdict>, Refused> {
     verdicts.collect()
 }
 
-fn played(site: &Site, ask: &Ask, act: &'static str) -> Result<Report, Refused> {
+fn played(site: &Site, ask: &Ask, act: &'static str) -> Result<(Report, Rehearsed), Refused> {
     if accounts::runner() != 0 {
         return Err(Refused::new(
             act,
@@ -177,13 +220,26 @@ fn played(site: &Site, ask: &Ask, act: &'static str) -> Result<Report, Refused> 
     }
     let desk = Desk::open(site, ask, act)?;
     let lists = desk.lists(&ask.which, act)?;
+    let look = || trees::look(site, &desk.parity, desk.trees);
+    let before = look().map_err(|error| Refused::new(act, error))?;
     let mut played = desk.play_all(&lists, act)?;
     played.sort_by(|a, b| a.list.cmp(&b.list));
-    Ok(Report {
+    if look().as_ref() != Ok(&before) {
+        for list in &mut played {
+            let doubt = "a tree was changed while it was rehearsed: do it again";
+            list.findings.doubts.push(doubt.to_owned());
+        }
+    }
+    let report = Report {
         when: Timestamp::now(),
         command: typed(site, &format!("rehearse {}", ask.which.line())),
         lists: played,
-    })
+    };
+    let rehearsed = Rehearsed {
+        lists: lists.into_iter().collect(),
+        trees: before,
+    };
+    Ok((report, rehearsed))
 }
 
 impl<'a> Desk<'a> {
@@ -217,8 +273,12 @@ impl<'a> Desk<'a> {
             });
         }
         let only = ask.only.as_deref().map(|word| {
-            Verb::parse(word.as_bytes())
-                .ok_or_else(|| Refused::new(act, format!("--only: no such verb: {word:?}")))
+            Verb::parse(word.as_bytes()).ok_or_else(|| {
+                let known = Profile::of(site, current);
+                let verbs = known.map_or_else(|_| Vec::new(), |profile| profile.verbs());
+                Refused::new(act, format!("--only: no such verb: {word:?}"))
+                    .hint(format!("verbs: {}", names(&verbs)))
+            })
         });
         Ok(Desk {
             site,
@@ -246,7 +306,7 @@ impl<'a> Desk<'a> {
                 format!("cannot say which lists there are: {error}"),
             ));
         }
-        let none = || Ok(std::collections::BTreeSet::new());
+        let none = || Ok(BTreeSet::new());
         let choice =
             selection::choose(self.site, which, &known.lists, &none).map_err(|unclear| {
                 Refused {

@@ -22,6 +22,7 @@ pub(super) fn ended(ending: Ending) -> String {
         Ending::Exited(status) => format!("ended with status {status}"),
         Ending::Killed(signal) => format!("was killed by signal {signal}"),
         Ending::Replied(code) => format!("answered {code}"),
+        Ending::NotRun => "could not be started".to_owned(),
         Ending::TimeUp => "was not done at the time limit".to_owned(),
         Ending::OverLimit => "wanted more memory, processes or room than it is given".to_owned(),
     }
@@ -43,7 +44,7 @@ pub(super) fn ending(one: &Outcome, future: &Outcome, found: &mut Vec<Difference
     let is_broken = |ending| {
         matches!(
             ending,
-            Ending::Killed(_) | Ending::TimeUp | Ending::OverLimit
+            Ending::Killed(_) | Ending::NotRun | Ending::TimeUp | Ending::OverLimit
         )
     };
     let verdict = match one.ending.took_it() || is_broken(future.ending) {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::act::{data, ended, ending, held, slower};
-use super::message::Message;
+use super::message::{MADE_ANEW, Message};
 use super::tokens::{Hunk, hunks, is_same};
 use super::turns::Turns;
 use super::verdict::Verdict;
@@ -103,6 +103,9 @@ fn unsteady(one: &Outcome, other: &Outcome) -> Option<String> {
     let is_limit = |ending: Ending| matches!(ending, Ending::TimeUp | Ending::OverLimit);
     if is_limit(one.ending) || is_limit(other.ending) {
         return Some("the current release was not done within the limits".to_owned());
+    }
+    if one.ending == Ending::NotRun || other.ending == Ending::NotRun {
+        return Some("the current release's program could not be started".to_owned());
     }
     if one.ending != other.ending {
         let (one, other) = (ended(one.ending), ended(other.ending));
@@ -249,6 +252,13 @@ fn headers(runs: [&Message; 2], new: &Message, turns: &mut Turns, found: &mut Ve
         let is_there = |message: &Message| message.headers.contains_key(name);
         turns.count(&titled(name), runs.map(is_there), is_there(new));
         let is_steady = is_there(runs[0]) == is_there(runs[1]);
+        // A date or a number of its own: each time another, and the future release's another one.
+        if MADE_ANEW.contains(&name.as_str()) && is_steady && one != other && is_there(new) {
+            let many = |message: &Message| message.headers.get(name).map_or(0, Vec::len);
+            if many(runs[0]) == many(new) || many(runs[0]) != many(runs[1]) {
+                continue;
+            }
+        }
         let is_other = is_there(runs[0]) != is_there(new) && is_steady;
         if is_other || is_steady && !is_same([&one, &other], &now) {
             let shown = |message: &Message, value: &str| match is_there(message) {

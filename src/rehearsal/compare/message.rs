@@ -5,17 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use mailparse::ParsedMail;
+use mailparse::{MailHeaderMap, ParsedMail};
 use sha2::{Digest, Sha256};
 
-/// What is others each time, in any list manager.
-const VOLATILE: [&str; 6] = [
+/// What a list manager makes anew where it writes a message of its own: where its two runs differ in one of
+/// these, it says nothing; where they agree, it is the author's, and counts.
+pub(super) const MADE_ANEW: [&str; 5] = [
     "date",
     "message-id",
     "received",
     "resent-date",
     "resent-message-id",
-    "x-mailman-original-date",
 ];
 
 /// A message, taken apart.
@@ -51,16 +51,13 @@ impl Message {
         let mut headers: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for header in &parsed.headers {
             let name = header.get_key().to_ascii_lowercase();
-            let is_volatile = VOLATILE.contains(&name.as_str())
-                || volatile.iter().any(|own| own.eq_ignore_ascii_case(&name));
+            let is_volatile = volatile.iter().any(|own| own.eq_ignore_ascii_case(&name));
             let value = match is_volatile {
                 true => String::new(),
                 false => without_boundary(&String::from_utf8_lossy(header.get_value_raw())),
             };
             headers.entry(name).or_default().push(value);
         }
-        // How many there are is the way's, not the list manager's.
-        headers.remove("received");
         let mut parts = Vec::new();
         gather(&parsed, &mut parts);
         Message { headers, parts }
@@ -94,34 +91,89 @@ fn without_boundary(value: &str) -> String {
 
 fn gather(mail: &ParsedMail<'_>, parts: &mut Vec<Part>) {
     if !mail.subparts.is_empty() {
+        let (before, behind) = around(mail);
         parts.push(Part {
-            kind: mail.ctype.mimetype.clone(),
-            text: String::new(),
+            kind: kind(mail),
+            text: before,
         });
         for part in &mail.subparts {
             gather(part, parts);
         }
+        if !behind.trim().is_empty() {
+            parts.push(Part {
+                kind: "behind the last part".to_owned(),
+                text: behind,
+            });
+        }
         return;
     }
-    let kind = format!(
-        "{}; {}",
-        mail.ctype.mimetype,
-        mail.ctype.charset.to_ascii_lowercase()
-    );
     let is_text =
         mail.ctype.mimetype.starts_with("text/") || mail.ctype.mimetype.starts_with("message/");
-    let text = match (is_text, mail.get_body()) {
-        (true, Ok(text)) => text,
-        _ => {
-            let bytes = mail.get_body_raw().unwrap_or_default();
+    let text = match (is_text, mail.get_body(), mail.get_body_raw()) {
+        (true, Ok(text), _) => text,
+        (false, _, Ok(bytes)) => {
             let digest: String = Sha256::digest(&bytes)
                 .iter()
                 .map(|byte| format!("{byte:02x}"))
                 .collect();
             format!("{} bytes, sha256 {digest}", bytes.len())
         }
+        // What cannot be decoded is compared as it was sent.
+        _ => body_of(mail.raw_bytes),
     };
-    parts.push(Part { kind, text });
+    parts.push(Part {
+        kind: kind(mail),
+        text,
+    });
+}
+
+/// What a part is, and what its reader's program makes of it: type, charset, and its own headers but for
+/// how it is encoded.
+fn kind(mail: &ParsedMail<'_>) -> String {
+    let mut kind = mail.ctype.mimetype.clone();
+    if mail.subparts.is_empty() {
+        kind += &format!("; {}", mail.ctype.charset.to_ascii_lowercase());
+    }
+    let mut names: Vec<(&String, &String)> = mail.ctype.params.iter().collect();
+    names.retain(|(name, _)| !matches!(name.as_str(), "boundary" | "charset"));
+    names.sort();
+    for (name, value) in names {
+        kind += &format!("; {name}={value}");
+    }
+    for name in ["Content-Disposition", "Content-Id", "Content-Description"] {
+        for header in mail.headers.get_all_headers(name) {
+            let value = String::from_utf8_lossy(header.get_value_raw());
+            let words: Vec<&str> = value.split_whitespace().collect();
+            kind += &format!("; {}", words.join(" "));
+        }
+    }
+    kind
+}
+
+fn body_of(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let ends = ["\n\n", "\r\n\r\n"].into_iter();
+    let found = ends.filter_map(|end| Some((text.find(end)?, end.len())));
+    let begin = found.min().map_or(text.len(), |(at, length)| at + length);
+    text[begin..].to_owned()
+}
+
+/// The text before the first part, and behind the last one: no part of any, and yet it was sent.
+fn around(mail: &ParsedMail<'_>) -> (String, String) {
+    let body = body_of(mail.raw_bytes);
+    let Some(boundary) = mail.ctype.params.get("boundary") else {
+        return (String::new(), String::new());
+    };
+    let line = format!("--{boundary}");
+    let before = body
+        .split(&line)
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let end = format!("{line}--");
+    let behind = body.rsplit_once(&end).map_or("", |(_, behind)| behind);
+    (before, behind.to_owned())
 }
 
 #[cfg(test)]
@@ -136,10 +188,10 @@ mod tests {
             Content-Type: application/pdf\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--==1--\n";
         let one = Message::parse(bytes, &["X-Id".to_owned()]);
         assert_eq!(one.headers["subject"], ["a b"]);
-        assert_eq!(one.headers["message-id"], [""]);
+        assert_eq!(one.headers["message-id"], ["<1@x>"]);
         assert_eq!(one.headers["x-id"], [""]);
         assert_eq!(one.headers["content-type"], ["multipart/mixed; boundary=…"]);
-        assert!(!one.headers.contains_key("received"));
+        assert_eq!(one.headers["received"].len(), 2);
         assert_eq!(one.from(), "a@x");
         let kinds: Vec<&str> = one.parts.iter().map(|part| part.kind.as_str()).collect();
         assert_eq!(

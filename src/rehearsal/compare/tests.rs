@@ -420,3 +420,72 @@ proptest::proptest! {
         proptest::prop_assert_eq!(same, of(|one| !one[0] && !one[1]));
     }
 }
+
+/// Whether the third of these messages is called the same as the first two.
+fn is_same(runs: [&str; 2], future: &str) -> bool {
+    let sent = |text: &str| Outcome {
+        sent: vec![Sent {
+            from: "l@x".to_owned(),
+            to: vec!["a@x".to_owned()],
+            message: text.as_bytes().to_vec(),
+        }],
+        ..outcome(0, 1, &plain)
+    };
+    let mut trial = trial(1, sent(future));
+    trial.current = runs.map(sent);
+    let mut judge = Judge::new(Rules {
+        slower: 3,
+        volatile: Vec::new(),
+    });
+    judge.add(&trial, true);
+    judge.end().status() == 0
+}
+
+#[test]
+fn nothing_that_a_reader_gets_is_beyond_comparison() {
+    let part = |name: &str, tail: &str| {
+        format!(
+            "From: a@x\nMessage-ID: <1@x>\nDate: Sun, 22 Nov 2026 10:02:00 +0000\nMIME-Version: 1.0\n\
+             Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/pdf\n\
+             Content-Disposition: attachment; filename={name}\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--b--\n{tail}"
+        )
+    };
+    let bill = part("bill.pdf", "");
+    assert!(is_same([&bill, &bill], &bill));
+    assert!(
+        !is_same([&bill, &bill], &part("evil.exe", "")),
+        "a file's name"
+    );
+    let (one, other) = (
+        part("bill.pdf", "-- \nof friends\n"),
+        part("bill.pdf", "-- \nof enemies\n"),
+    );
+    assert!(!is_same([&one, &one], &other), "behind the last part");
+    let base64 = |text: &str| {
+        format!(
+            "From: a@x\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\n{text}\n-- \na footer\n"
+        )
+    };
+    let (one, other) = (base64("aGVsbG8="), base64("UEFZIQ=="));
+    assert!(!is_same([&one, &one], &other), "what cannot be decoded");
+    let head =
+        |id: &str, date: &str| format!("From: a@x\nMessage-ID: <{id}>\nDate: {date}\n\nhello\n");
+    let (one, other) = (
+        head("ann.1@x", "Sun, 22 Nov 2026 10:02:00 +0000"),
+        head("ann.2@x", "Sun, 22 Nov 2026 10:02:00 +0000"),
+    );
+    assert!(!is_same([&one, &one], &other), "the author's Message-ID");
+    let third = head("ann.3@x", "Sun, 22 Nov 2026 10:02:09 +0000");
+    assert!(
+        is_same([&one, &other], &third),
+        "one of the list manager's own"
+    );
+    let text = |text: &str| format!("From: a@x\n\n{text}\n");
+    for (one, other) in [
+        ("at 14:03", "at 14:07"),
+        ("call 2125551234", "call 2125551239"),
+        ("-- ", "--"),
+    ] {
+        assert!(!is_same([&text(one), &text(one)], &text(other)), "{one}");
+    }
+}

@@ -4,7 +4,7 @@
 //! grows meanwhile is read as far as it was when the pass came to its end.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -123,7 +123,7 @@ impl Index {
 
     fn mailbox(&mut self, path: &Path) -> io::Result<()> {
         let called = short(path);
-        let mut input = BufReader::with_capacity(1 << 20, File::open(path)?);
+        let mut input = BufReader::with_capacity(1 << 20, super::open(path)?);
         // Where the message that is being read begins: byte and line.
         let mut begin: Option<(u64, u64)> = None;
         let (mut offset, mut number, mut is_blank) = (0_u64, 0_u64, true);
@@ -133,7 +133,7 @@ impl Index {
             // A line of any length: what is beyond this is no beginning of a message.
             let mut part = (&mut input as &mut dyn BufRead).take_line(&mut line)?;
             number += u64::from(part > 0);
-            let is_begin = is_blank && line.starts_with(b"From ");
+            let is_begin = is_blank && is_from_line(&line);
             if (part == 0 || is_begin)
                 && let Some((from, at)) = begin
             {
@@ -162,6 +162,24 @@ impl Index {
             }
         }
     }
+}
+
+/// Whether a line begins a message: "From ", and a time and a year behind it. A sentence can begin so, too.
+fn is_from_line(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b"From ") else {
+        return false;
+    };
+    let rest = String::from_utf8_lossy(rest);
+    let is_number = |word: &str| word.bytes().all(|b| b.is_ascii_digit());
+    let is_time = |word: &str| {
+        word.len() >= 4
+            && word.split(':').count() >= 2
+            && word
+                .split(':')
+                .all(|part| part.len() <= 2 && !part.is_empty() && is_number(part))
+    };
+    let is_year = |word: &str| word.len() == 4 && is_number(word);
+    rest.split_whitespace().any(is_time) && rest.split_whitespace().any(is_year)
 }
 
 /// A line, or as much of it as is read at once.
@@ -197,7 +215,7 @@ mod tests {
         for day in 1..=9 {
             text += &format!(
                 "From a@x  Mon Nov  2 10:00:00 2026\nDate: {day} Nov 2026 10:00:00 +0000\nSubject: {day}\n\n\
-                 body\nFrom the inside\n>From here\n\n"
+                 body\n\nFrom the inside, at noon\n>From here\n\n"
             );
         }
         let path = place.join("toylist.mbox");
@@ -206,7 +224,7 @@ mod tests {
         index.add(&path).unwrap();
         assert_eq!(index.seen, 9);
         let names: Vec<&str> = index.spots().map(|spot| spot.name.as_str()).collect();
-        assert_eq!(names, ["toylist.mbox:57", "toylist.mbox:65"]);
+        assert_eq!(names, ["toylist.mbox:64", "toylist.mbox:73"]);
         let last = read(index.spots().last().unwrap()).unwrap().unwrap();
         assert!(last.starts_with(b"From a@x"));
         assert!(last.ends_with(b">From here\n\n"));

@@ -18,6 +18,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
 pub use index::{Index, Spot};
 
 use super::outcome::Letter;
@@ -58,7 +60,7 @@ pub struct Dressed {
 /// # Errors
 /// The kernel's.
 pub fn read(spot: &Spot) -> io::Result<Option<Vec<u8>>> {
-    let mut file = File::open(&spot.path)?;
+    let mut file = open(&spot.path)?;
     if spot.length > LARGEST || !file.metadata()?.is_file() {
         return Ok(None);
     }
@@ -66,6 +68,19 @@ pub fn read(spot: &Spot) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     file.take(spot.length).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
+}
+
+/// Opens a file of the list's so that nobody sees that it was read, where we may.
+fn open(path: &Path) -> io::Result<File> {
+    let open = |more| {
+        rustix::fs::open(
+            path,
+            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | more,
+            Mode::empty(),
+        )
+    };
+    let file = open(OFlags::NOATIME).or_else(|_| open(OFlags::empty()))?;
+    Ok(File::from(file))
 }
 
 /// A message as its MTA handed it over once, as far as that can be told.

@@ -18,9 +18,6 @@ use rustix::fs::{Mode, OFlags};
 use super::mounts::names;
 use crate::rehearsal::outcome::{Change, Happened};
 
-/// More than this is not told, file by file.
-const MOST: usize = 2000;
-
 /// No list's data are deeper; what somebody makes to lead us astray is.
 const DEEPEST: usize = 64;
 
@@ -60,7 +57,7 @@ impl Written {
                 happened,
             })
         });
-        changed.take(MOST).collect()
+        changed.collect()
     }
 
     fn walk(&mut self, upper: &Path, lower: &Path, below: &Path) {

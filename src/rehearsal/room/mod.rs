@@ -427,11 +427,10 @@ impl Inside {
         let run = self.run(&delivery.argv, &delivery.environment, output, input);
         match watch.cage.start(run) {
             Ok(child) => watch.wait(child, output),
-            // As a shell says it.
             Err(error) => {
                 let mut output = output.copy().map_err(failed)?;
                 let _ = writeln!(output, "{:?}: {error}", delivery.argv.first());
-                Ok(Ending::Exited(127))
+                Ok(Ending::NotRun)
             }
         }
     }

@@ -93,6 +93,8 @@ pub(super) struct Mounts {
     veils: usize,
     /// What is shown in a directory in memory: anew each time.
     late: Vec<PathBuf>,
+    /// Directories that are shown, with all that is in them.
+    shown: Vec<PathBuf>,
     size: u64,
 }
 
@@ -118,6 +120,7 @@ impl Mounts {
             is_laid: false,
             veils: 0,
             late: Vec::new(),
+            shown: Vec::new(),
             size,
         };
         for name in ["root", "upper", "lower", "veils"] {
@@ -273,10 +276,13 @@ impl Mounts {
     /// below it is one of its own.
     fn see(&mut self, path: &Path) -> Result<(), MountError> {
         let at = self.inside(path);
-        if !path.exists() || same(path, &at) {
+        if !path.exists() || self.shown.iter().any(|top| path.starts_with(top)) {
             return Ok(());
         }
         if path.is_dir() {
+            if !self.late.iter().any(|late| late == path) {
+                self.shown.push(path.to_owned());
+            }
             for path in mounted_at_and_below(path)? {
                 self.veil(&path)?;
             }
@@ -295,6 +301,11 @@ impl Mounts {
     fn veil(&mut self, path: &Path) -> Result<(), MountError> {
         let what = format!("cannot show {path:?}");
         let at = self.inside(path);
+        if path.is_file() {
+            // On which something is mounted; beneath, there is a file, too.
+            bind(path, &at)?;
+            return read_only(&at, true);
+        }
         let number = self.veils;
         self.veils += 1;
         let own = format!("veils/{number}");
@@ -336,7 +347,9 @@ fn mounted_at_and_below(path: &Path) -> Result<Vec<PathBuf>, MountError> {
         .filter_map(|line| line.split(' ').nth(4))
         .map(unescaped);
     let mut all: Vec<PathBuf> = points
-        .filter(|point| point.starts_with(path) && point != path && point.is_dir())
+        .filter(|point| {
+            point.starts_with(path) && point != path && (point.is_dir() || point.is_file())
+        })
         .collect();
     all.push(path.to_owned());
     all.sort();
@@ -364,13 +377,6 @@ fn unescaped(text: &str) -> PathBuf {
         }
     }
     PathBuf::from(OsString::from_vec(bytes))
-}
-
-fn same(one: &Path, other: &Path) -> bool {
-    match (fs::metadata(one), fs::metadata(other)) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        _ => false,
-    }
 }
 
 fn bind(from: &Path, to: &Path) -> Result<(), MountError> {
@@ -413,21 +419,28 @@ fn read_only(path: &Path, all: bool) -> Result<(), MountError> {
     };
     let what = format!("cannot make {path:?} read-only");
     let name = CString::new(path.as_os_str().as_bytes()).map_err(failed(what.clone()))?;
-    // SAFETY: both outlive the call, and the size is that of what is pointed to.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            libc::AT_FDCWD,
-            name.as_ptr(),
-            if all { RECURSIVE } else { 0 },
-            &raw const attributes,
-            size_of::<Attributes>(),
-        )
-    };
-    match done {
-        0 => Ok(()),
-        _ => Err(MountError::new(what, io::Error::last_os_error())),
+    // A child that another thread has just forked still holds what it closes by its exec.
+    for _ in 0..200 {
+        // SAFETY: both outlive the call, and the size is that of what is pointed to.
+        let done = unsafe {
+            libc::syscall(
+                libc::SYS_mount_setattr,
+                libc::AT_FDCWD,
+                name.as_ptr(),
+                if all { RECURSIVE } else { 0 },
+                &raw const attributes,
+                size_of::<Attributes>(),
+            )
+        };
+        match done {
+            0 => return Ok(()),
+            _ if io::Error::last_os_error().kind() == io::ErrorKind::ResourceBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            _ => return Err(MountError::new(what, io::Error::last_os_error())),
+        }
     }
+    Err(MountError::new(what, io::ErrorKind::ResourceBusy))
 }
 
 /// Names in a directory; none where there is none.

@@ -317,3 +317,41 @@ fn rehearsal_of_lists_in_a_database_that_is_no_file_is_refused() {
     done.expect(1)
         .complains(&["its profile has no [rehearsal]"]);
 }
+
+#[test]
+fn rehearsal_of_a_tree_that_is_changed_meanwhile_moves_no_list() {
+    let stage = site(&[("pause=0", "pause=0.3")]);
+    let words = ["upgrade", "toylist", "--rehearse", "--last", "2"];
+    let mut command = stage.command("mm-parity", &words);
+    let command = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let child = spawn(command);
+    let places = || std::fs::read_dir(stage.path("state/rehearsals")).map_or(0, Iterator::count);
+    let end = Instant::now() + Duration::from_secs(30);
+    while places() == 0 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    stage.write("b/Mailman/new.py", "x = 1\n", 0o644);
+    let done = crate::stage::Done::new(child.wait_with_output().unwrap());
+    done.expect(1)
+        .complains(&["a tree was changed while it was rehearsed"]);
+    stage
+        .parity(&["status"])
+        .expect(0)
+        .says(&["3 lists: 3 on current"]);
+}
+
+#[test]
+fn rehearsal_of_programs_that_cannot_be_started_is_no_rehearsal() {
+    let stage = site(&[]);
+    for tree in ["a", "b"] {
+        stage.write(&format!("{tree}/mail/mailman"), "#!/nowhere/sh\n", 0o755);
+    }
+    let list = rehearsed(&stage, 11, &["--last", "2"]);
+    assert_eq!(list["played"], list["not_judged"], "{list:#}");
+    let done = stage.parity(&["rehearse", "toylist", "--only", "postt"]);
+    done.expect(1)
+        .complains(&["no such verb", "verbs: ", "post"]);
+}
