@@ -475,6 +475,7 @@ fn nothing_that_a_reader_gets_is_beyond_comparison() {
         head("ann.2@x", "Sun, 22 Nov 2026 10:02:00 +0000"),
     );
     assert!(!is_same([&one, &one], &other), "the author's Message-ID");
+    let other = head("ann.2@x", "Sun, 22 Nov 2026 10:02:01 +0000");
     let third = head("ann.3@x", "Sun, 22 Nov 2026 10:02:09 +0000");
     assert!(
         is_same([&one, &other], &third),
